@@ -1,0 +1,2 @@
+//! appliance
+#![forbid(unsafe_code)]
