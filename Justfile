@@ -1,0 +1,56 @@
+# Recipes of mediakeep. Run them as ./just RECIPE; `./just` alone lists them.
+
+export MEDIAKEEP_BIN := justfile_directory() / "target/debug/mediakeep"
+
+_default:
+    @just --list --unsorted
+
+# Start one node with fresh data and a short real clip that plays at once
+run: setup console
+    cargo build --locked --workspace
+    setup/run.sh
+
+# Start several nodes on this machine (three sites by default)
+cluster nodes="3": setup console
+    cargo build --locked --workspace
+    "$MEDIAKEEP_BIN" dev --nodes {{nodes}} --dir "$(mktemp -d)"
+
+# Run every test group: build, unit, browser, corpus, kills; or only those named
+test *groups:
+    tests/groups.sh {{groups}}
+
+# What takes longer than the gate allows: many seeds, a thousand kills, long fuzzing
+test-long: setup console
+    MEDIAKEEP_KILL_ROUNDS=1000 PROPTEST_CASES=20000 cargo nextest run --workspace --locked -E 'all()' --no-fail-fast
+
+# Check without changing anything: format, lints, documentation, licences, console
+verify: setup console
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+    command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
+    cargo deny --locked check bans licenses sources
+    npm --prefix node/console run --silent check
+
+# Rewrite what verify would complain about, and bless the generated files
+fix: setup
+    cargo fmt --all
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+    npm --prefix node/console run --silent fix
+    BLESS=1 cargo nextest run --workspace -E 'test(bless)'
+
+# Measure against peers, side by side; writes target/bench/summary.json
+bench *args: setup console
+    setup/bench.sh {{args}}
+
+# Build the console into node/console/dist
+console: setup
+    @setup/console.sh
+
+# Build the bootable image (not built yet: see image/README.md)
+image:
+    @cat image/README.md && false
+
+# Install what building and testing need on Debian 12; safe to repeat
+setup:
+    @setup/setup.sh
