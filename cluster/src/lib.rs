@@ -1,2 +1,15 @@
-//! cluster
+//! Agreement and bytes: the Raft log, State, keys and Blobs of a mediakeep cluster.
+//!
+//! A change is a [`Command`](command) proposed on a `Cluster` handle; once agreed it is applied to State by a pure
+//! function on every node. Media bytes never go through the log: they live in Blobs, sealed on this node's disk.
 #![forbid(unsafe_code)]
+
+// --- What can be said and what it changes: ids, commands, State and the rules inside it. -----------------------------
+// (each of these lines is added by the change that adds the file)
+
+// --- Bytes at rest: keys, disks, the sealed Blob format and this node's store of Blobs. ------------------------------
+// (each of these lines is added by the change that adds the file)
+
+// --- Agreement: time, versioned on-disk types, the Raft log and machine, the audit log and background workers. -------
+pub mod clock;
+pub mod persist;
