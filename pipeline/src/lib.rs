@@ -1,2 +1,4 @@
-//! pipeline
+//! Media: what a source holds, how it is transcoded, packaged and encrypted.
 #![forbid(unsafe_code)]
+
+pub mod tracks;
