@@ -1,4 +1,6 @@
 //! Media: what a source holds, how it is transcoded, packaged and encrypted.
 #![forbid(unsafe_code)]
 
+pub mod encrypt;
+pub mod ladder;
 pub mod tracks;

@@ -18,19 +18,13 @@ impl FrameRate {
     /// A rate of `numerator / denominator` frames a second; `None` unless both are positive.
     #[must_use]
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
-        (numerator > 0 && denominator > 0).then_some(Self {
-            numerator,
-            denominator,
-        })
+        (numerator > 0 && denominator > 0).then_some(Self { numerator, denominator })
     }
 
     /// Whole frames a second; 0 is taken as 1.
     #[must_use]
     pub fn whole(frames: u32) -> Self {
-        Self {
-            numerator: frames.max(1),
-            denominator: 1,
-        }
+        Self { numerator: frames.max(1), denominator: 1 }
     }
 
     /// Frames a second.
@@ -208,8 +202,8 @@ impl FromStr for RenditionId {
     /// Strict: exactly what `Display` writes, so that one rendition has one URL.
     fn from_str(text: &str) -> Result<Self, BadRenditionId> {
         let digits = text.get(1..).ok_or(BadRenditionId)?;
-        let canonical = digits.bytes().all(|byte| byte.is_ascii_digit())
-            && (digits == "0" || !digits.starts_with('0'));
+        let canonical =
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
         if !canonical {
             return Err(BadRenditionId);
         }
@@ -231,9 +225,7 @@ impl Serialize for RenditionId {
 
 impl<'de> Deserialize<'de> for RenditionId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -397,11 +389,7 @@ mod tests {
     use super::*;
 
     fn mark(keyframes: usize) -> BlobMark {
-        let keyframe = Keyframe {
-            offset: u32::MAX,
-            length: u32::MAX,
-            pts_us: u64::MAX,
-        };
+        let keyframe = Keyframe { offset: u32::MAX, length: u32::MAX, pts_us: u64::MAX };
         BlobMark::Segment(SegmentMark {
             sequence: u64::MAX,
             offset: u64::MAX,
@@ -441,14 +429,9 @@ mod tests {
     #[test]
     fn rendition_names_are_canonical() {
         for name in ["v1080", "v2", "a0", "s12"] {
-            assert_eq!(
-                name.parse::<RenditionId>().map(|id| id.to_string()),
-                Ok(name.to_owned())
-            );
+            assert_eq!(name.parse::<RenditionId>().map(|id| id.to_string()), Ok(name.to_owned()));
         }
-        for name in [
-            "", "v", "x1", "v01", "v+1", "v 1", "V1", "v70000", "v-1", "ü1",
-        ] {
+        for name in ["", "v", "x1", "v01", "v+1", "v 1", "V1", "v70000", "v-1", "ü1"] {
             assert_eq!(name.parse::<RenditionId>(), Err(BadRenditionId), "{name}");
         }
     }
