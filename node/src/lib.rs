@@ -1,2 +1,22 @@
-//! node
+//! The node: HTTP API, access, playback, ingest, console and command line on top of `cluster` and `pipeline`.
+//!
+//! A request passes [`answer::around`] (id, headers, errors), finds its handler in the table of [`routes`], learns who
+//! asks from [`access`], proposes a Command or reads State, and answers JSON or a [`problem`].
 #![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod console;
+pub mod headers;
+pub mod limits;
+pub mod logs;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+pub mod routes;
+pub mod run;
+pub mod shutdown;
+pub mod tls;

@@ -1,0 +1,122 @@
+//! The outermost layer around every request: gives it an id, turns every error into problem+json, sets the header
+//! set, counts, and writes the one log line. No secret and no capability path reaches that line.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+use rand::RngExt;
+
+use crate::app::App;
+use crate::limits::Connection;
+use crate::problem::Problem;
+use crate::{headers, logs};
+
+/// Names one request in answers, log and audit.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+impl RequestId {
+    fn fresh() -> Self {
+        let bytes: [u8; 10] = rand::rng().random();
+        Self(data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
+    }
+
+    /// The id of this request.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> String {
+        request.extensions().get::<Self>().map(|id| id.0.clone()).unwrap_or_default()
+    }
+}
+
+/// The middleware.
+pub async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let id = RequestId::fresh();
+    request.extensions_mut().insert(id.clone());
+    let app = request.app_data::<web::Data<App>>().cloned();
+    let http = request.request().clone();
+    if let Some(refusal) = app.as_ref().and_then(|app| refuse_crowd(app, &http)) {
+        let mut response = ServiceResponse::new(http.clone(), refusal.answer(&id.0));
+        headers::apply(&http, response.headers_mut());
+        return Ok(response);
+    }
+    let mut response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => {
+            let answer = problem_answer(&error, &id.0);
+            ServiceResponse::new(http.clone(), answer)
+        }
+    };
+    if let Some(error) = response.response().error() {
+        let answer = problem_answer(error, &id.0);
+        response = ServiceResponse::new(http.clone(), answer);
+    }
+    if let Ok(value) = HeaderValue::try_from(id.0.as_str()) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    headers::apply(&http, response.headers_mut());
+    record(app.as_ref().map(|app| app.get_ref()), &http, &response, began, &id.0);
+    Ok(response)
+}
+
+/// One network may neither open connections without end nor call the API faster than its bucket fills.
+fn refuse_crowd(app: &App, http: &HttpRequest) -> Option<Problem> {
+    let crowded = http.conn_data::<std::sync::Arc<Connection>>().is_some_and(|connection| connection.crowded);
+    if crowded {
+        app.metrics.throttled.inc();
+        return Some(Problem::too_many("too_many_connections", 5));
+    }
+    if !http.path().starts_with("/api/") {
+        return None;
+    }
+    let address = http.peer_addr()?.ip();
+    let wait = app.limiter.request(address, Instant::now()).err()?;
+    app.metrics.throttled.inc();
+    Some(Problem::too_many("too_many_requests", wait.as_secs() + 1))
+}
+
+/// Renders the error; the one place where a fault of ours is logged, once, with its causes.
+fn problem_answer(error: &Error, id: &str) -> actix_web::HttpResponse {
+    let mapped;
+    let problem = match error.as_error::<Problem>() {
+        Some(problem) => problem,
+        None => {
+            mapped = Problem::from_actix(error);
+            &mapped
+        }
+    };
+    let cause = std::error::Error::source(problem).map(logs::chain);
+    if let Some(cause) = cause {
+        tracing::error!(request_id = id, code = problem.code(), %cause, "a request failed");
+    }
+    problem.answer(id)
+}
+
+fn record(
+    app: Option<&App>,
+    http: &HttpRequest,
+    response: &ServiceResponse<BoxBody>,
+    began: Instant,
+    id: &str,
+) {
+    let status = response.status().as_u16();
+    let route = http.match_pattern().unwrap_or_else(|| "-".to_owned());
+    if let Some(app) = app {
+        app.metrics.request(http.method().as_str(), &route, status, began.elapsed());
+    }
+    tracing::debug!(
+        request_id = id,
+        method = %http.method(),
+        path = %logs::redact_path(http.path()),
+        status,
+        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "request"
+    );
+}

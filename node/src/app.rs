@@ -1,0 +1,33 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use crate::auth::claim::ClaimCode;
+use crate::auth::hashing::Passphrases;
+use crate::auth::throttle::Throttle;
+use crate::config::Config;
+use crate::limits::Limiter;
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use crate::tls::Tls;
+
+/// The running node, as handlers see it: `web::Data<App>`.
+#[derive(Debug)]
+pub struct App {
+    /// What the operator set.
+    pub config: Arc<Config>,
+    /// Certificates.
+    pub tls: Tls,
+    /// Argon2id on a bounded pool.
+    pub passphrases: Passphrases,
+    /// Failed log-ins, claims and tokens.
+    pub throttle: Throttle,
+    /// The claim code of an unclaimed node.
+    pub claim: ClaimCode,
+    /// Requests and connections of each network.
+    pub limiter: Arc<Limiter>,
+    /// Counters for `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// Stopping in order.
+    pub shutdown: Shutdown,
+}

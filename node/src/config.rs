@@ -1,0 +1,184 @@
+//! What an operator may set: command line over file over default. Everything has a default that is safe.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Why a configuration was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not the TOML we know.
+    #[error("the configuration {path} is not right: {source}")]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// An allowed origin is not an origin.
+    #[error("`{origin}` is not an origin such as https://example.org")]
+    BadOrigin {
+        /// What was written.
+        origin: String,
+    },
+}
+
+/// The configuration of one node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The data folder.
+    pub dir: PathBuf,
+    /// What people call this node.
+    pub name: String,
+    /// The site it stands in.
+    pub site: String,
+    /// Where HTTPS is served.
+    pub listen: SocketAddr,
+    /// Where plain HTTP is redirected to HTTPS; none to leave it closed.
+    pub redirect_listen: Option<SocketAddr>,
+    /// Names and addresses the node's certificate carries, besides the machine's own.
+    pub hostnames: Vec<String>,
+    /// Origins of other web pages that may call the API or embed a player, e.g. `https://intranet.example`.
+    pub allowed_origins: Vec<String>,
+    /// Where researchers report a vulnerability (RFC 9116), e.g. `mailto:security@example.org`.
+    pub security_contact: Option<String>,
+    /// The file holding the node's private key; outside the data folder by default.
+    pub key_file: Option<PathBuf>,
+    /// Sizes and times that bound what one client may take.
+    pub limits: Limits,
+}
+
+/// Bounds; see [`crate::limits`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Serving threads; 0 takes one for each core.
+    pub workers: usize,
+    /// Open connections over all clients.
+    pub connections: usize,
+    /// Open connections of one address.
+    pub connections_per_address: u32,
+    /// API requests a second of one address, sustained.
+    pub requests_per_second: u32,
+    /// API requests of one address in one burst.
+    pub request_burst: u32,
+    /// Bytes of a JSON body.
+    pub json_bytes: usize,
+    /// Seconds until a client must have sent its request head.
+    pub header_seconds: u64,
+    /// Seconds a stopping node waits for running requests.
+    pub drain_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("/var/lib/mediakeep"),
+            name: "node".to_owned(),
+            site: "s1".to_owned(),
+            listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 443),
+            redirect_listen: None,
+            hostnames: Vec::new(),
+            allowed_origins: Vec::new(),
+            security_contact: None,
+            key_file: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            connections: 20_000,
+            connections_per_address: 512,
+            requests_per_second: 100,
+            request_burst: 400,
+            json_bytes: 256 * 1024,
+            header_seconds: 10,
+            drain_seconds: 20,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path`, or gives the defaults when none is named.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) })?;
+        config.check()
+    }
+
+    /// Refuses what would only fail later.
+    pub fn check(self) -> Result<Self, ConfigError> {
+        for origin in &self.allowed_origins {
+            let parsed = url::Url::parse(origin).ok();
+            let same = parsed
+                .is_some_and(|url| url.scheme() == "https" && url.origin().ascii_serialization() == *origin);
+            if !same {
+                return Err(ConfigError::BadOrigin { origin: origin.clone() });
+            }
+        }
+        Ok(self)
+    }
+
+    /// The node's private key file.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.key_file.clone().unwrap_or_else(|| {
+            let mut name = self.dir.file_name().unwrap_or_default().to_owned();
+            name.push(".key");
+            self.dir.with_file_name(name)
+        })
+    }
+
+    /// The address clients on this machine use.
+    #[must_use]
+    pub fn local_url(port: u16) -> String {
+        format!("https://{}:{port}", Ipv4Addr::LOCALHOST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_setting_is_refused_with_its_name() {
+        let error = toml::from_str::<Config>("lisden = \"[::]:443\"").unwrap_err();
+        assert!(error.to_string().contains("lisden"), "{error}");
+    }
+
+    #[test]
+    fn an_allowed_origin_must_be_a_bare_https_origin() {
+        for bad in ["http://a.example", "https://a.example/", "https://a.example/x", "*", "a.example"] {
+            let config = Config { allowed_origins: vec![bad.to_owned()], ..Config::default() };
+            assert!(config.check().is_err(), "{bad}");
+        }
+        let config =
+            Config { allowed_origins: vec!["https://a.example:8443".to_owned()], ..Config::default() };
+        assert!(config.check().is_ok());
+    }
+
+    #[test]
+    fn the_key_file_lies_beside_the_data_folder() {
+        let config = Config { dir: "/srv/media".into(), ..Config::default() };
+        assert_eq!(config.key_file(), PathBuf::from("/srv/media.key"));
+    }
+}

@@ -1,0 +1,186 @@
+//! The one route table: every operation is added together with its OpenAPI description, so that the server cannot
+//! answer what the document does not list, and the document cannot list what the server does not answer.
+//!
+//! A module that serves something has `pub fn configure(routes: &mut Routes)` and adds its handlers there:
+//!
+//! ```ignore
+//! #[utoipa::path(get, path = "/assets/{id}", responses((status = 200, body = AssetView)))]
+//! pub async fn asset_view(..) -> Result<Json<AssetView>, Problem> { .. }
+//!
+//! routes.api(__path_asset_view, asset_view);
+//! ```
+
+use actix_web::dev::Handler;
+use actix_web::guard::{self, Guard};
+use actix_web::http::Method;
+use actix_web::{FromRequest, Resource, Responder, Route, web};
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::{OpenApi, RefOr, Schema};
+
+use crate::problem::Problem;
+
+/// Where the versioned API lives.
+pub const API_PREFIX: &str = "/api/v1";
+
+/// One operation as the table lists it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Operation {
+    /// The path as the OpenAPI document writes it.
+    pub path: String,
+    /// The HTTP method's name.
+    pub method: String,
+}
+
+struct Entry {
+    path: String,
+    pattern: String,
+    method: Method,
+    route: Route,
+    describe: fn(&str, &mut OpenApi),
+}
+
+/// Collects operations and turns them into actix resources, a list, or the OpenAPI document.
+#[derive(Default)]
+pub struct Routes {
+    entries: Vec<Entry>,
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_list().entries(self.operations()).finish()
+    }
+}
+
+impl Routes {
+    /// Adds an operation below [`API_PREFIX`]; its annotated path is relative to that.
+    pub fn api<P, F, Args>(&mut self, operation: P, handler: F)
+    where
+        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let path = format!("{API_PREFIX}{}", P::path());
+        self.add(operation, path.clone(), path, handler);
+    }
+
+    /// Adds an operation whose annotated path is absolute (`/play/..`, `/healthz`).
+    pub fn root<P, F, Args>(&mut self, operation: P, handler: F)
+    where
+        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.add(operation, P::path(), P::path(), handler);
+    }
+
+    /// Like [`Routes::root`], served under another actix pattern, such as `/play/{view}/{file:.*}`.
+    pub fn root_at<P, F, Args>(&mut self, pattern: &str, operation: P, handler: F)
+    where
+        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.add(operation, P::path(), pattern.to_owned(), handler);
+    }
+
+    fn add<P, F, Args>(&mut self, _operation: P, path: String, pattern: String, handler: F)
+    where
+        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        for method in P::methods().iter().map(actix_method) {
+            self.entries.push(Entry {
+                path: path.clone(),
+                pattern: pattern.clone(),
+                method,
+                route: web::route().to(handler.clone()),
+                describe: describe::<P>,
+            });
+        }
+    }
+
+    /// Every operation, sorted.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        let mut all: Vec<Operation> = self
+            .entries
+            .iter()
+            .map(|entry| Operation { path: entry.path.clone(), method: entry.method.to_string() })
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// Writes paths and schemas of every operation into `document`.
+    pub fn document(&self, document: &mut OpenApi) {
+        for entry in &self.entries {
+            (entry.describe)(&entry.path, document);
+        }
+    }
+
+    /// Registers one resource per pattern; any other method on it answers 405 with `Allow`.
+    pub fn register(self, config: &mut web::ServiceConfig) {
+        let mut patterns: Vec<(String, Vec<(Method, Route)>)> = Vec::new();
+        for entry in self.entries {
+            match patterns.iter_mut().find(|(pattern, _)| *pattern == entry.pattern) {
+                Some((_, methods)) => methods.push((entry.method, entry.route)),
+                None => patterns.push((entry.pattern, vec![(entry.method, entry.route)])),
+            }
+        }
+        for (pattern, methods) in patterns {
+            config.service(resource(&pattern, methods));
+        }
+    }
+}
+
+fn resource(pattern: &str, methods: Vec<(Method, Route)>) -> Resource {
+    let own_head = methods.iter().any(|(method, _)| *method == Method::HEAD);
+    let mut allowed: Vec<String> = methods.iter().map(|(method, _)| method.to_string()).collect();
+    if !own_head && allowed.iter().any(|method| method == "GET") {
+        allowed.push("HEAD".to_owned());
+    }
+    allowed.sort();
+    let allow = allowed.join(", ");
+    let mut resource = web::resource(pattern.to_owned());
+    for (method, route) in methods {
+        resource = resource.route(route.guard(method_guard(method, own_head)));
+    }
+    resource.default_service(web::route().to(move || {
+        let problem = Problem::method_not_allowed(allow.clone());
+        async move { Err::<&'static str, Problem>(problem) }
+    }))
+}
+
+/// GET answers HEAD too, as HTTP asks, unless the path has a HEAD operation of its own.
+fn method_guard(method: Method, own_head: bool) -> impl Guard {
+    guard::fn_guard(move |context| {
+        let asked = &context.head().method;
+        *asked == method || (method == Method::GET && !own_head && *asked == Method::HEAD)
+    })
+}
+
+fn actix_method(method: &HttpMethod) -> Method {
+    match method {
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Options => Method::OPTIONS,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Patch => Method::PATCH,
+        HttpMethod::Trace => Method::TRACE,
+        _ => Method::GET,
+    }
+}
+
+fn describe<P: utoipa::Path + utoipa::__dev::SchemaReferences>(path: &str, document: &mut OpenApi) {
+    let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
+    P::schemas(&mut schemas);
+    let components = document.components.get_or_insert_with(Default::default);
+    components.schemas.extend(schemas);
+    document.paths.add_path_operation(path, P::methods(), P::operation());
+}

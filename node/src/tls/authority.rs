@@ -1,0 +1,136 @@
+//! The node's own certificate authority: made once, its key sealed; it issues the certificate browsers see.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
+};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::{TlsError, Vault, certified, vault};
+
+const AUTHORITY_DAYS: u64 = 3650;
+/// Browsers refuse longer ones.
+const NODE_DAYS: u64 = 397;
+const LABEL: &str = "tls-authority";
+
+/// What the node's certificate vouches for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// DNS names.
+    pub hosts: Vec<String>,
+    /// Addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Names {
+    /// `localhost`, the loopback addresses, the machine's name, and what the operator configured.
+    #[must_use]
+    pub fn of_this_machine(configured: &[String]) -> Self {
+        let mut names = Self { hosts: vec!["localhost".to_owned()], addresses: Vec::new() };
+        names.addresses.push(IpAddr::from([127, 0, 0, 1]));
+        names.addresses.push(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]));
+        let machine = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        for name in std::iter::once(machine).chain(configured.iter().cloned()) {
+            names.add(&name);
+        }
+        names
+    }
+
+    /// Adds a host name or an address, once; what is neither is left out.
+    pub fn add(&mut self, name: &str) {
+        if let Ok(address) = name.parse::<IpAddr>() {
+            if !self.addresses.contains(&address) {
+                self.addresses.push(address);
+            }
+            return;
+        }
+        let legal = !name.is_empty()
+            && name.len() <= 253
+            && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '.');
+        if legal && !self.hosts.iter().any(|host| host == name) {
+            self.hosts.push(name.to_owned());
+        }
+    }
+}
+
+/// The authority, opened.
+#[derive(Debug)]
+pub struct Authority {
+    pem: String,
+    key: KeyPair,
+}
+
+impl Authority {
+    /// Opens the authority in `folder`, or makes it at the first start.
+    pub fn open(folder: &Path, keys: &dyn Vault) -> Result<Self, TlsError> {
+        let (pem_file, key_file) = (folder.join("ca.pem"), folder.join("ca.key.sealed"));
+        if let (Some(pem), Some(sealed)) = (vault::read(&pem_file)?, vault::read(&key_file)?) {
+            let plain = keys.open(LABEL, &sealed)?;
+            let key = KeyPair::try_from(plain.as_slice())?;
+            let pem = String::from_utf8(pem)
+                .map_err(|_| TlsError::Unreadable { reason: "ca.pem is not text".into() })?;
+            return Ok(Self { pem, key });
+        }
+        let key = KeyPair::generate()?;
+        let pem = authority_params().self_signed(&key)?.pem();
+        vault::write(&key_file, &keys.seal(LABEL, key.serialized_der())?)?;
+        vault::write(&pem_file, pem.as_bytes())?;
+        Ok(Self { pem, key })
+    }
+
+    /// The authority's certificate.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A fresh certificate and key for this node. The key lives in memory only: each start makes a new one.
+    pub fn node_certificate(&self, names: &Names) -> Result<CertifiedKey, TlsError> {
+        let authority = CertificateDer::from_pem_slice(self.pem.as_bytes())
+            .map_err(|error| TlsError::Unreadable { reason: error.to_string() })?;
+        let issuer = Issuer::from_ca_cert_der(&authority, &self.key)?;
+        let key = KeyPair::generate()?;
+        let certificate = node_params(names)?.signed_by(&key, &issuer)?;
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        certified(vec![certificate.der().clone(), authority], private)
+    }
+}
+
+fn authority_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name("mediakeep certificate authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    lifetime(&mut params, AUTHORITY_DAYS);
+    params
+}
+
+fn node_params(names: &Names) -> Result<CertificateParams, TlsError> {
+    let mut params = CertificateParams::new(names.hosts.clone())?;
+    params.subject_alt_names.extend(names.addresses.iter().copied().map(SanType::IpAddress));
+    params.distinguished_name = common_name("mediakeep node");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    lifetime(&mut params, NODE_DAYS);
+    Ok(params)
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+/// From an hour ago, for clients whose clock is a little behind.
+fn lifetime(params: &mut CertificateParams, days: u64) {
+    let start = SystemTime::now() - Duration::from_secs(3600);
+    params.not_before = start.into();
+    params.not_after = (start + Duration::from_secs(days * 86_400)).into();
+}
