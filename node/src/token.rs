@@ -146,7 +146,16 @@ mod tests {
         let token = key().sign(&ticket()).unwrap();
         let wide: String = token.chars().map(|c| char::from_u32(c as u32 + 0xfee0).unwrap()).collect();
         let twice = format!("{token}{token}");
-        for text in ["", "v1", "v2", &token.replacen("v1", "v2", 1), &token.to_uppercase(), &wide, &twice, &"v1A".repeat(4000)] {
+        for text in [
+            "",
+            "v1",
+            "v2",
+            &token.replacen("v1", "v2", 1),
+            &token.to_uppercase(),
+            &wide,
+            &twice,
+            &"v1A".repeat(4000),
+        ] {
             assert!(key().verify::<Ticket>(text).is_err());
         }
     }

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 /// `attachment` with a plain ASCII name for old clients and the full name in UTF-8 (RFC 6266, RFC 8187).
 pub fn content_disposition(name: &str) -> String {
     let name = safe_name(name);
-    let ascii: String = name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '%') || c == ' ' { c } else { '_' }).collect();
+    let ascii: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '%') || c == ' ' { c } else { '_' })
+        .collect();
     format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{}", percent(&name))
 }
 
@@ -50,8 +53,14 @@ mod tests {
 
     #[test]
     fn names_stay_readable_and_cannot_leave_the_header() {
-        assert_eq!(content_disposition("a b.mp4"), "attachment; filename=\"a b.mp4\"; filename*=UTF-8''a%20b.mp4");
-        assert_eq!(content_disposition("Ärger.mp4"), "attachment; filename=\"_rger.mp4\"; filename*=UTF-8''%C3%84rger.mp4");
+        assert_eq!(
+            content_disposition("a b.mp4"),
+            "attachment; filename=\"a b.mp4\"; filename*=UTF-8''a%20b.mp4"
+        );
+        assert_eq!(
+            content_disposition("Ärger.mp4"),
+            "attachment; filename=\"_rger.mp4\"; filename*=UTF-8''%C3%84rger.mp4"
+        );
         let nasty = content_disposition("../../etc/\"x\"\r\nSet-Cookie: a=b;\u{202e}gpj.exe");
         assert!(!nasty.contains(['\r', '\n', '/', '\\', '\u{202e}']));
         assert_eq!(nasty.matches('"').count(), 2);

@@ -7,7 +7,8 @@ use thiserror::Error;
 /// The one version there is.
 pub const VERSION: &str = "1.0.0";
 /// What we can do beyond the core.
-pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum";
+pub const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum";
 /// `Tus-Checksum-Algorithm`.
 pub const ALGORITHMS: &str = "sha1,sha256";
 /// The largest upload: what a signed 64-bit file offset of any player can address, with room to spare.
@@ -157,7 +158,9 @@ pub fn metadata(text: &str) -> Result<Metadata, HeaderError> {
 }
 
 fn metadata_value(encoded: &str) -> Result<String, HeaderError> {
-    let bytes = BASE64.decode(encoded.trim().as_bytes()).map_err(|_| HeaderError::Metadata("a value is not base64"))?;
+    let bytes = BASE64
+        .decode(encoded.trim().as_bytes())
+        .map_err(|_| HeaderError::Metadata("a value is not base64"))?;
     let text = String::from_utf8(bytes).map_err(|_| HeaderError::Metadata("a value is not UTF-8"))?;
     if text.chars().any(char::is_control) {
         return Err(HeaderError::Metadata("a value has control characters"));
@@ -195,7 +198,9 @@ fn title(text: &str) -> Result<String, HeaderError> {
 
 /// A media type is only kept when it looks like one; browsers send an empty one for kinds they do not know.
 fn media_type(text: &str) -> Option<String> {
-    let token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
     let (kind, sub) = text.split_once('/')?;
     (text.len() <= 100 && token(kind) && token(sub)).then(|| text.to_ascii_lowercase())
 }
@@ -269,7 +274,12 @@ mod tests {
 
     #[test]
     fn metadata_is_read_and_unknown_keys_are_let_be() {
-        let text = format!("filename {}, title {},is_confidential,filetype {}", encoded("Tag 1.mp4"), encoded("Der Tag"), encoded("Video/MP4"));
+        let text = format!(
+            "filename {}, title {},is_confidential,filetype {}",
+            encoded("Tag 1.mp4"),
+            encoded("Der Tag"),
+            encoded("Video/MP4")
+        );
         let found = metadata(&text).unwrap();
         assert_eq!(found.file_name.as_deref(), Some("Tag 1.mp4"));
         assert_eq!(found.title.as_deref(), Some("Der Tag"));
@@ -308,7 +318,9 @@ mod tests {
         for text in ["", "-1", "+1", " 1", "1 ", "0x10", "1e3", "1.0", "999999999999999999999", "١٢"] {
             assert_eq!(length(Some(text), None), Err(HeaderError::Number("Upload-Length")), "{text:?}");
         }
-        for (length_header, defer) in [(None, None), (Some("1"), Some("1")), (None, Some("0")), (None, Some(""))] {
+        for (length_header, defer) in
+            [(None, None), (Some("1"), Some("1")), (None, Some("0")), (None, Some(""))]
+        {
             assert_eq!(length(length_header, defer), Err(HeaderError::Length));
         }
     }
@@ -319,8 +331,17 @@ mod tests {
         assert!(good.matches(b"hello world"));
         assert!(!good.matches(b"hello worle"));
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"x");
-        assert!(Checksum::parse(&format!("sha256 {}", BASE64.encode(digest.as_ref()))).unwrap().matches(b"x"));
-        for text in ["", "sha1", "md5 AAAA", "sha1 AAAA", "sha256 Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "sha1  Kq5sNclPz7QV2+lfQIuc6R7oRu0="] {
+        assert!(
+            Checksum::parse(&format!("sha256 {}", BASE64.encode(digest.as_ref()))).unwrap().matches(b"x")
+        );
+        for text in [
+            "",
+            "sha1",
+            "md5 AAAA",
+            "sha1 AAAA",
+            "sha256 Kq5sNclPz7QV2+lfQIuc6R7oRu0=",
+            "sha1  Kq5sNclPz7QV2+lfQIuc6R7oRu0=",
+        ] {
             assert_eq!(Checksum::parse(text), Err(HeaderError::Checksum), "{text}");
         }
     }

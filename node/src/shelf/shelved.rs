@@ -112,7 +112,8 @@ impl Shelf {
 
     fn forget_if_empty(&self, key: ShelfKey, cell: &Arc<OnceCell<Bytes>>) {
         let mut inner = self.lock();
-        let ours = inner.pieces.get(&key).is_some_and(|piece| Arc::ptr_eq(&piece.cell, cell) && !cell.initialized());
+        let ours =
+            inner.pieces.get(&key).is_some_and(|piece| Arc::ptr_eq(&piece.cell, cell) && !cell.initialized());
         // The map, `cell` and nobody else: no other caller is waiting to take the load over.
         if ours && Arc::strong_count(cell) == 2 {
             inner.remove(key);

@@ -1,0 +1,3 @@
+//! Downloads: one link for one client.
+
+pub mod name;

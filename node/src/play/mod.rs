@@ -1,0 +1,3 @@
+//! Playback: Views, playlists, keys and ciphertext segments.
+
+pub mod range;
