@@ -3,4 +3,6 @@
 
 pub mod encrypt;
 pub mod ladder;
+pub mod mp4;
+pub mod playlist;
 pub mod tracks;
