@@ -5,7 +5,16 @@
 #![forbid(unsafe_code)]
 
 // --- What can be said and what it changes: ids, commands, State and the rules inside it. -----------------------------
-// (each of these lines is added by the change that adds the file)
+pub mod actor;
+pub mod audit_record;
+pub mod command;
+pub mod entry;
+pub mod event;
+pub mod id;
+pub mod outcome;
+pub mod permission;
+pub mod refusal;
+pub mod state;
 
 // --- Bytes at rest: keys, disks, the sealed Blob format and this node's store of Blobs. ------------------------------
 // (each of these lines is added by the change that adds the file)

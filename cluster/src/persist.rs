@@ -58,8 +58,9 @@ pub fn decode<T: Persist>(bytes: &[u8]) -> Result<T, PersistError> {
     }
     if T::VERSION > 1 && version == T::VERSION - 1 {
         let previous = whole::<T::Previous>(body).map_err(damaged)?;
-        return T::migrate(previous)
-            .ok_or_else(|| PersistError::Damaged("the previous version could not be carried over".to_owned()));
+        return T::migrate(previous).ok_or_else(|| {
+            PersistError::Damaged("the previous version could not be carried over".to_owned())
+        });
     }
     Err(PersistError::UnknownVersion { found: version, newest: T::VERSION })
 }

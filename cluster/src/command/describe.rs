@@ -1,0 +1,374 @@
+//! What the audit log says about each Command: action, target, application, and a few facts without secrets.
+
+use std::collections::BTreeMap;
+
+use super::{AccessCommand, AssetCommand, AuditCommand, ClusterCommand, Command, JobCommand};
+use crate::actor::Actor;
+use crate::audit_record::AuditRecord;
+use crate::id::{ApplicationId, AssetId};
+use crate::refusal::{Problem, Refusal};
+use crate::state::{Limits, State};
+
+/// Target, application and facts of one Command.
+#[derive(Debug, Default)]
+struct Subject {
+    target: String,
+    application: Option<ApplicationId>,
+    details: BTreeMap<String, String>,
+}
+
+impl Subject {
+    fn of(noun: &str, id: impl std::fmt::Display) -> Self {
+        Self { target: format!("{noun}:{id}"), ..Self::default() }
+    }
+
+    fn cluster() -> Self {
+        Self { target: "cluster".to_owned(), ..Self::default() }
+    }
+
+    fn inside(mut self, application: Option<ApplicationId>) -> Self {
+        self.application = application;
+        self
+    }
+
+    fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        let value: String = value.to_string().chars().take(Limits::AUDIT_DETAILS.1 as usize).collect();
+        self.details.insert(name.to_owned(), value);
+        self
+    }
+}
+
+impl Command {
+    /// What is done, such as `asset.trash`. Stable: people filter the audit log by it.
+    #[must_use]
+    pub fn action_name(&self) -> &str {
+        match self {
+            Self::Access(command) => command.action_name(),
+            Self::Asset(command) => command.action_name(),
+            Self::Job(command) => command.action_name(),
+            Self::Cluster(command) => command.action_name(),
+            Self::Audit(AuditCommand::Record { action, .. }) => action,
+        }
+    }
+
+    /// The audit record of this Command, as if it succeeds; not yet part of the chain.
+    pub(crate) fn audit_record(&self, state: &State, actor: &Actor, now_ms: u64) -> AuditRecord {
+        let mut result = "ok".to_owned();
+        let subject = match self {
+            Self::Access(command) => command.subject(state),
+            Self::Asset(command) => command.subject(state),
+            Self::Job(command) => command.subject(state),
+            Self::Cluster(command) => command.subject(state),
+            Self::Audit(AuditCommand::Record { target, application, result: given, details, .. }) => {
+                result = bounded(given, Limits::SHORT);
+                let most = Limits::AUDIT_DETAILS;
+                let details = details
+                    .iter()
+                    .take(most.0)
+                    .map(|(name, value)| (bounded(name, Limits::SHORT), bounded(value, most.1)));
+                Subject {
+                    target: bounded(target, most.1),
+                    application: *application,
+                    details: details.collect(),
+                }
+            }
+        };
+        AuditRecord {
+            sequence: 0,
+            time_ms: now_ms,
+            actor: bounded_actor(actor),
+            action: bounded(self.action_name(), Limits::SHORT),
+            target: subject.target,
+            application: subject.application,
+            result,
+            details: subject.details,
+            previous_hash: [0; 32],
+            hash: [0; 32],
+        }
+    }
+}
+
+fn bounded(text: &str, most: u32) -> String {
+    text.chars().take(most as usize).collect()
+}
+
+fn bounded_actor(actor: &Actor) -> Actor {
+    Actor { request_id: bounded(&actor.request_id, Limits::SHORT), ..actor.clone() }
+}
+
+impl AuditCommand {
+    /// Refuses what would be cut in the record.
+    pub(crate) fn validate(&self) -> Result<(), Refusal> {
+        let Self::Record { action, target, result, details, .. } = self;
+        let (most, length) = Limits::AUDIT_DETAILS;
+        if details.len() > most {
+            return Err(Refusal::invalid("details", Problem::TooMany(16)));
+        }
+        let short = [("action", action), ("result", result)];
+        let names = details.keys().map(|name| ("details", name));
+        for (field, text) in short.into_iter().chain(names) {
+            within(field, text, Limits::SHORT)?;
+        }
+        for (field, text) in details.values().map(|value| ("details", value)).chain([("target", target)]) {
+            within(field, text, length)?;
+        }
+        if action.is_empty() { Err(Refusal::invalid("action", Problem::Empty)) } else { Ok(()) }
+    }
+}
+
+fn within(field: &str, text: &str, most: u32) -> Result<(), Refusal> {
+    if text.chars().nth(most as usize).is_some() {
+        Err(Refusal::invalid(field, Problem::TooLong(most)))
+    } else {
+        Ok(())
+    }
+}
+
+impl AccessCommand {
+    fn action_name(&self) -> &'static str {
+        match self {
+            Self::Claim { .. } => "cluster.claim",
+            Self::CreateUser { .. } => "user.create",
+            Self::CreateInvite { .. } => "invite.create",
+            Self::AcceptInvite { .. } => "invite.accept",
+            Self::JoinByInvite { .. } => "invite.join",
+            Self::RevokeInvite { .. } => "invite.revoke",
+            Self::SetPassword { .. } => "user.set_password",
+            Self::StartReset { .. } => "user.start_reset",
+            Self::FinishReset { .. } => "user.finish_reset",
+            Self::SuspendUser { suspended: true, .. } => "user.suspend",
+            Self::SuspendUser { suspended: false, .. } => "user.unsuspend",
+            Self::DeleteUser { .. } => "user.delete",
+            Self::SetClusterAdmin { .. } => "user.set_cluster_admin",
+            Self::CreateSession { .. } => "session.create",
+            Self::EndSession { .. } => "session.end",
+            Self::EndSessions { .. } => "session.end_all",
+            Self::CreateApiKey { .. } => "api_key.create",
+            Self::RevokeApiKey { .. } => "api_key.revoke",
+            Self::CreateApplication { .. } => "application.create",
+            Self::UpdateApplication { .. } => "application.update",
+            Self::DeleteApplication { .. } => "application.delete",
+            Self::SetMember { .. } => "member.set",
+            Self::RemoveMember { .. } => "member.remove",
+        }
+    }
+
+    fn subject(&self, state: &State) -> Subject {
+        match self {
+            Self::Claim { user, username, application, .. } => {
+                Subject::of("user", user).inside(Some(*application)).with("username", username)
+            }
+            Self::CreateUser { user, username, .. } => Subject::of("user", user).with("username", username),
+            Self::CreateInvite { invite, application, role, .. } => {
+                Subject::of("invite", invite).inside(Some(*application)).with("role", role_name(*role))
+            }
+            Self::AcceptInvite { secret_hash, user, username, .. } => Subject::of("user", user)
+                .inside(state.invite_by_secret(secret_hash).map(|invite| invite.application))
+                .with("username", username),
+            Self::JoinByInvite { secret_hash } => match state.invite_by_secret(secret_hash) {
+                Some(invite) => Subject::of("invite", invite.id).inside(Some(invite.application)),
+                None => Subject { target: "invite".to_owned(), ..Subject::default() },
+            },
+            Self::RevokeInvite { invite } => {
+                Subject::of("invite", invite).inside(state.invite(*invite).map(|invite| invite.application))
+            }
+            Self::SetPassword { user, .. }
+            | Self::StartReset { user, .. }
+            | Self::SuspendUser { user, .. }
+            | Self::DeleteUser { user }
+            | Self::EndSessions { user, .. } => named_user(state, *user),
+            Self::SetClusterAdmin { user, admin } => named_user(state, *user).with("admin", admin),
+            Self::FinishReset { secret_hash, .. } => match state.reset_by_secret(secret_hash) {
+                Some(reset) => named_user(state, reset.user),
+                None => Subject { target: "user".to_owned(), ..Subject::default() },
+            },
+            Self::CreateSession { session, user, user_agent, .. } => {
+                named_user(state, *user).with("session", session).with("user_agent", user_agent)
+            }
+            Self::EndSession { session } => Subject::of("session", session),
+            Self::CreateApiKey { key, application, role, name, .. } => Subject::of("api_key", key)
+                .inside(Some(*application))
+                .with("role", role_name(*role))
+                .with("name", name),
+            Self::RevokeApiKey { key } => {
+                Subject::of("api_key", key).inside(state.api_key(*key).map(|key| key.application))
+            }
+            Self::CreateApplication { application, name } => {
+                Subject::of("application", application).inside(Some(*application)).with("name", name)
+            }
+            Self::UpdateApplication { application, .. } | Self::DeleteApplication { application } => {
+                Subject::of("application", application).inside(Some(*application))
+            }
+            Self::SetMember { application, user, role } => {
+                named_user(state, *user).inside(Some(*application)).with("role", role_name(*role))
+            }
+            Self::RemoveMember { application, user } => named_user(state, *user).inside(Some(*application)),
+        }
+    }
+}
+
+fn named_user(state: &State, user: crate::id::UserId) -> Subject {
+    let subject = Subject::of("user", user);
+    match state.user(user) {
+        Some(user) => subject.with("username", &user.username),
+        None => subject,
+    }
+}
+
+/// A role as written in the API.
+fn role_name(role: super::Role) -> &'static str {
+    match role {
+        super::Role::Viewer => "viewer",
+        super::Role::ReadOnly => "read_only",
+        super::Role::User => "user",
+        super::Role::Admin => "admin",
+    }
+}
+
+fn titled_asset(state: &State, asset: AssetId) -> Subject {
+    let subject = Subject::of("asset", asset);
+    match state.asset(asset) {
+        Some(asset) => subject.inside(Some(asset.application)).with("title", &asset.title),
+        None => subject,
+    }
+}
+
+impl AssetCommand {
+    fn action_name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "asset.create",
+            Self::OpenBlob { .. } => "blob.open",
+            Self::TakeOverBlob { .. } => "blob.take_over",
+            Self::SealBlob { .. } => "blob.seal",
+            Self::DropBlob { .. } => "blob.drop",
+            Self::UploadFinished { .. } => "asset.upload_finished",
+            Self::SetWatchable { .. } => "asset.watchable",
+            Self::SetManifest { .. } => "asset.set_manifest",
+            Self::Describe { .. } => "asset.describe",
+            Self::Publish { published: true, .. } => "asset.publish",
+            Self::Publish { published: false, .. } => "asset.unpublish",
+            Self::SetAccess { .. } => "asset.set_access",
+            Self::EndViews { .. } => "asset.end_views",
+            Self::Trash { .. } => "asset.trash",
+            Self::Restore { .. } => "asset.restore",
+            Self::Purge { .. } => "asset.purge",
+            Self::AbandonUpload { .. } => "asset.abandon_upload",
+            Self::Expire { .. } => "asset.expire",
+            Self::SetLegalHold { hold: true, .. } => "asset.hold",
+            Self::SetLegalHold { hold: false, .. } => "asset.release_hold",
+            Self::SetPoster { .. } => "asset.set_poster",
+            Self::CreateCollection { .. } => "collection.create",
+            Self::UpdateCollection { .. } => "collection.update",
+            Self::DeleteCollection { .. } => "collection.delete",
+        }
+    }
+
+    fn subject(&self, state: &State) -> Subject {
+        match self {
+            Self::Create { asset, application, title, .. } => {
+                Subject::of("asset", asset).inside(Some(*application)).with("title", title)
+            }
+            Self::OpenBlob { asset, blob, label, .. } => {
+                titled_asset(state, *asset).with("blob", blob).with("label", label)
+            }
+            Self::TakeOverBlob { asset, blob }
+            | Self::SealBlob { asset, blob, .. }
+            | Self::DropBlob { asset, blob } => titled_asset(state, *asset).with("blob", blob),
+            Self::SetLegalHold { asset, reason, .. } => titled_asset(state, *asset).with("reason", reason),
+            Self::SetAccess { asset, rule } => titled_asset(state, *asset).with("rule", rule_name(rule)),
+            Self::UploadFinished { asset, .. }
+            | Self::SetWatchable { asset, .. }
+            | Self::SetManifest { asset, .. }
+            | Self::Describe { asset, .. }
+            | Self::Publish { asset, .. }
+            | Self::EndViews { asset }
+            | Self::Trash { asset }
+            | Self::Restore { asset }
+            | Self::Purge { asset }
+            | Self::AbandonUpload { asset }
+            | Self::Expire { asset }
+            | Self::SetPoster { asset, .. } => titled_asset(state, *asset),
+            Self::CreateCollection { collection, application, name } => {
+                Subject::of("collection", collection).inside(Some(*application)).with("name", name)
+            }
+            Self::UpdateCollection { collection, .. } | Self::DeleteCollection { collection } => {
+                let subject = Subject::of("collection", collection);
+                match state.collection(*collection) {
+                    Some(kept) => subject.inside(Some(kept.application)).with("name", &kept.name),
+                    None => subject,
+                }
+            }
+        }
+    }
+}
+
+fn rule_name(rule: &super::AccessRule) -> &'static str {
+    match rule {
+        super::AccessRule::Members => "members",
+        super::AccessRule::Users(_) => "users",
+        super::AccessRule::Editors => "editors",
+    }
+}
+
+impl JobCommand {
+    fn action_name(&self) -> &'static str {
+        match self {
+            Self::Queue { .. } => "job.queue",
+            Self::Lease { .. } => "job.lease",
+            Self::Finish { .. } => "job.finish",
+            Self::Fail { .. } => "job.fail",
+            Self::Cancel { .. } => "job.cancel",
+            Self::Retry { .. } => "job.retry",
+        }
+    }
+
+    fn subject(&self, state: &State) -> Subject {
+        let (job, facts) = match self {
+            Self::Queue { job, asset, .. } => {
+                let subject = titled_asset(state, *asset);
+                return Subject { target: format!("job:{job}"), ..subject }.with("asset", asset);
+            }
+            Self::Lease { job, node, .. } => (job, Some(("node", node.to_string()))),
+            Self::Fail { job, code, .. } => (job, Some(("code", code.clone()))),
+            Self::Finish { job, .. } | Self::Cancel { job } | Self::Retry { job } => (job, None),
+        };
+        let subject = Subject::of("job", job);
+        let subject = match state.job(*job) {
+            Some(job) => subject.inside(Some(job.application)).with("asset", job.asset),
+            None => subject,
+        };
+        match facts {
+            Some((name, value)) => subject.with(name, value),
+            None => subject,
+        }
+    }
+}
+
+impl ClusterCommand {
+    fn action_name(&self) -> &'static str {
+        match self {
+            Self::Initialise { .. } => "cluster.initialise",
+            Self::RotateClusterKey { .. } => "cluster.rotate_key",
+            Self::RewrapAssetKey { .. } => "asset.rewrap_key",
+            Self::ConfirmRecoveryKey => "cluster.confirm_recovery_key",
+            Self::ReplaceRecoveryKey { .. } => "cluster.replace_recovery_key",
+            Self::ReplaceNodeKey { .. } => "node.replace_key",
+            Self::SetTimeHold { .. } => "cluster.set_time_hold",
+        }
+    }
+
+    fn subject(&self, state: &State) -> Subject {
+        match self {
+            Self::Initialise { node, node_name, site, .. } => {
+                Subject::cluster().with("node", node).with("name", node_name).with("site", site)
+            }
+            Self::RotateClusterKey { epoch, .. } => Subject::cluster().with("epoch", epoch),
+            Self::RewrapAssetKey { asset, key_epoch, .. } => Subject::of("asset", asset)
+                .inside(state.asset(*asset).map(|asset| asset.application))
+                .with("epoch", key_epoch),
+            Self::ConfirmRecoveryKey | Self::ReplaceRecoveryKey { .. } => Subject::cluster(),
+            Self::ReplaceNodeKey { node, .. } => Subject::of("node", node),
+            Self::SetTimeHold { held } => Subject::cluster().with("held", held),
+        }
+    }
+}

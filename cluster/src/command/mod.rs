@@ -1,0 +1,56 @@
+//! Commands: every change there is. A handler builds one, the log agrees on it, `State::apply` carries it out.
+//!
+//! The encoding (postcard) is on disk: variants and fields are only ever added at the end, with a new version.
+
+mod access;
+mod asset;
+mod audit;
+mod cluster;
+mod describe;
+mod job;
+mod values;
+
+pub use access::{AccessCommand, ApplicationPatch};
+pub use asset::{AssetCommand, AssetPatch};
+pub use audit::AuditCommand;
+pub use cluster::ClusterCommand;
+pub use job::JobCommand;
+pub use values::{
+    AccessRule, BlobKind, JobFence, JobKind, KeyEpoch, KeyHolder, MediaFacts, PasswordHash, Policy, Role,
+    SealedClusterKey, SecretHash, WrappedKey,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// People, sign-ins, keys, applications and members.
+    Access(AccessCommand),
+    /// Assets, their Blobs, and collections.
+    Asset(AssetCommand),
+    /// Work on assets.
+    Job(JobCommand),
+    /// The cluster itself and its keys.
+    Cluster(ClusterCommand),
+    /// What is recorded without changing anything else.
+    Audit(AuditCommand),
+}
+
+macro_rules! into_command {
+    ($($group:ident($inner:ident))*) => {$(
+        impl From<$inner> for Command {
+            fn from(command: $inner) -> Self {
+                Self::$group(command)
+            }
+        }
+    )*};
+}
+
+into_command! {
+    Access(AccessCommand)
+    Asset(AssetCommand)
+    Job(JobCommand)
+    Cluster(ClusterCommand)
+    Audit(AuditCommand)
+}

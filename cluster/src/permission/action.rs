@@ -1,0 +1,237 @@
+//! Everything one can do or see, and what it needs.
+
+use crate::command::Role;
+use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
+
+/// On what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The cluster as a whole.
+    Cluster,
+    /// An application, or a list inside it.
+    Application(ApplicationId),
+    /// An asset.
+    Asset(AssetId),
+    /// A collection.
+    Collection(CollectionId),
+    /// A Job.
+    Job(JobId),
+    /// An invitation.
+    Invite(InviteId),
+    /// An API key.
+    ApiKey(ApiKeyId),
+    /// A sign-in.
+    Session(SessionId),
+    /// A person.
+    User(UserId),
+    /// A person's place in an application.
+    Member(ApplicationId, UserId),
+    /// A node.
+    Node(NodeId),
+}
+
+/// What an action needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Nothing: the Command carries its own proof, or is a record of what was tried.
+    Anyone,
+    /// Anybody signed in, and nodes.
+    SignedIn,
+    /// A signed-in person.
+    Person,
+    /// At least this role where the target is.
+    Role(Role),
+    /// At least this role, and not by an API key: an API key makes no keys and lets nobody in.
+    PersonRole(Role),
+    /// At least this role, or a node doing its work.
+    RoleOrNode(Role),
+    /// One's own, or a cluster admin.
+    Own,
+    /// One's own, a cluster admin, or a node.
+    OwnOrNode,
+    /// Taking a member out: an admin there, or the member.
+    Leave,
+    /// A cluster admin.
+    ClusterAdmin,
+    /// A cluster admin or a node.
+    AdminOrNode,
+    /// A node.
+    Node,
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident => $rule:expr,)*) => {
+        /// Everything one can do or see.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            pub(super) fn rule(self) -> Rule {
+                match self {
+                    $(Self::$name => $rule,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    // --- Reads -----------------------------------------------------------------------------------------------------
+    /// Node, disk, copies, warnings. On the cluster.
+    SeeStatus => Rule::SignedIn,
+    /// The stream of events; each event is filtered by what one may see. On the cluster.
+    FollowEvents => Rule::SignedIn,
+    /// All people. On the cluster.
+    ListUsers => Rule::ClusterAdmin,
+    /// All applications with their settings. On the cluster.
+    ListApplications => Rule::SignedIn,
+    /// A person.
+    SeeUser => Rule::Role(Role::Viewer),
+    /// A person's sign-ins.
+    ListSessions => Rule::Own,
+    /// An application's name and settings.
+    SeeApplication => Rule::Role(Role::Viewer),
+    /// Who belongs to an application.
+    ListMembers => Rule::Role(Role::User),
+    /// An application's invitations.
+    ListInvites => Rule::Role(Role::Admin),
+    /// An application's API keys.
+    ListApiKeys => Rule::Role(Role::Admin),
+    /// An application's collections.
+    ListCollections => Rule::Role(Role::Viewer),
+    /// An application's assets; each is filtered by `sees_asset`.
+    ListAssets => Rule::Role(Role::Viewer),
+    /// An application's trash.
+    ListTrash => Rule::Role(Role::ReadOnly),
+    /// An application's Jobs.
+    ListJobs => Rule::Role(Role::ReadOnly),
+    /// An asset's title, description, poster and the like.
+    SeeAsset => Rule::Role(Role::Viewer),
+    /// An asset's tracks, Blobs, holders, Job.
+    SeeAssetDetail => Rule::Role(Role::ReadOnly),
+    /// Starting a View.
+    WatchAsset => Rule::Role(Role::Viewer),
+    /// Downloading a rendition.
+    DownloadAsset => Rule::Role(Role::Viewer),
+    /// Downloading the original.
+    DownloadOriginal => Rule::Role(Role::Viewer),
+    /// A Job.
+    SeeJob => Rule::Role(Role::ReadOnly),
+    /// The audit log: of the cluster, or of an application.
+    ReadAudit => Rule::Role(Role::Admin),
+    /// Checking the whole audit chain. On the cluster.
+    VerifyAudit => Rule::ClusterAdmin,
+
+    // --- People and access -----------------------------------------------------------------------------------------
+    /// First run.
+    Claim => Rule::Anyone,
+    /// Using an invitation as a new person: its secret is the proof.
+    AcceptInvite => Rule::Anyone,
+    /// Using an invitation as oneself.
+    JoinByInvite => Rule::Person,
+    /// Using a reset link: its secret is the proof.
+    FinishReset => Rule::Anyone,
+    /// Adding a person. On the cluster.
+    CreateUser => Rule::ClusterAdmin,
+    /// Suspending a person.
+    SuspendUser => Rule::ClusterAdmin,
+    /// Removing a person.
+    DeleteUser => Rule::ClusterAdmin,
+    /// Making a person cluster admin.
+    SetClusterAdmin => Rule::ClusterAdmin,
+    /// A new passphrase.
+    SetPassword => Rule::Own,
+    /// A reset link.
+    StartReset => Rule::AdminOrNode,
+    /// A sign-in, verified by the node.
+    CreateSession => Rule::Node,
+    /// Ending a sign-in.
+    EndSession => Rule::OwnOrNode,
+    /// Ending all sign-ins of a person.
+    EndSessions => Rule::Own,
+    /// A new application. On the cluster.
+    CreateApplication => Rule::ClusterAdmin,
+    /// An application's name and settings.
+    UpdateApplication => Rule::PersonRole(Role::Admin),
+    /// Removing an application.
+    DeleteApplication => Rule::ClusterAdmin,
+    /// Adding a member or changing a role.
+    SetMember => Rule::PersonRole(Role::Admin),
+    /// Taking a member out, or leaving.
+    RemoveMember => Rule::Leave,
+    /// An invitation.
+    CreateInvite => Rule::PersonRole(Role::Admin),
+    /// Withdrawing an invitation.
+    RevokeInvite => Rule::PersonRole(Role::Admin),
+    /// An API key.
+    CreateApiKey => Rule::PersonRole(Role::Admin),
+    /// Withdrawing an API key.
+    RevokeApiKey => Rule::PersonRole(Role::Admin),
+
+    // --- Assets ----------------------------------------------------------------------------------------------------
+    /// Uploading. On the application.
+    CreateAsset => Rule::Role(Role::User),
+    /// Opening, taking over, sealing and dropping Blobs, finishing the upload.
+    WriteAsset => Rule::RoleOrNode(Role::User),
+    /// Manifest, poster, first segments.
+    SetAssetMedia => Rule::RoleOrNode(Role::User),
+    /// Title, description, tags, fields, collections.
+    DescribeAsset => Rule::Role(Role::User),
+    /// Publishing and unpublishing.
+    PublishAsset => Rule::Role(Role::User),
+    /// Who may watch.
+    SetAssetAccess => Rule::Role(Role::User),
+    /// Ending running Views.
+    EndViews => Rule::Role(Role::User),
+    /// To the trash.
+    TrashAsset => Rule::Role(Role::User),
+    /// Back from the trash.
+    RestoreAsset => Rule::Role(Role::User),
+    /// Forgetting the key.
+    PurgeAsset => Rule::Role(Role::Admin),
+    /// Giving up an unfinished upload.
+    AbandonUpload => Rule::RoleOrNode(Role::User),
+    /// Purging what is due.
+    ExpireAsset => Rule::Node,
+    /// Legal hold.
+    HoldAsset => Rule::Role(Role::Admin),
+    /// A collection. On the application.
+    CreateCollection => Rule::Role(Role::User),
+    /// Renaming a collection.
+    UpdateCollection => Rule::Role(Role::User),
+    /// Removing a collection.
+    DeleteCollection => Rule::Role(Role::User),
+
+    // --- Jobs ------------------------------------------------------------------------------------------------------
+    /// Queueing work on an asset.
+    QueueJob => Rule::RoleOrNode(Role::User),
+    /// Working: lease, finish, fail.
+    WorkOnJob => Rule::Node,
+    /// Stopping it.
+    CancelJob => Rule::RoleOrNode(Role::User),
+    /// Queueing it again.
+    RetryJob => Rule::RoleOrNode(Role::User),
+
+    // --- The cluster -----------------------------------------------------------------------------------------------
+    /// The first entry.
+    Initialise => Rule::Node,
+    /// A new cluster key.
+    RotateClusterKey => Rule::AdminOrNode,
+    /// Rewrapping a data key.
+    RewrapAssetKey => Rule::Node,
+    /// The recovery key is written down.
+    ConfirmRecoveryKey => Rule::ClusterAdmin,
+    /// A new recovery key.
+    ReplaceRecoveryKey => Rule::ClusterAdmin,
+    /// A new key of a node.
+    ReplaceNodeKey => Rule::Node,
+    /// Holding time.
+    SetTimeHold => Rule::AdminOrNode,
+    /// Recording what changes nothing.
+    RecordAudit => Rule::Anyone,
+}

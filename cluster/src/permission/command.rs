@@ -1,0 +1,106 @@
+//! Which Action on which Target each Command is.
+
+use super::action::{Action, Target};
+use crate::command::{AccessCommand, AssetCommand, ClusterCommand, Command, JobCommand};
+
+/// What `command` needs to be allowed.
+#[must_use]
+pub fn required(command: &Command) -> (Action, Target) {
+    match command {
+        Command::Access(command) => access(command),
+        Command::Asset(command) => asset(command),
+        Command::Job(command) => job(command),
+        Command::Cluster(command) => cluster(command),
+        Command::Audit(_) => (Action::RecordAudit, Target::Cluster),
+    }
+}
+
+fn access(command: &AccessCommand) -> (Action, Target) {
+    use AccessCommand as C;
+    match command {
+        C::Claim { .. } => (Action::Claim, Target::Cluster),
+        C::CreateUser { .. } => (Action::CreateUser, Target::Cluster),
+        C::AcceptInvite { .. } => (Action::AcceptInvite, Target::Cluster),
+        C::JoinByInvite { .. } => (Action::JoinByInvite, Target::Cluster),
+        C::FinishReset { .. } => (Action::FinishReset, Target::Cluster),
+        C::CreateInvite { application, .. } => (Action::CreateInvite, Target::Application(*application)),
+        C::RevokeInvite { invite } => (Action::RevokeInvite, Target::Invite(*invite)),
+        C::SetPassword { user, .. } => (Action::SetPassword, Target::User(*user)),
+        C::StartReset { user, .. } => (Action::StartReset, Target::User(*user)),
+        C::SuspendUser { user, .. } => (Action::SuspendUser, Target::User(*user)),
+        C::DeleteUser { user } => (Action::DeleteUser, Target::User(*user)),
+        C::SetClusterAdmin { user, .. } => (Action::SetClusterAdmin, Target::User(*user)),
+        C::CreateSession { user, .. } => (Action::CreateSession, Target::User(*user)),
+        C::EndSession { session } => (Action::EndSession, Target::Session(*session)),
+        C::EndSessions { user, .. } => (Action::EndSessions, Target::User(*user)),
+        C::CreateApiKey { application, .. } => (Action::CreateApiKey, Target::Application(*application)),
+        C::RevokeApiKey { key } => (Action::RevokeApiKey, Target::ApiKey(*key)),
+        C::CreateApplication { .. } => (Action::CreateApplication, Target::Cluster),
+        C::UpdateApplication { application, .. } => {
+            (Action::UpdateApplication, Target::Application(*application))
+        }
+        C::DeleteApplication { application } => {
+            (Action::DeleteApplication, Target::Application(*application))
+        }
+        C::SetMember { application, .. } => (Action::SetMember, Target::Application(*application)),
+        C::RemoveMember { application, user } => (Action::RemoveMember, Target::Member(*application, *user)),
+    }
+}
+
+fn asset(command: &AssetCommand) -> (Action, Target) {
+    use AssetCommand as C;
+    let (action, asset) = match command {
+        C::Create { application, .. } => return (Action::CreateAsset, Target::Application(*application)),
+        C::CreateCollection { application, .. } => {
+            return (Action::CreateCollection, Target::Application(*application));
+        }
+        C::UpdateCollection { collection, .. } => {
+            return (Action::UpdateCollection, Target::Collection(*collection));
+        }
+        C::DeleteCollection { collection } => {
+            return (Action::DeleteCollection, Target::Collection(*collection));
+        }
+        C::OpenBlob { asset, .. }
+        | C::TakeOverBlob { asset, .. }
+        | C::SealBlob { asset, .. }
+        | C::DropBlob { asset, .. }
+        | C::UploadFinished { asset, .. } => (Action::WriteAsset, asset),
+        C::SetWatchable { asset, .. } | C::SetManifest { asset, .. } | C::SetPoster { asset, .. } => {
+            (Action::SetAssetMedia, asset)
+        }
+        C::Describe { asset, .. } => (Action::DescribeAsset, asset),
+        C::Publish { asset, .. } => (Action::PublishAsset, asset),
+        C::SetAccess { asset, .. } => (Action::SetAssetAccess, asset),
+        C::EndViews { asset } => (Action::EndViews, asset),
+        C::Trash { asset } => (Action::TrashAsset, asset),
+        C::Restore { asset } => (Action::RestoreAsset, asset),
+        C::Purge { asset } => (Action::PurgeAsset, asset),
+        C::AbandonUpload { asset } => (Action::AbandonUpload, asset),
+        C::Expire { asset } => (Action::ExpireAsset, asset),
+        C::SetLegalHold { asset, .. } => (Action::HoldAsset, asset),
+    };
+    (action, Target::Asset(*asset))
+}
+
+fn job(command: &JobCommand) -> (Action, Target) {
+    match command {
+        JobCommand::Queue { asset, .. } => (Action::QueueJob, Target::Asset(*asset)),
+        JobCommand::Lease { job, .. } | JobCommand::Finish { job, .. } | JobCommand::Fail { job, .. } => {
+            (Action::WorkOnJob, Target::Job(*job))
+        }
+        JobCommand::Cancel { job } => (Action::CancelJob, Target::Job(*job)),
+        JobCommand::Retry { job } => (Action::RetryJob, Target::Job(*job)),
+    }
+}
+
+fn cluster(command: &ClusterCommand) -> (Action, Target) {
+    match command {
+        ClusterCommand::Initialise { .. } => (Action::Initialise, Target::Cluster),
+        ClusterCommand::RotateClusterKey { .. } => (Action::RotateClusterKey, Target::Cluster),
+        ClusterCommand::RewrapAssetKey { asset, .. } => (Action::RewrapAssetKey, Target::Asset(*asset)),
+        ClusterCommand::ConfirmRecoveryKey => (Action::ConfirmRecoveryKey, Target::Cluster),
+        ClusterCommand::ReplaceRecoveryKey { .. } => (Action::ReplaceRecoveryKey, Target::Cluster),
+        ClusterCommand::ReplaceNodeKey { node, .. } => (Action::ReplaceNodeKey, Target::Node(*node)),
+        ClusterCommand::SetTimeHold { .. } => (Action::SetTimeHold, Target::Cluster),
+    }
+}

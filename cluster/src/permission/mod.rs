@@ -1,0 +1,139 @@
+//! Who may do and see what: the one place that decides, for Commands (inside apply) and for reads.
+//!
+//! * [`check`] decides about one [`Action`] on one [`Target`].
+//! * [`required`] names the Action and Target of each Command.
+//! * [`may_watch`] decides, without a lock, at every playlist, key and segment of a running View.
+
+mod action;
+mod command;
+mod sight;
+mod standing;
+mod watch;
+
+pub use action::{Action, Target};
+pub use command::required;
+pub use sight::{sees_asset, visible_assets};
+pub use standing::{Standing, standing};
+pub use watch::{ViewSubject, may_watch, view_subject};
+
+use crate::actor::Actor;
+use crate::command::Role;
+use crate::id::ApplicationId;
+use crate::refusal::{Needs, Noun, Refusal};
+use crate::state::{Asset, State};
+use action::Rule;
+
+/// Decides whether `actor` may do `action` on `target` at `now_ms` (cluster time).
+///
+/// # Errors
+/// `NotSignedIn`, `SessionEnded` or `Suspended` for the actor itself; `NotFound` for what the actor may not even see;
+/// `Forbidden` for what is visible but not allowed.
+pub fn check(
+    state: &State,
+    actor: &Actor,
+    action: Action,
+    target: Target,
+    now_ms: u64,
+) -> Result<(), Refusal> {
+    let rule = action.rule();
+    if rule == Rule::Anyone {
+        return Ok(());
+    }
+    if action == Action::Initialise {
+        // There is no node to be before the first entry; apply refuses a second one.
+        return match actor.kind {
+            crate::actor::ActorKind::System(_) => Ok(()),
+            _ => Err(Refusal::Forbidden { needs: Needs::Node }),
+        };
+    }
+    let standing = standing(state, actor, now_ms)?;
+    match &standing {
+        Standing::Nobody => return Err(Refusal::NotSignedIn),
+        Standing::Node => return node_may(rule),
+        Standing::Person { .. } | Standing::Key { .. } => {}
+    }
+    let role = sight::role_at(state, &standing, target, now_ms)?;
+    grant(&standing, rule, role)?;
+    about_watching(state, &standing, action, target, now_ms)
+}
+
+fn node_may(rule: Rule) -> Result<(), Refusal> {
+    match rule {
+        Rule::Node | Rule::RoleOrNode(_) | Rule::AdminOrNode | Rule::OwnOrNode => Ok(()),
+        Rule::Anyone | Rule::SignedIn => Ok(()),
+        Rule::Role(role) => Err(Refusal::Forbidden { needs: Needs::Role(role) }),
+        Rule::PersonRole(_) | Rule::Own | Rule::Person | Rule::Leave => {
+            Err(Refusal::Forbidden { needs: Needs::Person })
+        }
+        Rule::ClusterAdmin => Err(Refusal::Forbidden { needs: Needs::ClusterAdmin }),
+    }
+}
+
+/// Decides by the rule alone; `role` is the actor's role where the target is, or what stands for it.
+fn grant(standing: &Standing, rule: Rule, role: Option<Role>) -> Result<(), Refusal> {
+    let at_least = |needed: Role| {
+        let enough = role.is_some_and(|role| role >= needed);
+        if enough { Ok(()) } else { Err(Refusal::Forbidden { needs: Needs::Role(needed) }) }
+    };
+    let person = || match standing {
+        Standing::Person { .. } => Ok(()),
+        _ => Err(Refusal::Forbidden { needs: Needs::Person }),
+    };
+    let cluster_admin = || match standing {
+        Standing::Person { cluster_admin: true, .. } => Ok(()),
+        _ => Err(Refusal::Forbidden { needs: Needs::ClusterAdmin }),
+    };
+    match rule {
+        Rule::Anyone | Rule::SignedIn => Ok(()),
+        Rule::Node => Err(Refusal::Forbidden { needs: Needs::Node }),
+        Rule::Role(needed) | Rule::RoleOrNode(needed) => at_least(needed),
+        Rule::PersonRole(needed) => person().and_then(|()| at_least(needed)),
+        Rule::Person => person(),
+        Rule::ClusterAdmin | Rule::AdminOrNode => cluster_admin(),
+        // `role_at` gives Admin for what is one's own, and for a cluster admin.
+        Rule::Own | Rule::OwnOrNode => match role {
+            Some(Role::Admin) => Ok(()),
+            _ => cluster_admin(),
+        },
+        Rule::Leave => person().and_then(|()| at_least(Role::Admin)),
+    }
+}
+
+/// What a role alone does not decide: the access rule of what is watched, and the policy on downloads.
+fn about_watching(
+    state: &State,
+    standing: &Standing,
+    action: Action,
+    target: Target,
+    now_ms: u64,
+) -> Result<(), Refusal> {
+    let Target::Asset(id) = target else { return Ok(()) };
+    let asset = state.asset(id).ok_or(Refusal::NotFound(Noun::Asset))?;
+    match action {
+        Action::WatchAsset => watch::watchable_by(state, standing, asset, now_ms),
+        Action::DownloadAsset => {
+            watch::watchable_by(state, standing, asset, now_ms)?;
+            downloadable_by(state, standing, asset)
+        }
+        Action::DownloadOriginal => {
+            watch::admitted(state, standing, asset, now_ms)?;
+            if !asset.is_live() {
+                return Err(Refusal::Trashed);
+            }
+            downloadable_by(state, standing, asset)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn downloadable_by(state: &State, standing: &Standing, asset: &Asset) -> Result<(), Refusal> {
+    let viewer = standing.role_in(state, asset.application) == Some(Role::Viewer);
+    let allowed = state.application(asset.application).is_some_and(|found| found.policy.viewer_may_download);
+    if viewer && !allowed { Err(Refusal::Forbidden { needs: Needs::Policy }) } else { Ok(()) }
+}
+
+/// The role of `actor` in `application` at `now_ms`, if any.
+#[must_use]
+pub fn role_in(state: &State, actor: &Actor, application: ApplicationId, now_ms: u64) -> Option<Role> {
+    standing(state, actor, now_ms).ok()?.role_in(state, application)
+}

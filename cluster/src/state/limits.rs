@@ -1,0 +1,68 @@
+//! How many and how long: everything in State is bounded.
+
+/// The bounds. They are part of what apply decides, so a change of one is a change of version.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits;
+
+impl Limits {
+    /// People.
+    pub const USERS: usize = 100_000;
+    /// Sign-ins of one person; the oldest goes when one more is made.
+    pub const SESSIONS_PER_USER: usize = 64;
+    /// Applications.
+    pub const APPLICATIONS: usize = 1_000;
+    /// API keys of one application.
+    pub const API_KEYS_PER_APPLICATION: usize = 200;
+    /// Open invitations of one application.
+    pub const INVITES_PER_APPLICATION: usize = 1_000;
+    /// Open reset links.
+    pub const RESETS: usize = 10_000;
+    /// Collections of one application.
+    pub const COLLECTIONS_PER_APPLICATION: usize = 1_000;
+    /// Assets.
+    pub const ASSETS: usize = 10_000_000;
+    /// Blobs of one asset that State knows of at once.
+    pub const BLOBS_PER_ASSET: usize = 128;
+    /// Ended Jobs kept for the activity page.
+    pub const ENDED_JOBS: usize = 1_000;
+    /// Tombstones kept.
+    pub const TOMBSTONES: usize = 10_000;
+    /// Nodes.
+    pub const NODES: usize = 100;
+
+    /// Characters of a title, a file name, or a name of a node, site, application, collection or key.
+    pub const NAME: u32 = 200;
+    /// Characters of a description.
+    pub const DESCRIPTION: u32 = 4_000;
+    /// Tags, and characters of one.
+    pub const TAGS: (u32, u32) = (32, 64);
+    /// Own fields, and characters of a name and of a value.
+    pub const FIELDS: (u32, u32, u32) = (32, 64, 500);
+    /// Collections one asset is in.
+    pub const COLLECTIONS_PER_ASSET: u32 = 32;
+    /// People named by an access rule.
+    pub const RULE_USERS: u32 = 500;
+    /// Characters of a user name.
+    pub const USERNAME: u32 = 64;
+    /// Characters of a label, code, media type and the like.
+    pub const SHORT: u32 = 128;
+    /// Characters of a reason.
+    pub const REASON: u32 = 1_000;
+    /// Bytes of a wrapped or sealed key.
+    pub const SEALED_KEY: usize = 512;
+    /// Details of an audit record, and characters of one.
+    pub const AUDIT_DETAILS: (usize, u32) = (16, 500);
+
+    /// The longest a sign-in may be made for: 90 days.
+    pub const SESSION_MS: u64 = 90 * Self::DAY_MS;
+    /// The longest an invitation or reset link may be made for: 30 days.
+    pub const LINK_MS: u64 = 30 * Self::DAY_MS;
+    /// One day.
+    pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    /// What expires is due by two stamps this far apart.
+    pub const DUE_AGAIN_MS: u64 = 60 * 60 * 1000;
+    /// The longest offline grace: one day.
+    pub const OFFLINE_GRACE_MS: u64 = Self::DAY_MS;
+    /// The longest an asset stays in the trash: ten years.
+    pub const TRASH_DAYS: u16 = 3_650;
+}

@@ -1,0 +1,104 @@
+//! State: everything the cluster has agreed on, and the one pure function that changes it.
+//!
+//! Records are `Arc`s in persistent maps: cloning State is O(1), a reader keeps a snapshot without a lock, and a
+//! refused Command leaves nothing behind.
+
+mod access;
+mod application;
+mod apply;
+mod asset;
+mod asset_record;
+mod blob;
+mod cluster;
+mod collection;
+mod job;
+mod limits;
+mod page;
+mod read;
+mod records;
+mod session;
+mod shelf;
+mod store;
+mod validate;
+
+pub use apply::Applied;
+pub use asset_record::{
+    Asset, AssetState, AssetStateKind, BlobRecord, Life, ManifestRef, PublishWindow, SealedBlob,
+};
+pub use limits::Limits;
+pub use page::{AssetPage, AssetQuery, Cursor, CursorError};
+pub use records::{
+    ApiKey, Application, ClusterInfo, Collection, Invite, Job, JobState, Member, Node, Reset, SealedEpoch,
+    Session, Tombstone, User,
+};
+pub use shelf::{Shelf, Sort, folded};
+pub use validate::normalised_username;
+
+use serde::{Deserialize, Serialize};
+use store::{Indexes, Records};
+
+/// Everything the cluster has agreed on. Cloning is O(1).
+///
+/// Serialised as its records only; the indexes are made again when it is read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Records", from = "Records")]
+pub struct State {
+    records: Records,
+    indexes: Indexes,
+}
+
+impl From<State> for Records {
+    fn from(state: State) -> Self {
+        state.records
+    }
+}
+
+impl From<Records> for State {
+    fn from(records: Records) -> Self {
+        let indexes = Indexes::of(&records);
+        Self { records, indexes }
+    }
+}
+
+impl State {
+    /// Whether every index says what the records say. For tests and the doctor; O(n).
+    #[must_use]
+    pub fn indexes_agree(&self) -> bool {
+        self.indexes == Indexes::of(&self.records)
+    }
+}
+
+/// Defines how one kind of record is put and removed, so that no map changes without its indexes.
+macro_rules! record_maps {
+    ($($put:ident $remove:ident $map:ident $index:ident $key:ty => $record:ty;)*) => {
+        impl State {$(
+            #[allow(dead_code, reason = "not every kind of record is both put and removed")]
+            fn $put(&mut self, key: $key, record: $record) {
+                let before = self.records.$map.insert(key, std::sync::Arc::new(record));
+                let after = self.records.$map.get(&key);
+                self.indexes.$index(before.as_deref(), after.map(|record| &**record));
+            }
+
+            #[allow(dead_code, reason = "not every kind of record is both put and removed")]
+            fn $remove(&mut self, key: $key) -> Option<std::sync::Arc<$record>> {
+                let before = self.records.$map.remove(&key);
+                self.indexes.$index(before.as_deref(), None);
+                before
+            }
+        )*}
+    };
+}
+
+use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, SessionId, UserId};
+
+record_maps! {
+    put_user remove_user users user UserId => User;
+    put_session remove_session sessions session SessionId => Session;
+    put_api_key remove_api_key api_keys api_key ApiKeyId => ApiKey;
+    put_invite remove_invite invites invite InviteId => Invite;
+    put_application remove_application applications application ApplicationId => Application;
+    put_member remove_member members member (ApplicationId, UserId) => Member;
+    put_collection remove_collection collections collection CollectionId => Collection;
+    put_asset remove_asset assets asset AssetId => Asset;
+    put_job remove_job jobs job JobId => Job;
+}

@@ -1,0 +1,243 @@
+//! The records State is made of. All fields are read by anybody; only apply makes them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::asset_record::Asset;
+use crate::actor::ActorKind;
+use crate::command::{JobKind, KeyEpoch, PasswordHash, Policy, Role, SealedClusterKey, SecretHash};
+use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Id.
+    pub id: UserId,
+    /// Normalised: lower case, unique.
+    pub username: String,
+    /// Argon2id.
+    pub password_hash: PasswordHash,
+    /// Sees and does everything.
+    pub cluster_admin: bool,
+    /// May not sign in.
+    pub suspended: bool,
+    /// When added.
+    pub created_ms: u64,
+    /// When the passphrase was last set.
+    pub password_set_ms: u64,
+}
+
+/// One sign-in of one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Id.
+    pub id: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// Hash of the cookie's or token's secret.
+    pub secret_hash: SecretHash,
+    /// When made.
+    pub created_ms: u64,
+    /// When it ends.
+    pub expires_ms: u64,
+    /// What the client called itself.
+    pub user_agent: String,
+}
+
+/// A key of another system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Id.
+    pub id: ApiKeyId,
+    /// What people call it.
+    pub name: String,
+    /// Hash of its secret.
+    pub secret_hash: SecretHash,
+    /// The one application it is for.
+    pub application: ApplicationId,
+    /// As what.
+    pub role: Role,
+    /// When made.
+    pub created_ms: u64,
+    /// When it ends, if ever.
+    pub expires_ms: Option<u64>,
+    /// Who made it.
+    pub created_by: ActorKind,
+}
+
+/// An invitation to join an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// Id.
+    pub id: InviteId,
+    /// What one joins.
+    pub application: ApplicationId,
+    /// As what.
+    pub role: Role,
+    /// Hash of the secret in the link.
+    pub secret_hash: SecretHash,
+    /// When made.
+    pub created_ms: u64,
+    /// When it ends.
+    pub expires_ms: u64,
+    /// Who made it.
+    pub created_by: ActorKind,
+}
+
+/// A one-use link to a new passphrase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Whose.
+    pub user: UserId,
+    /// When it ends.
+    pub expires_ms: u64,
+}
+
+/// A space with its own assets, members and policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// Id.
+    pub id: ApplicationId,
+    /// Unique but for upper and lower case.
+    pub name: String,
+    /// Settings.
+    pub policy: Policy,
+    /// When made.
+    pub created_ms: u64,
+}
+
+/// A person's place in an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Where.
+    pub application: ApplicationId,
+    /// Who.
+    pub user: UserId,
+    /// As what.
+    pub role: Role,
+    /// Since when.
+    pub joined_ms: u64,
+}
+
+/// A named group of assets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collection {
+    /// Id.
+    pub id: CollectionId,
+    /// Where.
+    pub application: ApplicationId,
+    /// Unique in the application but for upper and lower case.
+    pub name: String,
+    /// When made.
+    pub created_ms: u64,
+}
+
+/// Where a Job stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for a node.
+    Queued,
+    /// A node works on it.
+    Leased {
+        /// Which.
+        node: NodeId,
+        /// Since when.
+        since_ms: u64,
+    },
+    /// Done.
+    Finished,
+    /// Cannot be done.
+    Failed {
+        /// Stable code.
+        code: String,
+        /// For people.
+        reason: String,
+    },
+    /// Stopped by a person.
+    Cancelled,
+}
+
+impl JobState {
+    /// Waits or is worked on.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Queued | Self::Leased { .. })
+    }
+}
+
+/// Work on an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Id.
+    pub id: JobId,
+    /// On what.
+    pub asset: AssetId,
+    /// Where.
+    pub application: ApplicationId,
+    /// What to do.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// Leases given so far: the epoch of the newest.
+    pub epoch: u64,
+    /// When queued.
+    pub created_ms: u64,
+    /// When it last changed.
+    pub updated_ms: u64,
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Id.
+    pub id: NodeId,
+    /// What people call it.
+    pub name: String,
+    /// Where it stands.
+    pub site: String,
+    /// Its public key.
+    pub public_key: [u8; 32],
+    /// When added.
+    pub added_ms: u64,
+}
+
+/// The cluster itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterInfo {
+    /// Random, set by Initialise.
+    pub id: [u8; 16],
+    /// When initialised.
+    pub created_ms: u64,
+    /// When claimed, if it is.
+    pub claimed_ms: Option<u64>,
+    /// The current cluster key epoch.
+    pub key_epoch: KeyEpoch,
+    /// The recovery key's public half.
+    pub recovery_public_key: [u8; 32],
+    /// The operator has re-typed the recovery key.
+    pub recovery_confirmed: bool,
+    /// Nothing expires until the operator has confirmed the time.
+    pub time_held: bool,
+}
+
+/// One cluster key epoch, for each that holds it.
+pub type SealedEpoch = Arc<Vec<SealedClusterKey>>;
+
+/// What is left of a purged asset, until many later ones are purged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The asset.
+    pub asset: AssetId,
+    /// Where it was.
+    pub application: ApplicationId,
+    /// When it was purged.
+    pub purged_ms: u64,
+}
+
+impl Tombstone {
+    pub(super) fn of(asset: &Asset, purged_ms: u64) -> Self {
+        Self { asset: asset.id, application: asset.application, purged_ms }
+    }
+}
