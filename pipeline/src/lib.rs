@@ -6,3 +6,4 @@ pub mod ladder;
 pub mod mp4;
 pub mod playlist;
 pub mod tracks;
+pub mod vtt;
