@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod encrypt;
+pub mod hls_check;
 pub mod ladder;
 pub mod mp4;
 pub mod playlist;
