@@ -1,6 +1,6 @@
 //! The first bytes of a Blob's files: what this is and whose, readable without a key.
 
-use super::{BlobKind, BlobName, FORMAT_VERSION, FormatError, take};
+use super::{BlobKind, BlobName, FORMAT_VERSION, FormatError, kind_from_byte, kind_to_byte, take};
 use crate::id::{AssetId, BlobId};
 
 /// Bytes of a header.
@@ -40,7 +40,7 @@ impl Header {
         let mut bytes = [0; HEADER_LENGTH];
         bytes[..8].copy_from_slice(&file.magic());
         bytes[8] = FORMAT_VERSION;
-        bytes[9] = self.kind.to_byte();
+        bytes[9] = kind_to_byte(self.kind);
         bytes[16..32].copy_from_slice(self.name.asset.as_bytes());
         bytes[32..48].copy_from_slice(self.name.blob.as_bytes());
         let checksum = crc32c::crc32c(&bytes[..48]);
@@ -71,7 +71,7 @@ impl Header {
         if reserved != [0; 6] || rest.iter().any(|byte| *byte != 0) {
             return Err(DAMAGED);
         }
-        let kind = BlobKind::from_byte(kind).ok_or(DAMAGED)?;
+        let kind = kind_from_byte(kind).ok_or(DAMAGED)?;
         let found = BlobName { asset, blob };
         if found == name { Ok(Self { name, kind }) } else { Err(FormatError::OtherBlob) }
     }

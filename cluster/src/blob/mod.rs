@@ -62,53 +62,29 @@ pub fn slot_at(sequence: u64) -> u64 {
     SLOTS_AT + sequence % 2 * SLOT_STRIDE
 }
 
-/// What a Blob is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BlobKind {
-    /// The file as it was uploaded.
-    Original,
-    /// A video rendition.
-    Rendition,
-    /// An audio rendition.
-    Audio,
-    /// Subtitles found in the source.
-    Subtitles,
-    /// The poster picture.
-    Poster,
-    /// The sheet of small pictures for seeking.
-    Storyboard,
-    /// The audio waveform.
-    Waveform,
-    /// The asset's manifest.
-    Manifest,
-    /// Captions somebody uploaded.
-    Caption,
-    /// A segment of the audit log.
-    Audit,
+pub use crate::command::BlobKind;
+
+/// The kinds in the order of their bytes on disk: only ever added to at the end.
+const KINDS: [BlobKind; 10] = [
+    BlobKind::Original,
+    BlobKind::Rendition,
+    BlobKind::Audio,
+    BlobKind::Subtitles,
+    BlobKind::Poster,
+    BlobKind::Storyboard,
+    BlobKind::Waveform,
+    BlobKind::Manifest,
+    BlobKind::Caption,
+    BlobKind::Audit,
+];
+
+/// The kind's byte on disk, from 1.
+fn kind_to_byte(kind: BlobKind) -> u8 {
+    KINDS.iter().zip(1..).find(|(known, _)| **known == kind).map_or(0, |(_, byte)| byte)
 }
 
-impl BlobKind {
-    const ALL: [Self; 10] = [
-        Self::Original,
-        Self::Rendition,
-        Self::Audio,
-        Self::Subtitles,
-        Self::Poster,
-        Self::Storyboard,
-        Self::Waveform,
-        Self::Manifest,
-        Self::Caption,
-        Self::Audit,
-    ];
-
-    fn to_byte(self) -> u8 {
-        self as u8 + 1
-    }
-
-    fn from_byte(byte: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.to_byte() == byte)
-    }
+fn kind_from_byte(byte: u8) -> Option<BlobKind> {
+    KINDS.iter().zip(1..).find(|(_, number)| *number == byte).map(|(kind, _)| *kind)
 }
 
 /// Which Blob: bound into everything that is sealed for it.

@@ -10,11 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     AeadKey, DataKey, KEY_LENGTH, KeyError, NodeSecrets, PublicKey, Secret, WrappedKey, random_secret,
 };
+use crate::command::KeyEpoch;
 use crate::id::AssetId;
 use crate::recovery::RecoveryKey;
-
-/// The number of a cluster key: 1, 2, 3, ...
-pub type KeyEpoch = u32;
 
 const PURPOSE: &[u8] = b"mediakeep cluster key v1";
 
@@ -178,7 +176,7 @@ impl Keyring {
         }
         let epochs = self.epochs.load();
         let wrapping = &epochs.get(&epoch).ok_or(KeyError::UnknownEpoch(epoch))?.wrapping;
-        wrapping.seal(&context(asset, epoch), key.expose()).map(WrappedKey::from_sealed)
+        wrapping.seal(&context(asset, epoch), key.expose()).map(WrappedKey::from)
     }
 
     /// Forgets an epoch under which nothing is wrapped any more.

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{KEY_LENGTH, KeyError, Secret, derive, random_secret};
 
@@ -94,41 +93,6 @@ impl fmt::Debug for ContentKey {
     }
 }
 
-/// A data key under the cluster key: what State keeps. Opens only for its own asset and epoch.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WrappedKey(Vec<u8>);
-
-impl WrappedKey {
-    pub(crate) fn from_sealed(sealed: Vec<u8>) -> Self {
-        Self(sealed)
-    }
-
-    /// The wrapped bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<Vec<u8>> for WrappedKey {
-    fn from(sealed: Vec<u8>) -> Self {
-        Self(sealed)
-    }
-}
-
-/// A purged asset's wrapped key is wiped, not only freed.
-impl Zeroize for WrappedKey {
-    fn zeroize(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl fmt::Debug for WrappedKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "WrappedKey({} bytes)", self.0.len())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +115,7 @@ mod tests {
     #[test]
     fn nothing_secret_is_printed() {
         let key = DataKey::from_secret(Zeroizing::new([0xAB; 32]));
-        let printed = format!("{key:?} {:?} {:?}", key.content_key(0).unwrap(), WrappedKey(vec![0xAB; 60]));
-        assert_eq!(printed, "DataKey(redacted) ContentKey(redacted) WrappedKey(60 bytes)");
+        let printed = format!("{key:?} {:?}", key.content_key(0).unwrap());
+        assert_eq!(printed, "DataKey(redacted) ContentKey(redacted)");
     }
 }

@@ -17,12 +17,14 @@ mod storage_key;
 
 pub use cipher::{AeadKey, KEY_LENGTH, SEAL_OVERHEAD, TAG_LENGTH, fill_random};
 pub(crate) use cipher::{Secret, derive, random_secret};
-pub use cluster_key::{KeyEpoch, Keyring, SealedClusterKey};
-pub use data_key::{ContentKey, DataKey, WrappedKey};
+pub use cluster_key::{Keyring, SealedClusterKey};
+pub use data_key::{ContentKey, DataKey};
 pub use node_secrets::NodeSecrets;
 pub use public_key::PublicKey;
 pub(crate) use public_key::{PrivateKey, open_with};
 pub use storage_key::StorageKey;
+
+pub use crate::command::{KeyEpoch, WrappedKey};
 
 /// Why a key could not be made, wrapped or opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
