@@ -1,0 +1,173 @@
+/** Every call the console makes, one function each. */
+import { apiUrl, call } from './client';
+import type {
+  AccessRule,
+  ApiKey,
+  Application,
+  Asset,
+  AuditRecord,
+  AuditVerification,
+  ClaimAnswer,
+  Collection,
+  Detail,
+  Invite,
+  Job,
+  Me,
+  Member,
+  Page,
+  Policy,
+  Role,
+  Session,
+  Status,
+  System,
+  User,
+  View,
+} from './model';
+
+/** Members, keys and collections of one application are few; one page of this size holds them. */
+const wholeList = 500;
+
+async function list<T>(path: string): Promise<T[]> {
+  const items: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const page: Page<T> = await call('GET', path, { query: { limit: wholeList, cursor } });
+    items.push(...page.items);
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor);
+  return items;
+}
+
+// System and first run
+export const system = () => call<System>('GET', '/system');
+export const status = () => call<Status>('GET', '/system/status');
+export const claim = (claim: { code: string; username: string; password: string; application_name: string }) =>
+  call<ClaimAnswer>('POST', '/claim', { json: claim, quiet: true });
+export const confirmRecovery = () => call<void>('POST', '/claim/recovery-confirmed');
+
+// Session and account
+export const me = () => call<Me>('GET', '/me', { quiet: true });
+export const logIn = (username: string, password: string) =>
+  call<unknown>('POST', '/sessions', { json: { username, password }, quiet: true });
+export const logOut = () => call<void>('DELETE', '/sessions/current', { quiet: true });
+export const sessions = () => list<Session>('/sessions');
+export const endSession = (id: string) => call<void>('DELETE', `/sessions/${id}`);
+export const changePassword = (current: string, next: string) =>
+  call<void>('PUT', '/me/password', { json: { current, new: next }, quiet: true });
+export const acceptInvite = (accept: { secret: string; username: string; password: string }) =>
+  call<unknown>('POST', '/invites/accept', { json: accept, quiet: true });
+export const finishReset = (secret: string, password: string) =>
+  call<void>('POST', '/resets', { json: { secret, password }, quiet: true });
+
+// Assets
+export interface AssetFilter {
+  q?: string;
+  state?: string;
+  tag?: string;
+  collection?: string;
+  owner?: string;
+  sort?: string;
+  trashed?: boolean;
+}
+export const assets = (app: string, filter: AssetFilter, cursor: string | undefined, signal?: AbortSignal) =>
+  call<Page<Asset>>('GET', `/applications/${app}/assets`, { query: { ...filter, cursor, limit: 60 }, signal });
+export const asset = (id: string) => call<Asset>('GET', `/assets/${id}`);
+export const detail = (id: string) => call<Detail>('GET', `/assets/${id}/detail`);
+export interface AssetChange {
+  title?: string;
+  description?: string;
+  tags?: string[];
+  fields?: Record<string, string>;
+  collections?: string[];
+  access?: AccessRule;
+}
+export const changeAsset = (id: string, change: AssetChange) => call<Asset>('PATCH', `/assets/${id}`, { json: change });
+export type AssetAction =
+  | 'publish'
+  | 'unpublish'
+  | 'trash'
+  | 'restore'
+  | 'purge'
+  | 'hold'
+  | 'release-hold'
+  | 'retry'
+  | 'cancel';
+export const actOnAsset = (id: string, action: AssetAction, body: Record<string, unknown> = {}) =>
+  call<unknown>('POST', `/assets/${id}/${action}`, { json: body });
+export interface BulkResult {
+  results?: { id: string; result: string; detail?: string | null }[];
+}
+export const actOnMany = (ids: string[], action: string) =>
+  call<BulkResult>('POST', '/assets/bulk', { json: { ids, action } });
+export const setPoster = (id: string, picture: Blob) =>
+  call<void>('PUT', `/assets/${id}/poster`, { body: picture, type: 'image/jpeg' });
+export const putCaptions = (id: string, language: string, text: string) =>
+  call<void>('PUT', `/assets/${id}/captions/${language}`, { body: text, type: 'text/vtt' });
+export const deleteCaptions = (id: string, language: string) =>
+  call<void>('DELETE', `/assets/${id}/captions/${language}`);
+export const posterUrl = (asset: { id: string; updated_ms?: number | null }) =>
+  apiUrl(`/assets/${asset.id}/poster`, { v: asset.updated_ms });
+export const storyboardUrl = (id: string) => apiUrl(`/assets/${id}/storyboard.vtt`);
+export const startView = (id: string) => call<View>('POST', `/assets/${id}/views`, { json: {} });
+/** Prolongs a View that is about to end. */
+export const renewView = (asset: string, view: View | undefined) =>
+  call<View>('POST', '/views/renew', { json: { asset, view: view?.view }, quiet: true });
+export const download = (id: string, what: string) =>
+  call<{ url: string }>('POST', `/assets/${id}/downloads`, { json: { what } });
+
+// Collections
+export const collections = (app: string) => list<Collection>(`/applications/${app}/collections`);
+export const createCollection = (app: string, name: string) =>
+  call<Collection>('POST', `/applications/${app}/collections`, { json: { name } });
+export const renameCollection = (id: string, name: string) =>
+  call<void>('PATCH', `/collections/${id}`, { json: { name } });
+export const deleteCollection = (id: string) => call<void>('DELETE', `/collections/${id}`);
+
+// Jobs
+export interface JobFilter {
+  state?: string;
+}
+export const jobs = (filter: JobFilter, cursor?: string) =>
+  call<Page<Job>>('GET', '/jobs', { query: { ...filter, cursor, limit: 50 } });
+export const cancelJob = (id: string) => call<void>('POST', `/jobs/${id}/cancel`);
+export const retryJob = (id: string) => call<void>('POST', `/jobs/${id}/retry`);
+
+// Users, members, invites, keys
+export const users = () => list<User>('/users');
+export const createUser = (user: { username: string; password: string }) =>
+  call<User>('POST', '/users', { json: user });
+export const changeUser = (id: string, change: { suspended?: boolean; admin?: boolean }) =>
+  call<void>('PATCH', `/users/${id}`, { json: change });
+export const deleteUser = (id: string) => call<void>('DELETE', `/users/${id}`);
+export const resetUser = (id: string) => call<{ secret: string; expires_ms?: number }>('POST', `/users/${id}/reset`);
+export const applications = () => list<Application>('/applications');
+export const application = (app: string) => call<Application>('GET', `/applications/${app}`);
+export const createApplication = (name: string) => call<Application>('POST', '/applications', { json: { name } });
+export const changeApplication = (app: string, change: { name?: string; policy?: Policy }) =>
+  call<void>('PATCH', `/applications/${app}`, { json: change });
+export const deleteApplication = (app: string) => call<void>('DELETE', `/applications/${app}`);
+export const members = (app: string) => list<Member>(`/applications/${app}/members`);
+export const setMember = (app: string, user: string, role: Role) =>
+  call<void>('PUT', `/applications/${app}/members/${user}`, { json: { role } });
+export const removeMember = (app: string, user: string) => call<void>('DELETE', `/applications/${app}/members/${user}`);
+export const invites = (app: string) => list<Invite>(`/applications/${app}/invites`);
+export const createInvite = (app: string, role: Role) =>
+  call<{ secret: string; expires_ms?: number }>('POST', `/applications/${app}/invites`, { json: { role } });
+export const revokeInvite = (app: string, id: string) => call<void>('DELETE', `/applications/${app}/invites/${id}`);
+export const apiKeys = (app: string) => list<ApiKey>(`/applications/${app}/api-keys`);
+export const createApiKey = (app: string, key: { name: string; role: Role; expires_ms?: number | null }) =>
+  call<{ secret: string }>('POST', `/applications/${app}/api-keys`, { json: key });
+export const revokeApiKey = (id: string) => call<void>('DELETE', `/api-keys/${id}`);
+
+// Audit
+export interface AuditFilter {
+  actor?: string;
+  action?: string;
+  target?: string;
+  result?: string;
+  from_ms?: number;
+  to_ms?: number;
+}
+export const audit = (filter: AuditFilter, cursor?: string) =>
+  call<Page<AuditRecord>>('GET', '/audit', { query: { ...filter, cursor, limit: 100 } });
+export const verifyAudit = () => call<AuditVerification>('GET', '/audit/verify');

@@ -1,0 +1,96 @@
+/**
+ * The one way to the node's API: same origin, session cookie, `problem+json` errors as `Problem`.
+ *
+ * A 401 on any call but the log-in itself means that the session ended; listeners are told so that the page can ask again.
+ */
+const base = '/api/v1';
+
+/** What the node answered when it refused, as RFC 9457 says it. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly title: string,
+    readonly detail: string | undefined,
+    readonly requestId: string | undefined,
+  ) {
+    super(detail ?? title);
+    this.name = 'Problem';
+  }
+}
+
+type Listener = () => void;
+const signedOutListeners = new Set<Listener>();
+
+/** Calls `listener` whenever the node says that the session is over. */
+export function onSignedOut(listener: Listener): () => void {
+  signedOutListeners.add(listener);
+  return () => signedOutListeners.delete(listener);
+}
+
+export type Query = Record<string, string | number | boolean | undefined | null>;
+
+/** `path?query` below the API, leaving out what is empty. */
+export function apiUrl(path: string, query?: Query): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined && value !== null && value !== '') search.set(name, String(value));
+  }
+  const text = search.toString();
+  return `${base}${path}${text ? `?${text}` : ''}`;
+}
+
+interface CallOptions {
+  query?: Query;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is, with `type` as its media type. */
+  body?: Blob | string;
+  type?: string;
+  signal?: AbortSignal;
+  /** True for calls whose 401 is an answer and not the end of a session. */
+  quiet?: boolean;
+}
+
+/** Calls the API; gives the JSON answer, or `undefined` for an empty one; throws `Problem`. */
+export async function call<T>(method: string, path: string, options: CallOptions = {}): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json' };
+  let body: BodyInit | undefined;
+  if (options.json !== undefined) {
+    headers['content-type'] = 'application/json';
+    body = JSON.stringify(options.json);
+  } else if (options.body !== undefined) {
+    if (options.type) headers['content-type'] = options.type;
+    body = options.body;
+  }
+  const answer = await send(method, apiUrl(path, options.query), { headers, body, signal: options.signal });
+  if (answer.ok) return (await readJson(answer)) as T;
+  const problem = await problemOf(answer);
+  if (problem.status === 401 && !options.quiet) for (const listener of signedOutListeners) listener();
+  throw problem;
+}
+
+async function send(method: string, url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, { method, credentials: 'same-origin', cache: 'no-store', ...init });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    throw new Problem(0, 'unreachable', 'The node cannot be reached', undefined, undefined);
+  }
+}
+
+async function readJson(answer: Response): Promise<unknown> {
+  const text = await answer.text();
+  return text === '' ? undefined : JSON.parse(text);
+}
+
+async function problemOf(answer: Response): Promise<Problem> {
+  const requestId = answer.headers.get('x-request-id') ?? undefined;
+  try {
+    const told = (await answer.json()) as Record<string, string | undefined>;
+    const title = told.title ?? answer.statusText;
+    return new Problem(answer.status, told.code ?? 'unknown', title, told.detail, told.request_id ?? requestId);
+  } catch {
+    return new Problem(answer.status, 'unknown', answer.statusText || `HTTP ${answer.status}`, undefined, requestId);
+  }
+}

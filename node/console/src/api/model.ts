@@ -1,0 +1,236 @@
+/** What the console knows of the node's answers. Names are the API's own. */
+
+export type Role = 'admin' | 'user' | 'read_only' | 'viewer';
+export const roles: Role[] = ['admin', 'user', 'read_only', 'viewer'];
+
+export interface Page<T> {
+  items: T[];
+  next_cursor?: string | null;
+}
+
+export interface System {
+  product: string;
+  version: string;
+  claimed: boolean;
+  console?: string | null;
+  security_contact?: string | null;
+  certificate_fingerprint?: string | null;
+}
+
+export interface Membership {
+  id: string;
+  name: string;
+  role: Role;
+}
+
+export interface Me {
+  user: User;
+  applications: Membership[];
+  /** Told to cluster admins: the recovery key was not typed again yet. */
+  recovery_unconfirmed: boolean;
+}
+
+export interface ClaimAnswer {
+  recovery_key: string | null;
+}
+
+export type AssetState = 'uploading' | 'processing' | 'ready' | 'failed';
+
+export type AccessRule = { kind: 'members' } | { kind: 'users'; users: string[] } | { kind: 'editors' };
+
+export interface Asset {
+  id: string;
+  application: string;
+  title: string;
+  description: string;
+  file_name?: string | null;
+  media_type?: string | null;
+  tags: string[];
+  fields: Record<string, string>;
+  collections: string[];
+  owner?: string | null;
+  state: AssetState;
+  reason_code?: string | null;
+  reason?: string | null;
+  watchable: boolean;
+  progress?: Progress | null;
+  duration_ms?: number | null;
+  height?: number | null;
+  size?: number | null;
+  received?: number | null;
+  published: boolean;
+  publish_from_ms?: number | null;
+  publish_until_ms?: number | null;
+  access: AccessRule;
+  trashed_ms?: number | null;
+  purge_after_ms?: number | null;
+  hold?: string | null;
+  has_poster?: boolean;
+  created_ms: number;
+  updated_ms?: number | null;
+}
+
+export interface Progress {
+  percent: number;
+  eta_ms?: number | null;
+  stage?: string | null;
+}
+
+export interface Track {
+  kind: string;
+  codec?: string | null;
+  language?: string | null;
+  title?: string | null;
+  width?: number | null;
+  height?: number | null;
+  frame_rate?: number | null;
+  channels?: number | null;
+}
+
+export interface Rendition {
+  id: string;
+  kind?: string | null;
+  width?: number | null;
+  height?: number | null;
+  frame_rate?: number | null;
+  codecs?: string | null;
+  bandwidth?: number | null;
+  average_bandwidth?: number | null;
+  language?: string | null;
+  size?: number | null;
+}
+
+export interface Caption {
+  language: string;
+  label?: string | null;
+}
+
+export interface Holder {
+  node: string;
+  name: string;
+  site: string;
+}
+
+export interface Detail {
+  tracks: Track[];
+  renditions: Rendition[];
+  captions: Caption[];
+  holders: Holder[];
+  blobs: { id: string; kind: string; length: number; hash?: string | null }[];
+  sha256?: string | null;
+  key_epoch?: number | null;
+  container?: string | null;
+}
+
+export interface Collection {
+  id: string;
+  name: string;
+  asset_count?: number | null;
+}
+
+export interface Job {
+  id: string;
+  asset: string;
+  asset_title?: string | null;
+  application?: string | null;
+  kind: string;
+  state: 'queued' | 'running' | 'finished' | 'failed' | 'cancelled';
+  progress?: Progress | null;
+  reason_code?: string | null;
+  reason?: string | null;
+  created_ms: number;
+  updated_ms?: number | null;
+}
+
+export interface User {
+  id: string;
+  username: string;
+  cluster_admin: boolean;
+  suspended: boolean;
+  created_ms?: number | null;
+}
+
+export interface Member {
+  user: string;
+  username: string;
+  role: Role;
+}
+
+export interface Invite {
+  id: string;
+  role: Role;
+  expires_ms: number;
+  created_ms?: number | null;
+}
+
+export interface ApiKey {
+  id: string;
+  name: string;
+  role: Role;
+  expires_ms?: number | null;
+  created_ms?: number | null;
+  last_used_ms?: number | null;
+}
+
+export interface Session {
+  id: string;
+  user?: string | null;
+  username?: string | null;
+  created_ms: number;
+  expires_ms: number;
+  last_seen_ms?: number | null;
+  user_agent?: string | null;
+  address?: string | null;
+  current: boolean;
+}
+
+export interface Application {
+  id: string;
+  name: string;
+  policy?: Policy | null;
+}
+
+export interface Policy {
+  offline_grace_ms: number;
+  trash_days: number;
+  viewer_may_download: boolean;
+}
+
+export interface AuditRecord {
+  sequence: number;
+  time_ms: number;
+  actor: string;
+  address?: string | null;
+  request_id?: string | null;
+  action: string;
+  target: string;
+  application?: string | null;
+  result: string;
+  details: Record<string, string>;
+  hash?: string | null;
+}
+
+export interface AuditVerification {
+  ok: boolean;
+  verified_to?: number | null;
+  reason?: string | null;
+}
+
+export interface Status {
+  node: { name: string; site: string; id?: string | null };
+  version?: string | null;
+  uptime_ms?: number | null;
+  disk: { total: number; free: number; level: string };
+  copies?: { wanted: number; held: number } | null;
+  key_mode?: string | null;
+  key_mode_warning?: string | null;
+  recovery_confirmed?: boolean | null;
+  cluster?: string | null;
+  certificate_fingerprint?: string | null;
+}
+
+export interface View {
+  view?: string | null;
+  playlist_url: string;
+  expires_ms: number;
+}

@@ -1,0 +1,80 @@
+/** TanStack queries and their keys: one place that says what is cached under which name. */
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
+import * as api from './calls';
+import { Problem } from './client';
+import type { Me } from './model';
+
+export const keys = {
+  system: ['system'] as const,
+  status: ['status'] as const,
+  me: ['me'] as const,
+  assets: (app: string) => ['assets', app] as const,
+  asset: (id: string) => ['asset', id] as const,
+  detail: (id: string) => ['detail', id] as const,
+  jobs: ['jobs'] as const,
+  users: ['users'] as const,
+  applications: ['applications'] as const,
+  application: (app: string) => ['application', app] as const,
+  members: (app: string) => ['members', app] as const,
+  invites: (app: string) => ['invites', app] as const,
+  apiKeys: (app: string) => ['api-keys', app] as const,
+  collections: (app: string) => ['collections', app] as const,
+  sessions: ['sessions'] as const,
+  audit: ['audit'] as const,
+  progress: (asset: string) => ['progress', asset] as const,
+};
+
+export const systemQuery = queryOptions({ queryKey: keys.system, queryFn: api.system, staleTime: 30_000 });
+export const statusQuery = queryOptions({ queryKey: keys.status, queryFn: api.status });
+
+/** Who is logged in, or `null`. */
+export const meQuery = queryOptions({
+  queryKey: keys.me,
+  queryFn: async (): Promise<Me | null> => {
+    try {
+      return await api.me();
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return null;
+      throw error;
+    }
+  },
+  staleTime: 60_000,
+});
+
+export const assetsQuery = (app: string, filter: api.AssetFilter) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.assets(app), filter],
+    queryFn: ({ pageParam, signal }) => api.assets(app, filter, pageParam, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });
+
+export const assetQuery = (id: string) => queryOptions({ queryKey: keys.asset(id), queryFn: () => api.asset(id) });
+export const detailQuery = (id: string) => queryOptions({ queryKey: keys.detail(id), queryFn: () => api.detail(id) });
+export const jobsQuery = (filter: api.JobFilter) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.jobs, filter],
+    queryFn: ({ pageParam }) => api.jobs(filter, pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });
+export const usersQuery = queryOptions({ queryKey: keys.users, queryFn: api.users });
+export const applicationsQuery = queryOptions({ queryKey: keys.applications, queryFn: api.applications });
+export const applicationQuery = (app: string) =>
+  queryOptions({ queryKey: keys.application(app), queryFn: () => api.application(app) });
+export const membersQuery = (app: string) =>
+  queryOptions({ queryKey: keys.members(app), queryFn: () => api.members(app) });
+export const invitesQuery = (app: string) =>
+  queryOptions({ queryKey: keys.invites(app), queryFn: () => api.invites(app) });
+export const apiKeysQuery = (app: string) =>
+  queryOptions({ queryKey: keys.apiKeys(app), queryFn: () => api.apiKeys(app) });
+export const collectionsQuery = (app: string) =>
+  queryOptions({ queryKey: keys.collections(app), queryFn: () => api.collections(app), staleTime: 30_000 });
+export const sessionsQuery = queryOptions({ queryKey: keys.sessions, queryFn: api.sessions });
+export const auditQuery = (filter: api.AuditFilter) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.audit, filter],
+    queryFn: ({ pageParam }) => api.audit(filter, pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });

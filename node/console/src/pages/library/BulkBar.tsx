@@ -1,0 +1,118 @@
+import { Button, Group, NativeSelect, Paper, Text } from '@mantine/core';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import * as api from '../../api/calls';
+import type { Asset } from '../../api/model';
+import { collectionsQuery, keys } from '../../api/queries';
+import { useConfirm } from '../../parts/Dialogs';
+import { useToasts } from '../../parts/Toasts';
+import { useText } from '../../text/TextProvider';
+import type { Selection } from './selection';
+
+/** What can be done with all ticked assets at once. */
+export function BulkBar(props: { app: string; assets: Asset[]; selection: Selection; trashed: boolean }) {
+  const { t } = useText();
+  const confirm = useConfirm();
+  const { selection } = props;
+  const act = useBulk(props.app, selection);
+  const purge = async () => {
+    const sure = await confirm({
+      title: t('purge.title'),
+      text: t('purge.manyText', { count: selection.count }),
+      action: t('purge.action'),
+      dangerous: true,
+      typed: t('purge.word'),
+    });
+    if (sure) act.mutate('purge');
+  };
+  return (
+    <Paper withBorder p="sm" className="bulk" role="region" aria-label={t('bulk.label')}>
+      <Group gap="xs">
+        <Text fw={600} size="sm" mr="xs" role="status">
+          {t('bulk.count', { count: selection.count })}
+        </Text>
+        {props.trashed ? (
+          <>
+            <Button size="xs" variant="light" onClick={() => act.mutate('restore')} loading={act.isPending}>
+              {t('action.restore')}
+            </Button>
+            <Button size="xs" variant="light" color="red" onClick={() => void purge()}>
+              {t('action.purge')}
+            </Button>
+          </>
+        ) : (
+          <>
+            <Button size="xs" variant="light" onClick={() => act.mutate('publish')} loading={act.isPending}>
+              {t('action.publish')}
+            </Button>
+            <Button size="xs" variant="light" onClick={() => act.mutate('unpublish')}>
+              {t('action.unpublish')}
+            </Button>
+            <AddToCollection {...props} />
+            <Button size="xs" variant="light" color="red" onClick={() => act.mutate('trash')}>
+              {t('action.trash')}
+            </Button>
+          </>
+        )}
+        <Button size="xs" variant="subtle" onClick={() => selection.set(props.assets.map((asset) => asset.id))}>
+          {t('bulk.all')}
+        </Button>
+        <Button size="xs" variant="subtle" onClick={selection.clear}>
+          {t('bulk.none')}
+        </Button>
+      </Group>
+    </Paper>
+  );
+}
+
+function useBulk(app: string, selection: Selection) {
+  const { t } = useText();
+  const toasts = useToasts();
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (action: string) => api.actOnMany(selection.ids, action),
+    onSuccess: async (answer) => {
+      const refused = answer?.results?.filter((one) => one.result !== 'ok') ?? [];
+      if (refused.length > 0) toasts.failed(new Error(t('bulk.refused', { count: refused.length })));
+      else toasts.done(t('bulk.done', { count: selection.count }));
+      selection.set(refused.map((one) => one.id));
+      await client.invalidateQueries({ queryKey: keys.assets(app) });
+    },
+    onError: toasts.failed,
+  });
+}
+
+function AddToCollection(props: { app: string; assets: Asset[]; selection: Selection }) {
+  const { t } = useText();
+  const toasts = useToasts();
+  const client = useQueryClient();
+  const collections = useQuery(collectionsQuery(props.app)).data ?? [];
+  const add = useMutation({
+    mutationFn: async (collection: string) => {
+      const chosen = props.assets.filter((asset) => props.selection.has(asset.id));
+      for (const asset of chosen) {
+        if (asset.collections.includes(collection)) continue;
+        await api.changeAsset(asset.id, { collections: [...asset.collections, collection] });
+      }
+    },
+    onSuccess: async () => {
+      toasts.done(t('bulk.done', { count: props.selection.count }));
+      props.selection.clear();
+      await client.invalidateQueries({ queryKey: keys.assets(props.app) });
+    },
+    onError: toasts.failed,
+  });
+  if (collections.length === 0) return null;
+  return (
+    <NativeSelect
+      size="xs"
+      aria-label={t('bulk.collection')}
+      value=""
+      disabled={add.isPending}
+      onChange={(event) => event.currentTarget.value && add.mutate(event.currentTarget.value)}
+      data={[
+        { value: '', label: t('bulk.collection') },
+        ...collections.map((one) => ({ value: one.id, label: one.name })),
+      ]}
+    />
+  );
+}

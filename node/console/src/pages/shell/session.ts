@@ -1,0 +1,54 @@
+/** Who is here and which application they are in. */
+import { useQuery } from '@tanstack/react-query';
+import { useParams } from '@tanstack/react-router';
+import type { Me, Membership, Role } from '../../api/model';
+import { assetQuery, meQuery } from '../../api/queries';
+
+const storageKey = 'mediakeep.application';
+
+const nobody: Me = {
+  user: { id: '', username: '', cluster_admin: false, suspended: false },
+  applications: [],
+  recovery_unconfirmed: false,
+};
+
+/** The person who is logged in; only used below the `inside` route, which sees to it that there is one. */
+export function useMe(): Me {
+  const me = useQuery(meQuery).data;
+  return me ?? nobody;
+}
+
+function readLast(): string | undefined {
+  try {
+    return localStorage.getItem(storageKey) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function rememberApplication(id: string): void {
+  try {
+    localStorage.setItem(storageKey, id);
+  } catch {
+    // The choice is then made anew next time.
+  }
+}
+
+/** The application of the page: from the address, from the asset shown, else the last one used, else the first. */
+export function useApplication(): Membership | undefined {
+  const me = useMe();
+  const params = useParams({ strict: false });
+  const asset = useQuery({ ...assetQuery(params.asset ?? ''), enabled: params.asset !== undefined }).data;
+  const wanted = params.app ?? asset?.application ?? readLast();
+  const found = me.applications.find((application) => application.id === wanted);
+  return found ?? (params.app === undefined ? me.applications[0] : undefined);
+}
+
+const rank: Record<Role, number> = { viewer: 0, read_only: 1, user: 2, admin: 3 };
+
+/** True when the person has at least this role in the application; the node decides again, this only shapes the page. */
+export function useMay(application: string | undefined): (least: Role) => boolean {
+  const me = useMe();
+  const role = me.applications.find((one) => one.id === application)?.role;
+  return (least) => me.user.cluster_admin || (role !== undefined && rank[role] >= rank[least]);
+}
