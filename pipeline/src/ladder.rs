@@ -3,6 +3,8 @@
 //! A rung is named after the 16:9 box its picture fits in (turned for portrait), as people say "720p" of a wide film whose
 //! picture is 1280x536. The top rung is the source's own size up to 1080; below it come the standard boxes that are
 //! clearly smaller.
+use serde::{Deserialize, Serialize};
+
 use crate::tracks::{DynamicRange, FrameRate, RenditionId, Rotation, VideoTrack};
 
 /// The standard boxes, by the length of their short side.
@@ -31,7 +33,7 @@ const BITRATES: [(u64, u64); 7] = [
 ];
 
 /// One video rendition to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
     /// Its name, after its box: `v720`.
     pub id: RenditionId,

@@ -1,0 +1,43 @@
+//! Says what a source is, in a worker, without decoding it.
+
+mod describe;
+mod examine;
+mod facts;
+
+use std::sync::Arc;
+
+pub(crate) use examine::examine;
+
+use crate::failure::{Failure, FailureCode, ProbeFailure};
+use crate::protocol::{FromWorker, Job};
+use crate::source::Source;
+use crate::tracks::Probe;
+use crate::transcode::Patience;
+use crate::worker_process::{Conversation, WorkerEnd, WorkerProgram};
+
+/// Says what the source is, in a worker process of its own. Never more than one try: a file that kills the prober is refused.
+pub async fn probe(source: Arc<dyn Source>) -> Result<Probe, ProbeFailure> {
+    let program = WorkerProgram::current().map_err(|_| Failure::internal("finding the worker program"))?;
+    probe_with(&program, source, Patience::default()).await
+}
+
+/// As [`probe`], with another worker program and patience.
+pub async fn probe_with(
+    program: &WorkerProgram,
+    source: Arc<dyn Source>,
+    patience: Patience,
+) -> Result<Probe, ProbeFailure> {
+    let started = Conversation::start(program, Job::Probe, source, patience).await;
+    let mut conversation = started.map_err(|_| Failure::internal("starting a worker"))?;
+    loop {
+        match conversation.next().await {
+            Ok(frame) => match frame.head {
+                FromWorker::Probed(probe) => return Ok(*probe),
+                FromWorker::Failed(failure) => return Err(failure),
+                _ => {}
+            },
+            Err(WorkerEnd::Died) => return Err(Failure::new(FailureCode::DecoderCrashed)),
+            Err(WorkerEnd::Stalled) => return Err(Failure::new(FailureCode::Stalled)),
+        }
+    }
+}

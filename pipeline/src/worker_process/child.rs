@@ -1,0 +1,70 @@
+//! What runs inside a worker.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::Connection;
+use crate::failure::{Failure, FailureCode};
+use crate::protocol::{FromWorker, Job, ToWorker, read_frame};
+use crate::source_element::SourceReader;
+use crate::{graph, probe, sandbox};
+
+/// The whole life of a worker: called by `main` for the hidden `worker` subcommand, before anything else is set up. It
+/// expects the node's socket as standard input.
+#[must_use]
+pub fn worker_main() -> ExitCode {
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads more than this: the node treats every worker that ends without a last word alike.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn work() -> Result<(), WorkerError> {
+    let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    graph::load_plugins()?;
+    sandbox::enter()?;
+    let start = read_frame::<ToWorker>(&socket)?;
+    let ToWorker::Start { job, length } = start.head else {
+        return Err(WorkerError::Protocol);
+    };
+    let connection = Connection::new(socket.try_clone()?);
+    let listener = connection.clone();
+    std::thread::Builder::new().name("answers".into()).spawn(move || listener.listen(socket))?;
+    let last_word = perform(*job, length, &connection).unwrap_or_else(FromWorker::Failed);
+    Ok(connection.send(&last_word, &[])?)
+}
+
+fn perform(job: Job, length: Option<u64>, connection: &Arc<Connection>) -> Result<FromWorker, Failure> {
+    if matches!(job, Job::TrySandbox) {
+        return Ok(FromWorker::SandboxTried(sandbox::attempts()));
+    }
+    if length == Some(0) {
+        return Err(Failure::new(FailureCode::Empty));
+    }
+    let reader = SourceReader::new(connection.clone(), length);
+    let done = match job {
+        Job::Probe => probe::examine(&reader).map(|probe| FromWorker::Probed(Box::new(probe))),
+        Job::Transcode(spec) => graph::transcode(&spec, &reader, connection).map(FromWorker::Finished),
+        Job::TrySandbox => return Err(Failure::internal("unreachable job")),
+    };
+    match done {
+        // Whatever the elements made of it, the cause is that bytes could not be read.
+        Err(_) if reader.has_failed() => Err(Failure::new(FailureCode::SourceUnreadable)),
+        other => other,
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WorkerError {
+    #[error("the node spoke out of turn")]
+    Protocol,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Plugins(#[from] graph::PluginError),
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::SandboxError),
+}
