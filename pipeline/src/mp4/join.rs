@@ -1,6 +1,6 @@
 //! A download of one video rendition and its audio as one MP4, made on the fly from their segments.
 //!
-//! The result is a *fragmented* MP4 with one segment index in front, not a progressive one: a progressive `moov` needs the
+//! The result is a *fragmented* MP4 with a segment index in front, not a progressive one: a progressive `moov` needs the
 //! size of every sample, which only the segments themselves know, so it would have to read (and decipher) all of them
 //! before the first byte leaves, and hold tables that grow with the video. The index needs the segment marks alone. So the
 //! total length is known at once, any byte range can be served (a part of it costs one segment), and memory is one segment
@@ -12,8 +12,6 @@ use super::fragment::scale;
 use super::init::{read_init, track_id_at};
 use crate::tracks::SegmentMark;
 
-/// Units a second of the index.
-const INDEX_TIMESCALE: u32 = 1_000_000;
 /// Most entries one index can have.
 const MAX_INDEX_ENTRIES: usize = u16::MAX as usize;
 /// Most tracks of one download.
@@ -72,7 +70,7 @@ impl Join {
         }
         let groups = interleave(tracks);
         let mut header = header(tracks)?;
-        header.extend_from_slice(&index(tracks, &groups));
+        header.extend_from_slice(&index(tracks, &groups)?);
         let mut at = header.len() as u64;
         let mut pieces = vec![JoinPiece { at: 0, length: at, source: JoinSource::Header, number: 0 }];
         for (track, index) in groups.into_iter().flatten() {
@@ -119,6 +117,10 @@ impl Join {
         for at in numbers.tracks {
             put(plain, at, track_number(track))?;
         }
+        for at in numbers.own_indexes {
+            // It spoke of this segment as a file of its own.
+            put(plain, at, u32::from_be_bytes(*b"free"))?;
+        }
         Ok(())
     }
 }
@@ -136,12 +138,16 @@ fn put(bytes: &mut [u8], at: usize, value: u32) -> Result<(), Mp4Error> {
 struct Numbers {
     sequences: Vec<usize>,
     tracks: Vec<usize>,
+    own_indexes: Vec<usize>,
 }
 
 fn numbers_in(segment: &[u8]) -> Result<Numbers, Mp4Error> {
-    let mut numbers = Numbers { sequences: Vec::new(), tracks: Vec::new() };
+    let mut numbers = Numbers { sequences: Vec::new(), tracks: Vec::new(), own_indexes: Vec::new() };
     for found in boxes(segment) {
         let moof = found?;
+        if &moof.kind == b"sidx" {
+            numbers.own_indexes.push(moof.start + 4);
+        }
         if &moof.kind != b"moof" {
             continue;
         }
@@ -181,42 +187,70 @@ fn interleave(tracks: &[JoinTrack<'_>]) -> Vec<Vec<(usize, usize)>> {
     groups
 }
 
-/// `sidx`: size and length of play of every group.
-fn index(tracks: &[JoinTrack<'_>], groups: &[Vec<(usize, usize)>]) -> Vec<u8> {
+/// One `sidx` for every track, all over the same groups: players look up each track in its own, in its own units.
+fn index(tracks: &[JoinTrack<'_>], groups: &[Vec<(usize, usize)>]) -> Result<Vec<u8>, Mp4Error> {
+    let spans = index_spans(tracks, groups);
+    let count = u16::try_from(spans.len()).unwrap_or(u16::MAX);
+    // Full box header, five fields and the entries: all the same length.
+    let box_length = 12 + 28 + 12 * spans.len();
+    let mut bytes = Vec::with_capacity(box_length * tracks.len());
+    for (number, track) in tracks.iter().enumerate() {
+        let timescale = read_init(track.init)?.only_track()?.timescale;
+        let units = |us: u64| scale(us, u64::from(timescale), 1_000_000);
+        let start_us = track.segments.first().map_or(0, |segment| segment.start_us);
+        let to_first_segment = ((tracks.len() - 1 - number) * box_length) as u64;
+        let mut entries = Vec::with_capacity(12 * spans.len());
+        for span in &spans {
+            // Ends are rounded, not lengths, so that no error adds up.
+            let duration = units(span.end_us) - units(span.start_us);
+            for word in [span.size, u32::try_from(duration).unwrap_or(u32::MAX), STARTS_WITH_KEYFRAME] {
+                entries.extend_from_slice(&word.to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(&full_box(
+            b"sidx",
+            1,
+            0,
+            &[
+                &track_number(number).to_be_bytes(),
+                &timescale.to_be_bytes(),
+                &units(start_us).to_be_bytes(),
+                &to_first_segment.to_be_bytes(),
+                &[0, 0],
+                &count.to_be_bytes(),
+                &entries,
+            ],
+        ));
+    }
+    Ok(bytes)
+}
+
+/// What one index entry covers.
+struct Span {
+    size: u32,
+    start_us: u64,
+    end_us: u64,
+}
+
+/// The groups, or several of them together when there are more than an index can hold.
+fn index_spans(tracks: &[JoinTrack<'_>], groups: &[Vec<(usize, usize)>]) -> Vec<Span> {
     let together = groups.len().div_ceil(MAX_INDEX_ENTRIES).max(1);
-    let mut entries = Vec::new();
+    let mut spans = Vec::new();
+    let mut end_us = 0u64;
     for chunk in groups.chunks(together) {
+        let start_us = end_us;
         let mut size = 0u64;
-        let mut duration_us = 0u64;
         for (track, index) in chunk.iter().flatten() {
             let segment = &tracks[*track].segments[*index];
             size = size.saturating_add(segment.plain_length);
             if *track == 0 {
-                duration_us = duration_us.saturating_add(segment.duration_us);
+                end_us = end_us.saturating_add(segment.duration_us);
             }
         }
         let size = u32::try_from(size).unwrap_or(u32::MAX) & 0x7fff_ffff;
-        let duration = u32::try_from(duration_us).unwrap_or(u32::MAX);
-        for word in [size, duration, STARTS_WITH_KEYFRAME] {
-            entries.extend_from_slice(&word.to_be_bytes());
-        }
+        spans.push(Span { size, start_us, end_us });
     }
-    let count = u16::try_from(entries.len() / 12).unwrap_or(u16::MAX);
-    let start = tracks.first().and_then(|track| track.segments.first()).map_or(0, |segment| segment.start_us);
-    full_box(
-        b"sidx",
-        1,
-        0,
-        &[
-            &track_number(0).to_be_bytes(),
-            &INDEX_TIMESCALE.to_be_bytes(),
-            &start.to_be_bytes(),
-            &0u64.to_be_bytes(),
-            &[0, 0],
-            &count.to_be_bytes(),
-            &entries,
-        ],
-    )
+    spans
 }
 
 /// `ftyp` and a `moov` that holds the tracks of all headers, numbered from 1.
