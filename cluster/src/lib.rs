@@ -26,5 +26,10 @@ mod shamir;
 pub mod store;
 
 // --- Agreement: time, versioned on-disk types, the Raft log and machine, the audit log and background workers. -------
+pub mod audit;
 pub mod clock;
+pub mod cluster;
 pub mod persist;
+pub mod raft;
+
+pub use cluster::{Cluster, ClusterConfig, ClusterStatus, NewClusterSecrets, OpenError, ProposeError};

@@ -1,0 +1,231 @@
+//! Writing the audit log.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::AuditError;
+use super::query::{AuditFilter, AuditPage};
+use super::segment::{self, FULL, Frames};
+use super::verify::Verdict;
+use crate::audit_record::{AuditRecord, ChainHead};
+use crate::disk::StopFlag;
+use crate::keyring::AeadKey;
+use crate::raft::log::files;
+
+/// This node's audit log. Clones share it.
+#[derive(Clone)]
+pub struct AuditLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    key: Arc<AeadKey>,
+    stop: StopFlag,
+    writing: Mutex<Writing>,
+}
+
+struct Writing {
+    /// The segment that takes records.
+    open: Option<(File, u64)>,
+    /// The newest record written.
+    last: u64,
+    /// The newest record that is durable.
+    durable: u64,
+    /// Why nothing is accepted any more.
+    failed: Option<AuditError>,
+}
+
+impl AuditLog {
+    /// Opens the log in `dir`, making it if needed. A torn last write is cut off: it comes again from the Raft log.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn open(dir: &Path, key: Arc<AeadKey>, stop: StopFlag) -> Result<Self, AuditError> {
+        files::create_dir(dir)?;
+        let writing = resume(dir)?;
+        Ok(Self { inner: Arc::new(Inner { dir: dir.to_owned(), key, stop, writing: Mutex::new(writing) }) })
+    }
+
+    /// The number of the newest record held.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.writing().last
+    }
+
+    /// Adds records that follow the last one. Those held already are passed over, so that applying the Raft log again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`AuditError`]; after a failed write the log takes nothing more.
+    pub fn append(&self, records: &[AuditRecord]) -> Result<(), AuditError> {
+        let mut writing = self.writing();
+        if let Some(error) = &writing.failed {
+            return Err(error.clone());
+        }
+        let result = self.append_new(&mut writing, records);
+        if let Err(error) = &result {
+            self.fail(&mut writing, error);
+        }
+        result
+    }
+
+    fn append_new(&self, writing: &mut Writing, records: &[AuditRecord]) -> Result<(), AuditError> {
+        let mut bytes = Vec::new();
+        let mut last = writing.last;
+        for record in records.iter().filter(|record| record.sequence > writing.last) {
+            if record.sequence != last + 1 {
+                return Err(AuditError::Gap { last, found: record.sequence });
+            }
+            last = record.sequence;
+            segment::push(&mut bytes, record, &self.inner.key)?;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let first = writing.last + 1;
+        let (file, length) = self.segment(writing, first)?;
+        file.write_all(&bytes)?;
+        *length += bytes.len() as u64;
+        writing.last = last;
+        Ok(())
+    }
+
+    /// The open segment, or a new one when that is full.
+    fn segment<'a>(&self, writing: &'a mut Writing, first: u64) -> Result<&'a mut (File, u64), AuditError> {
+        if writing.open.as_ref().is_none_or(|(_, length)| *length >= FULL) {
+            if let Some((full, _)) = writing.open.take() {
+                full.sync_data()?;
+            }
+            let mut file = OpenOptions::new()
+                .create_new(true)
+                .append(true)
+                .open(segment::path(&self.inner.dir, first))?;
+            let start = segment::start();
+            file.write_all(&start)?;
+            files::sync_dir(&self.inner.dir)?;
+            writing.open = Some((file, start.len() as u64));
+        }
+        writing.open.as_mut().ok_or_else(|| AuditError::Io("no segment is open".to_owned()))
+    }
+
+    /// Makes everything added so far durable, and gives the number of its last record.
+    ///
+    /// # Errors
+    /// When the sync fails: the log then takes nothing more.
+    pub async fn sync(&self) -> Result<u64, AuditError> {
+        let this = self.clone();
+        let synced = tokio::task::spawn_blocking(move || this.sync_now()).await;
+        synced.map_err(|error| AuditError::Io(error.to_string()))?
+    }
+
+    fn sync_now(&self) -> Result<u64, AuditError> {
+        // The sync itself runs outside the lock: records may be added meanwhile.
+        let (file, last) = {
+            let writing = self.writing();
+            if let Some(error) = &writing.failed {
+                return Err(error.clone());
+            }
+            let file = writing.open.as_ref().map(|(file, _)| file.try_clone()).transpose()?;
+            (file, writing.last)
+        };
+        let result = file.map_or(Ok(()), |file| file.sync_data());
+        let mut writing = self.writing();
+        match result {
+            Ok(()) => {
+                writing.durable = writing.durable.max(last);
+                Ok(writing.durable)
+            }
+            Err(error) => {
+                let error = AuditError::from(error);
+                self.fail(&mut writing, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Goes on after record `sequence`, though the ones before it are not held: they were lost, or came in a snapshot
+    /// from elsewhere. [`AuditLog::verify`] names them.
+    pub fn resume_after(&self, sequence: u64) {
+        let mut writing = self.writing();
+        if sequence > writing.last {
+            tracing::warn!(first = writing.last + 1, last = sequence, "audit records are not held here");
+            writing.last = sequence;
+            writing.open = None;
+        }
+    }
+
+    /// Records that `filter` lets through, newest first, from before `cursor` on.
+    ///
+    /// # Errors
+    /// [`AuditError::Damaged`] naming a record that cannot be read.
+    pub async fn query(
+        &self,
+        filter: AuditFilter,
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditPage, AuditError> {
+        let inner = self.inner.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            super::query::run(&inner.dir, &inner.key, &filter, cursor, limit)
+        })
+        .await;
+        found.map_err(|error| AuditError::Io(error.to_string()))?
+    }
+
+    /// Walks the whole chain and holds its end against `head`, the one in State.
+    ///
+    /// # Errors
+    /// When the disk fails. A flaw is no error: it is in the [`Verdict`].
+    pub async fn verify(&self, head: ChainHead) -> Result<Verdict, AuditError> {
+        let inner = self.inner.clone();
+        let verdict =
+            tokio::task::spawn_blocking(move || super::verify::run(&inner.dir, &inner.key, head)).await;
+        verdict.map_err(|error| AuditError::Io(error.to_string()))?
+    }
+
+    /// No audit write, no change: the node must stop.
+    fn fail(&self, writing: &mut Writing, error: &AuditError) {
+        writing.failed = Some(error.clone());
+        self.inner.stop.raise(error.to_string());
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.inner.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for AuditLog {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "AuditLog(last {})", self.last())
+    }
+}
+
+/// Finds the end of what is there and opens it for more.
+fn resume(dir: &Path) -> Result<Writing, AuditError> {
+    let mut writing = Writing { open: None, last: 0, durable: 0, failed: None };
+    let Some(first) = segment::list(dir)?.pop() else { return Ok(writing) };
+    let path = segment::path(dir, first);
+    let bytes = std::fs::read(&path)?;
+    let mut frames = Frames::of(&bytes);
+    let newest = frames.by_ref().map(|stored| stored.sequence).last();
+    // An empty newest segment: the record it is named after never came.
+    writing.last = newest.unwrap_or(first.saturating_sub(1));
+    writing.durable = writing.last;
+    let whole = (bytes.len() - frames.rest.len()) as u64;
+    if newest.is_none() {
+        std::fs::remove_file(&path)?;
+        files::sync_dir(dir)?;
+        return Ok(writing);
+    }
+    let file = OpenOptions::new().append(true).open(&path)?;
+    if !frames.rest.is_empty() {
+        tracing::warn!(bytes = frames.rest.len(), "cutting a torn end off the audit log");
+        file.set_len(whole)?;
+    }
+    file.sync_all()?;
+    writing.open = Some((file, whole));
+    Ok(writing)
+}

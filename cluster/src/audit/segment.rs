@@ -1,0 +1,115 @@
+//! One file of the audit log: sealed records one after another, each with its number and checksum.
+
+use std::path::{Path, PathBuf};
+
+use super::AuditError;
+use crate::audit_record::AuditRecord;
+use crate::keyring::AeadKey;
+use crate::persist::{self, Persist};
+
+/// A segment takes no more records from this size on.
+pub(super) const FULL: u64 = 1024 * 1024;
+const MAGIC: &[u8; 8] = b"mkaudt01";
+const PREFIX: usize = 4 + 4 + 8;
+const RECORD_LIMIT: usize = 64 * 1024;
+
+impl Persist for AuditRecord {
+    const VERSION: u8 = 1;
+    type Previous = Self;
+    fn migrate(previous: Self) -> Option<Self> {
+        Some(previous)
+    }
+}
+
+/// The first bytes of every segment.
+pub(super) fn start() -> Vec<u8> {
+    MAGIC.to_vec()
+}
+
+/// The file whose first record has number `first`.
+pub(super) fn path(dir: &Path, first: u64) -> PathBuf {
+    dir.join(format!("{first:020}.audit"))
+}
+
+/// The first numbers of all segments in `dir`, in order.
+pub(super) fn list(dir: &Path) -> std::io::Result<Vec<u64>> {
+    let mut firsts = Vec::new();
+    for found in std::fs::read_dir(dir)? {
+        let name = found?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".audit"));
+        firsts.extend(number.and_then(|number| number.parse::<u64>().ok()));
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Appends `record` to `bytes`, sealed and framed.
+pub(super) fn push(bytes: &mut Vec<u8>, record: &AuditRecord, key: &AeadKey) -> Result<(), AuditError> {
+    let unencodable = |error: &dyn std::fmt::Display| AuditError::Unencodable(error.to_string());
+    let plain = persist::encode(record).map_err(|error| unencodable(&error))?;
+    let number = record.sequence.to_be_bytes();
+    let sealed = key.seal(&number, &plain).map_err(|error| unencodable(&error))?;
+    let length = u32::try_from(sealed.len()).map_err(|error| unencodable(&error))?;
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&checksum(&number, &sealed).to_be_bytes());
+    bytes.extend_from_slice(&number);
+    bytes.extend_from_slice(&sealed);
+    Ok(())
+}
+
+/// One stored record, still sealed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored<'a> {
+    pub(super) sequence: u64,
+    sealed: &'a [u8],
+}
+
+impl Stored<'_> {
+    pub(super) fn open(&self, key: &AeadKey) -> Result<AuditRecord, AuditError> {
+        let damaged =
+            |error: &dyn std::fmt::Display| AuditError::Damaged(format!("record {}: {error}", self.sequence));
+        let plain = key.open(&self.sequence.to_be_bytes(), self.sealed).map_err(|error| damaged(&error))?;
+        persist::decode(&plain).map_err(|error| damaged(&error))
+    }
+}
+
+/// Walks the frames of a segment. Ends at the first that is not whole; `rest` is then what could not be read.
+#[derive(Debug)]
+pub(super) struct Frames<'a> {
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Frames<'a> {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        // Without the right start nothing in the file is ours.
+        Self { rest: bytes.strip_prefix(MAGIC.as_slice()).unwrap_or(bytes) }
+    }
+
+    fn split(&self) -> Option<(Stored<'a>, &'a [u8])> {
+        let (prefix, rest) = self.rest.split_at_checked(PREFIX)?;
+        let (length, tail) = prefix.split_first_chunk::<4>()?;
+        let (expected, number) = tail.split_first_chunk::<4>()?;
+        let length =
+            usize::try_from(u32::from_be_bytes(*length)).ok().filter(|length| *length <= RECORD_LIMIT)?;
+        let (sealed, after) = rest.split_at_checked(length)?;
+        if checksum(number, sealed) != u32::from_be_bytes(*expected) {
+            return None;
+        }
+        let sequence = u64::from_be_bytes(number.try_into().ok()?);
+        Some((Stored { sequence, sealed }, after))
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Stored<'a>;
+
+    fn next(&mut self) -> Option<Stored<'a>> {
+        let (stored, rest) = self.split()?;
+        self.rest = rest;
+        Some(stored)
+    }
+}
+
+fn checksum(number: &[u8], sealed: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(number), sealed)
+}

@@ -1,0 +1,206 @@
+//! The handle everything else holds: propose a change, look at State, hear what happened.
+
+mod config;
+mod error;
+mod keys;
+mod proposer;
+mod reader;
+mod start;
+mod status;
+
+use std::fmt;
+use std::fs::File;
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+pub use config::ClusterConfig;
+pub use error::{OpenError, ProposeError};
+pub use start::NewClusterSecrets;
+pub use status::{ClusterStatus, Role};
+
+use crate::actor::Actor;
+use crate::audit::AuditLog;
+use crate::command::Command;
+use crate::disk::StopFlag;
+use crate::event::Event;
+use crate::id::NodeId;
+use crate::keyring::{Keyring, NodeSecrets, StorageKey};
+use crate::outcome::Outcome;
+use crate::raft::log::{LogStore, MissingRange};
+use crate::raft::machine::Shown;
+use crate::raft::types::TypeConfig;
+use crate::seal::SealMode;
+use crate::state::State;
+use crate::store::Blobs;
+use proposer::Proposal;
+use reader::ReadRequest;
+
+/// A node's part in its cluster. Cheap to clone; all clones are the same node.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    node: NodeId,
+    config: ClusterConfig,
+    shown: Arc<Shown>,
+    audit: AuditLog,
+    keyring: Keyring,
+    secrets: Arc<NodeSecrets>,
+    storage_key: StorageKey,
+    seal_mode: SealMode,
+    mode: Mode,
+    repairs: Vec<String>,
+    blobs: Blobs,
+    stop: StopFlag,
+    ending: CancellationToken,
+    /// Held as long as the node runs: two processes must not share a folder.
+    _lock: File,
+}
+
+/// Whether the node takes part.
+enum Mode {
+    /// It does.
+    Running(Running),
+    /// Acknowledged records are missing: State can be looked at and nothing changed.
+    ReadOnly(MissingRange),
+}
+
+struct Running {
+    raft: openraft::Raft<TypeConfig>,
+    log: LogStore,
+    proposals: mpsc::Sender<Proposal>,
+    reads: mpsc::Sender<ReadRequest>,
+}
+
+impl Cluster {
+    /// Proposes a change and waits until it is agreed and carried out.
+    ///
+    /// # Errors
+    /// [`ProposeError::Refused`] when State says no; the others say why it could not be put to the vote.
+    pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
+        self.may_propose()?;
+        proposer::propose(&self.running()?.proposals, actor, command).await
+    }
+
+    /// Once the log, the audit log or a Blob could not be written, nothing is even tried.
+    fn may_propose(&self) -> Result<(), ProposeError> {
+        self.inner.stop.reason().map_or(Ok(()), |reason| Err(ProposeError::Unavailable(reason)))
+    }
+
+    fn running(&self) -> Result<&Running, ProposeError> {
+        match &self.inner.mode {
+            Mode::Running(running) => Ok(running),
+            Mode::ReadOnly(missing) => Err(ProposeError::ReadOnly(*missing)),
+        }
+    }
+
+    /// State as this node knows it now. Never waits.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.inner.shown.state.load_full()
+    }
+
+    /// State that holds every change acknowledged before this call, by whichever node. Calls made together share one
+    /// round.
+    ///
+    /// # Errors
+    /// [`ProposeError`] when no quorum can be asked.
+    pub async fn linearizable(&self) -> Result<Arc<State>, ProposeError> {
+        reader::linearizable(&self.running()?.reads).await?;
+        Ok(self.state())
+    }
+
+    /// What changes from now on. A reader that is too slow is told so and looks at State.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.shown.events.subscribe()
+    }
+
+    /// Cluster time.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.inner.shown.time.now_ms()
+    }
+
+    /// The cluster keys this node holds.
+    #[must_use]
+    pub fn keys(&self) -> &Keyring {
+        &self.inner.keyring
+    }
+
+    /// This node's key pair.
+    #[must_use]
+    pub fn secrets(&self) -> &NodeSecrets {
+        &self.inner.secrets
+    }
+
+    /// The key for whatever else this node keeps on disk.
+    #[must_use]
+    pub fn storage_key(&self) -> &StorageKey {
+        &self.inner.storage_key
+    }
+
+    /// This node's Blobs.
+    #[must_use]
+    pub fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
+    }
+
+    /// Goes up when a write failed and the node must stop.
+    #[must_use]
+    pub fn stop_flag(&self) -> &StopFlag {
+        &self.inner.stop
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> &AuditLog {
+        &self.inner.audit
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.inner.node
+    }
+
+    /// How it was opened.
+    #[must_use]
+    pub fn config(&self) -> &ClusterConfig {
+        &self.inner.config
+    }
+
+    /// How this node does.
+    #[must_use]
+    pub fn status(&self) -> ClusterStatus {
+        status::of(&self.inner)
+    }
+
+    /// The operator says the wall clock is right again: cluster time goes forward to it.
+    pub fn follow_wall_clock(&self) {
+        self.inner.shown.time.follow_wall_clock();
+    }
+
+    /// Stops taking part: what is acknowledged is on disk when this returns.
+    pub async fn shutdown(&self) {
+        self.inner.ending.cancel();
+        if let Mode::Running(running) = &self.inner.mode
+            && let Err(error) = running.raft.shutdown().await
+        {
+            tracing::warn!(%error, "consensus did not stop cleanly");
+        }
+        if let Err(error) = self.inner.audit.sync().await {
+            tracing::warn!(%error, "the audit log could not be synced at the end");
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Cluster(node {})", self.inner.node)
+    }
+}

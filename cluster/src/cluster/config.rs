@@ -1,0 +1,88 @@
+//! How a node takes part.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::raft::log::MissingRange;
+use crate::store::BlobsConfig;
+
+/// Everything [`Cluster::open`](super::Cluster::open) needs to know.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// The node's data folder.
+    pub dir: PathBuf,
+    /// What people call this node.
+    pub node_name: String,
+    /// Where it stands.
+    pub site: String,
+    /// Its clocks.
+    pub clock: Arc<dyn Clock>,
+    /// How long the log's database may take to open before it counts as damaged.
+    pub open_deadline: Duration,
+    /// How long a proposal may wait for a quorum.
+    pub propose_deadline: Duration,
+    /// A snapshot is taken and the log cut when it holds this many bytes.
+    pub log_bytes: u64,
+    /// Bytes of the newest records that stay in the log when it is cut for its size.
+    pub log_bytes_kept: u64,
+    /// A purged asset's key is gone from log and snapshots at most this long after the purge.
+    pub forget_within: Duration,
+    /// When the Blob store refuses writes.
+    pub blobs: BlobsConfig,
+    /// Go on without the records a former start named as missing. Must name exactly those.
+    pub accept_loss: Option<MissingRange>,
+}
+
+impl ClusterConfig {
+    /// The usual configuration for a node whose data is in `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>, node_name: impl Into<String>, site: impl Into<String>) -> Self {
+        Self {
+            dir: dir.into(),
+            node_name: node_name.into(),
+            site: site.into(),
+            clock: Arc::new(SystemClock::new()),
+            open_deadline: Duration::from_secs(60),
+            propose_deadline: Duration::from_secs(20),
+            log_bytes: 8 * 1024 * 1024,
+            log_bytes_kept: 2 * 1024 * 1024,
+            forget_within: Duration::from_secs(12 * 3600),
+            blobs: BlobsConfig::default(),
+            accept_loss: None,
+        }
+    }
+
+    pub(super) fn log_dir(&self) -> PathBuf {
+        self.dir.join("raft")
+    }
+
+    pub(super) fn snapshot_dir(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+
+    pub(super) fn audit_dir(&self) -> PathBuf {
+        self.dir.join("audit")
+    }
+
+    pub(super) fn blob_dir(&self) -> PathBuf {
+        self.dir.join("blobs")
+    }
+
+    /// The node's secrets, sealed to the recovery key.
+    #[must_use]
+    pub fn recovery_file(&self) -> PathBuf {
+        self.dir.join("node-secrets.recovery")
+    }
+
+    pub(super) fn lock_file(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// Whether there is a node in `dir` already.
+    #[must_use]
+    pub fn is_initialised(dir: &Path) -> bool {
+        dir.join("raft").exists()
+    }
+}

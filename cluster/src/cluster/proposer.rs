@@ -1,0 +1,146 @@
+//! Gathers proposals into batches, stamps them and puts them to the vote.
+//!
+//! One batch is under way at a time; whatever is proposed meanwhile goes together in the next. So under load many
+//! changes share one barrier, and a lone change waits for nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::Raft;
+use openraft::error::{ClientWriteError, RaftError};
+use tokio::sync::{mpsc, oneshot};
+
+use super::ProposeError;
+use crate::actor::Actor;
+use crate::command::Command;
+use crate::entry::Entry;
+use crate::id::NodeId;
+use crate::outcome::Outcome;
+use crate::raft::log::record::{BATCH_LIMIT, encoded_length};
+use crate::raft::machine::Shown;
+use crate::raft::types::{Answers, Batch, TypeConfig};
+
+/// Proposals that may wait; more are held back at the door.
+const WAITING: usize = 1024;
+/// Entries in one batch at most.
+const TOGETHER: usize = 256;
+
+type Answer = Result<Outcome, ProposeError>;
+
+/// One change to be put to the vote.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    actor: Actor,
+    command: Command,
+    length: usize,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Hands a change to the proposer and waits for its answer.
+pub(super) async fn propose(proposals: &mpsc::Sender<Proposal>, actor: Actor, command: Command) -> Answer {
+    let entry = Entry { time_ms: u64::MAX, actor, command };
+    let batch = Batch(Arc::new(vec![entry]));
+    let length = encoded_length(&batch);
+    if length > BATCH_LIMIT {
+        return Err(ProposeError::TooLarge { length, limit: BATCH_LIMIT });
+    }
+    let Some(Entry { actor, command, .. }) = Arc::into_inner(batch.0).and_then(|mut entries| entries.pop())
+    else {
+        return Err(ProposeError::Unavailable("the change was lost".to_owned()));
+    };
+    let (answer, reply) = oneshot::channel();
+    let proposal = Proposal { actor, command, length, answer };
+    proposals.send(proposal).await.map_err(|_| stopped())?;
+    reply.await.unwrap_or(Err(ProposeError::OutcomeUnknown))
+}
+
+/// Puts proposals to the vote until every sender is gone.
+pub(super) struct Proposer {
+    pub(super) raft: Raft<TypeConfig>,
+    pub(super) shown: Arc<Shown>,
+    pub(super) deadline: Duration,
+}
+
+impl Proposer {
+    /// Starts it.
+    pub(super) fn spawn(self) -> mpsc::Sender<Proposal> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        tokio::spawn(self.run(receiver));
+        sender
+    }
+
+    async fn run(self, mut proposals: mpsc::Receiver<Proposal>) {
+        let mut held_over = None;
+        loop {
+            let first = match held_over.take() {
+                Some(proposal) => proposal,
+                None => match proposals.recv().await {
+                    Some(proposal) => proposal,
+                    None => return,
+                },
+            };
+            let gathered;
+            (gathered, held_over) = gather(first, &mut proposals);
+            self.put_to_vote(gathered).await;
+        }
+    }
+
+    async fn put_to_vote(&self, gathered: Vec<Proposal>) {
+        let time_ms = self.shown.time.stamp();
+        let mut entries = Vec::with_capacity(gathered.len());
+        let mut waiting = Vec::with_capacity(gathered.len());
+        for proposal in gathered {
+            entries.push(Entry { time_ms, actor: proposal.actor, command: proposal.command });
+            waiting.push(proposal.answer);
+        }
+        let vote = self.raft.client_write(Batch(Arc::new(entries)));
+        match tokio::time::timeout(self.deadline, vote).await {
+            Ok(Ok(response)) => answer_each(waiting, response.data),
+            Ok(Err(error)) => answer_all(waiting, &refused(&error)),
+            Err(_) => answer_all(waiting, &ProposeError::OutcomeUnknown),
+        }
+    }
+}
+
+/// Takes what waits already, as far as it fits one record.
+fn gather(first: Proposal, proposals: &mut mpsc::Receiver<Proposal>) -> (Vec<Proposal>, Option<Proposal>) {
+    let mut length = first.length;
+    let mut gathered = vec![first];
+    while gathered.len() < TOGETHER {
+        let Ok(next) = proposals.try_recv() else { break };
+        length += next.length;
+        if length > BATCH_LIMIT {
+            return (gathered, Some(next));
+        }
+        gathered.push(next);
+    }
+    (gathered, None)
+}
+
+fn answer_each(waiting: Vec<oneshot::Sender<Answer>>, answers: Answers) {
+    for (reply, answer) in waiting.into_iter().zip(answers.0) {
+        // A proposer that has gone away needs no answer.
+        drop(reply.send(answer.map_err(ProposeError::Refused)));
+    }
+}
+
+fn answer_all(waiting: Vec<oneshot::Sender<Answer>>, error: &ProposeError) {
+    for reply in waiting {
+        drop(reply.send(Err(error.clone())));
+    }
+}
+
+fn refused(error: &RaftError<u64, ClientWriteError<u64, openraft::EmptyNode>>) -> ProposeError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+            ProposeError::NotLeader { leader: forward.leader_id.map(NodeId) }
+        }
+        // The write may have reached the log before consensus stopped.
+        RaftError::Fatal(_) => ProposeError::OutcomeUnknown,
+        RaftError::APIError(other) => ProposeError::Unavailable(other.to_string()),
+    }
+}
+
+pub(super) fn stopped() -> ProposeError {
+    ProposeError::Unavailable("this node has stopped".to_owned())
+}

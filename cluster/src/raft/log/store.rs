@@ -1,0 +1,364 @@
+//! openraft's view of the log.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::{Bound, RangeBounds};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
+use openraft::{ErrorSubject, ErrorVerb, OptionalSend, RaftLogReader, StorageIOError};
+use tokio::sync::oneshot;
+
+use super::LogError;
+use super::content::{Change, Content};
+use super::record;
+use super::tree::LogTree;
+use super::writer::{Done, Request, Task};
+use crate::disk::StopFlag;
+use crate::keyring::AeadKey;
+use crate::raft::types::{LogEntry, LogId, StorageError, TypeConfig, Vote};
+
+/// Bytes of newest records kept decoded, so that applying and replicating them reads nothing back.
+const RECENT: usize = 4 * 1024 * 1024;
+
+/// The log. Clones share it; the writer thread ends with the last one.
+#[derive(Clone)]
+pub struct LogStore {
+    shared: Arc<Shared>,
+    writer: SyncSender<Request>,
+}
+
+/// What readers and the writer thread share.
+pub(super) struct Shared {
+    index: RwLock<Index>,
+    tree: RwLock<LogTree>,
+    key: Arc<AeadKey>,
+    stop: StopFlag,
+}
+
+/// What is in the log, without the records.
+#[derive(Default)]
+struct Index {
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+    /// Bytes of each record.
+    sizes: BTreeMap<u64, usize>,
+    bytes: u64,
+    /// Records not yet durable, and the newest durable ones.
+    recent: BTreeMap<u64, LogEntry>,
+    recent_bytes: usize,
+    voters: u32,
+}
+
+impl Shared {
+    pub(super) fn new(
+        tree: LogTree,
+        content: &Content,
+        key: Arc<AeadKey>,
+        voters: u32,
+        stop: StopFlag,
+    ) -> Arc<Self> {
+        let sizes: BTreeMap<u64, usize> =
+            content.records.iter().map(|(index, record)| (*index, record.len())).collect();
+        let bytes = sizes.values().map(|size| *size as u64).sum();
+        let index = Index {
+            vote: content.vote,
+            committed: content.committed,
+            purged: content.purged,
+            last: content.last,
+            sizes,
+            bytes,
+            recent: BTreeMap::new(),
+            recent_bytes: 0,
+            voters,
+        };
+        Arc::new(Self { index: RwLock::new(index), tree: RwLock::new(tree), key, stop })
+    }
+
+    pub(super) fn tree(&self) -> LogTree {
+        self.tree.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn replace_tree(&self, tree: LogTree) -> LogTree {
+        std::mem::replace(&mut *self.tree.write().unwrap_or_else(PoisonError::into_inner), tree)
+    }
+
+    /// Records up to `durable` are on disk: what was kept only because they were not may go.
+    pub(super) fn settle(&self, durable: u64) {
+        self.write_index().forget_old(durable);
+    }
+
+    /// A write failed: nobody knows what is on disk, and the node must stop.
+    pub(super) fn report_failure(&self, reason: &str) {
+        self.stop.raise(format!("the Raft log cannot be written: {reason}"));
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_index(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, index: u64) -> Result<Option<LogEntry>, LogError> {
+        {
+            let held = self.index();
+            if let Some(entry) = held.recent.get(&index) {
+                return Ok(Some(entry.clone()));
+            }
+            if !held.sizes.contains_key(&index) {
+                return Ok(None);
+            }
+        }
+        match self.tree().record(index)? {
+            Some(record) => record::decode(&record, &self.key).map(Some),
+            // Cut since we looked.
+            None if !self.index().sizes.contains_key(&index) => Ok(None),
+            None => Err(LogError::Damaged { what: format!("log record {index} has gone") }),
+        }
+    }
+}
+
+impl Index {
+    fn add(&mut self, entry: LogEntry, size: usize) {
+        let log_id = entry.log_id;
+        self.last = Some(log_id);
+        self.bytes += size as u64;
+        self.recent_bytes += size;
+        self.sizes.insert(log_id.index, size);
+        self.recent.insert(log_id.index, entry);
+    }
+
+    fn truncate(&mut self, from: u64) {
+        let gone = self.sizes.split_off(&from);
+        self.recent.split_off(&from);
+        self.bytes -= gone.values().map(|size| *size as u64).sum::<u64>();
+        self.count_recent();
+    }
+
+    fn purge(&mut self, upto: LogId) {
+        let kept = self.sizes.split_off(&(upto.index + 1));
+        let gone = std::mem::replace(&mut self.sizes, kept);
+        self.recent = self.recent.split_off(&(upto.index + 1));
+        self.bytes -= gone.values().map(|size| *size as u64).sum::<u64>();
+        self.count_recent();
+        self.purged = self.purged.max(Some(upto));
+        self.last = self.last.max(Some(upto));
+    }
+
+    /// Keeps the newest records up to a size, and every one that is not yet durable.
+    fn forget_old(&mut self, durable: u64) {
+        while self.recent_bytes > RECENT {
+            let Some(oldest) = self.recent.first_entry().filter(|oldest| *oldest.key() <= durable) else {
+                return;
+            };
+            let index = *oldest.key();
+            oldest.remove();
+            self.recent_bytes -= self.sizes.get(&index).copied().unwrap_or(0);
+        }
+    }
+
+    fn count_recent(&mut self) {
+        self.recent_bytes = self.recent.keys().filter_map(|index| self.sizes.get(index)).sum();
+    }
+}
+
+impl LogStore {
+    pub(super) fn new(shared: Arc<Shared>, writer: SyncSender<Request>) -> Self {
+        Self { shared, writer }
+    }
+
+    /// Sealed bytes the log holds now.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.shared.index().bytes
+    }
+
+    /// The first and the last record held, when there is one.
+    #[must_use]
+    pub fn range(&self) -> Option<(u64, u64)> {
+        let index = self.shared.index();
+        Some((*index.sizes.first_key_value()?.0, *index.sizes.last_key_value()?.0))
+    }
+
+    /// The highest record that may be cut while at least `keep` bytes of the newest stay, and nothing after `upto` goes.
+    #[must_use]
+    pub fn cut_point(&self, upto: u64, keep: u64) -> Option<u64> {
+        let index = self.shared.index();
+        let mut spare = index.bytes.saturating_sub(keep);
+        let mut cut = None;
+        for (number, size) in index.sizes.range(..=upto) {
+            let size = *size as u64;
+            if size > spare {
+                break;
+            }
+            spare -= size;
+            cut = Some(*number);
+        }
+        cut
+    }
+
+    /// Bytes sled takes on disk.
+    #[must_use]
+    pub fn size_on_disk(&self) -> u64 {
+        self.shared.tree().size_on_disk()
+    }
+
+    /// Moves the log to a fresh database: what was cut is then gone from disk.
+    ///
+    /// # Errors
+    /// When the log has stopped or stops over this.
+    pub async fn compact(&self) -> Result<(), LogError> {
+        self.ask(Task::Compact).await
+    }
+
+    /// Tells how many voters there are: below three a journal is kept.
+    ///
+    /// # Errors
+    /// When the log has stopped or stops over this.
+    pub async fn set_voters(&self, voters: u32) -> Result<(), LogError> {
+        if std::mem::replace(&mut self.shared.write_index().voters, voters) == voters {
+            return Ok(());
+        }
+        self.ask(Task::Voters(voters)).await
+    }
+
+    async fn ask(&self, task: Task) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(task, Done::Reply(reply))?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// The queue is bounded far above what openraft has under way, so that a full one means a stuck disk: waiting for
+    /// it is the only thing that loses nothing.
+    fn send(&self, task: Task, done: Done) -> Result<(), LogError> {
+        self.writer.send(Request { task, done }).map_err(|_| closed())
+    }
+
+    fn read_range(&self, range: impl RangeBounds<u64>) -> Result<Vec<LogEntry>, LogError> {
+        let first = match range.start_bound() {
+            Bound::Included(first) => *first,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let indices: Vec<u64> = {
+            let index = self.shared.index();
+            index
+                .sizes
+                .range(first..)
+                .map(|(index, _)| *index)
+                .take_while(|index| range.contains(index))
+                .collect()
+        };
+        indices.into_iter().filter_map(|index| self.shared.read(index).transpose()).collect()
+    }
+}
+
+impl Debug for LogStore {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "LogStore({:?}, {} bytes)", self.range(), self.bytes())
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<LogEntry>, StorageError> {
+        self.read_range(range).map_err(|error| failed(ErrorSubject::Logs, ErrorVerb::Read, &error))
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, StorageError> {
+        let index = self.shared.index();
+        Ok(LogState { last_purged_log_id: index.purged, last_log_id: index.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
+        self.ask(Task::Change(Change::Vote(*vote)))
+            .await
+            .map_err(|error| failed(ErrorSubject::Vote, ErrorVerb::Write, &error))?;
+        self.shared.write_index().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
+        Ok(self.shared.index().vote)
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
+        let Some(committed) = committed else { return Ok(()) };
+        self.shared.write_index().committed = Some(committed);
+        self.send(Task::Change(Change::Committed(committed)), Done::Nobody)
+            .map_err(|error| failed(ErrorSubject::Store, ErrorVerb::Write, &error))
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
+        Ok(self.shared.index().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: LogFlushed<TypeConfig>) -> Result<(), StorageError>
+    where
+        I: IntoIterator<Item = LogEntry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut records = Vec::new();
+        let mut added = Vec::new();
+        for entry in entries {
+            let bytes = record::encode(&entry, &self.shared.key)
+                .map_err(|error| failed(ErrorSubject::Log(entry.log_id), ErrorVerb::Write, &error))?;
+            added.push((entry.clone(), bytes.len()));
+            records.push((entry.log_id, bytes));
+        }
+        {
+            let mut index = self.shared.write_index();
+            added.into_iter().for_each(|(entry, size)| index.add(entry, size));
+        }
+        self.send(Task::Change(Change::Append(records)), Done::Flushed(callback))
+            .map_err(|error| failed(ErrorSubject::Logs, ErrorVerb::Write, &error))
+    }
+
+    async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        let wrap = |error: LogError| failed(ErrorSubject::Log(log_id), ErrorVerb::Delete, &error);
+        let before = log_id
+            .index
+            .checked_sub(1)
+            .map(|index| self.shared.read(index))
+            .transpose()
+            .map_err(wrap)?
+            .flatten();
+        let last = {
+            let mut index = self.shared.write_index();
+            index.truncate(log_id.index);
+            index.last = before.map(|entry| entry.log_id).or(index.purged);
+            index.last
+        };
+        self.ask(Task::Truncate { from: log_id.index, last }).await.map_err(wrap)
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        self.shared.write_index().purge(log_id);
+        self.ask(Task::Change(Change::Purge(log_id)))
+            .await
+            .map_err(|error| failed(ErrorSubject::Log(log_id), ErrorVerb::Delete, &error))
+    }
+}
+
+fn closed() -> LogError {
+    LogError::Stopped("it is closed".to_owned())
+}
+
+fn failed(subject: ErrorSubject<u64>, verb: ErrorVerb, error: &LogError) -> StorageError {
+    StorageIOError::new(subject, verb, anyerror::AnyError::error(error)).into()
+}

@@ -1,0 +1,220 @@
+//! The one thread that writes the log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use openraft::storage::LogFlushed;
+use tokio::sync::oneshot;
+
+use super::LogError;
+use super::content::Change;
+use super::journal::Journal;
+use super::recovery::generation;
+use super::store::Shared;
+use super::tree::LogTree;
+use super::watermark::{Watermark, WatermarkFile};
+use crate::raft::types::{LogId, TypeConfig};
+
+/// Requests that may wait at once. openraft has at most a handful under way.
+const QUEUE: usize = 256;
+/// Below this many voters nobody else can heal a damaged log, so a journal is kept too.
+pub(super) const VOTERS_WITHOUT_JOURNAL: u32 = 3;
+
+/// Whom to tell once a request is durable.
+pub(super) enum Done {
+    /// openraft's own callback.
+    Flushed(LogFlushed<TypeConfig>),
+    /// A caller that waits.
+    Reply(oneshot::Sender<Result<(), LogError>>),
+    /// Nobody.
+    Nobody,
+}
+
+/// What to do.
+pub(super) enum Task {
+    /// Make this change durable.
+    Change(Change),
+    /// As a change, with the record that is then the last one.
+    Truncate { from: u64, last: Option<LogId> },
+    /// Move the log to a fresh database, so that what was cut is gone from disk.
+    Compact,
+    /// The number of voters has changed.
+    Voters(u32),
+}
+
+pub(super) struct Request {
+    pub(super) task: Task,
+    pub(super) done: Done,
+}
+
+/// Everything the thread owns.
+pub(super) struct Writer {
+    pub(super) dir: PathBuf,
+    pub(super) generation: u64,
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Option<Journal>,
+    pub(super) watermark: WatermarkFile,
+    pub(super) committed: Option<LogId>,
+    pub(super) failed: Option<String>,
+}
+
+impl Writer {
+    /// Starts the thread. It ends when every sender is gone.
+    pub(super) fn spawn(self) -> Result<SyncSender<Request>, LogError> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || self.run(&receiver))?;
+        Ok(sender)
+    }
+
+    fn run(mut self, requests: &Receiver<Request>) {
+        while let Ok(first) = requests.recv() {
+            let mut drained = vec![first];
+            drained.extend(requests.try_iter().take(QUEUE));
+            self.carry_out(drained);
+        }
+    }
+
+    /// Runs of plain changes share a barrier; everything else stands alone, in order.
+    fn carry_out(&mut self, requests: Vec<Request>) {
+        let mut changes = Vec::new();
+        let mut waiting = Vec::new();
+        for request in requests {
+            match request.task {
+                Task::Change(Change::Committed(committed)) => self.committed = Some(committed),
+                Task::Change(change @ (Change::Vote(_) | Change::Append(_))) => {
+                    changes.push(change);
+                    waiting.push(request.done);
+                }
+                other => {
+                    self.finish(std::mem::take(&mut changes), std::mem::take(&mut waiting));
+                    let result = self.attempt(|writer| writer.alone(other));
+                    self.answer(vec![request.done], &result);
+                }
+            }
+        }
+        self.finish(changes, waiting);
+    }
+
+    fn finish(&mut self, changes: Vec<Change>, waiting: Vec<Done>) {
+        if changes.is_empty() {
+            return;
+        }
+        let result = self.attempt(|writer| writer.barrier(changes));
+        if let (Ok(()), Some(last)) = (&result, self.mark().last) {
+            self.shared.settle(last.index);
+        }
+        self.answer(waiting, &result);
+    }
+
+    /// Runs `step` unless an earlier one failed. A failure is final.
+    fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<(), LogError>) -> Result<(), String> {
+        if let Some(reason) = &self.failed {
+            return Err(reason.clone());
+        }
+        step(self).map_err(|error| {
+            let reason = error.to_string();
+            self.failed = Some(reason.clone());
+            self.shared.report_failure(&reason);
+            reason
+        })
+    }
+
+    fn answer(&self, waiting: Vec<Done>, result: &Result<(), String>) {
+        for done in waiting {
+            match done {
+                Done::Nobody => {}
+                Done::Flushed(callback) => {
+                    callback.log_io_completed(result.clone().map_err(std::io::Error::other))
+                }
+                // A caller that has gone away needs no answer.
+                Done::Reply(reply) => drop(reply.send(result.clone().map_err(LogError::Stopped))),
+            }
+        }
+    }
+
+    /// Journal, sled, watermark: each durable before the next.
+    fn barrier(&mut self, mut changes: Vec<Change>) -> Result<(), LogError> {
+        changes.extend(self.committed.take().map(Change::Committed));
+        if let Some(journal) = &mut self.journal {
+            journal.append(&changes)?;
+        }
+        self.tree().write(&changes)?;
+        let next = changes.iter().fold(self.mark(), after);
+        self.watermark.write(next)?;
+        Ok(())
+    }
+
+    fn alone(&mut self, task: Task) -> Result<(), LogError> {
+        match task {
+            Task::Truncate { from, last } => self.truncate(from, last),
+            Task::Change(Change::Purge(upto)) => self.purge(upto),
+            Task::Change(change) => self.barrier(vec![change]),
+            Task::Compact => self.compact(),
+            Task::Voters(voters) => self.set_voters(voters),
+        }
+    }
+
+    /// The watermark comes down first: from then on nobody counts on what is about to go.
+    fn truncate(&mut self, from: u64, last: Option<LogId>) -> Result<(), LogError> {
+        self.watermark.write(Watermark { last, ..self.mark() })?;
+        self.barrier(vec![Change::Truncate(from)])
+    }
+
+    fn purge(&mut self, upto: LogId) -> Result<(), LogError> {
+        self.barrier(vec![Change::Purge(upto)])?;
+        self.rewrite_journal()
+    }
+
+    fn compact(&mut self) -> Result<(), LogError> {
+        let content = self.tree().read_all()?;
+        let next = self.generation + 1;
+        let tree = LogTree::create(&generation::folder(&self.dir, next), &content)?;
+        generation::point_to(&self.dir, next)?;
+        drop(self.shared.replace_tree(tree));
+        generation::remove(&self.dir, self.generation)?;
+        self.generation = next;
+        self.rewrite_journal()
+    }
+
+    fn set_voters(&mut self, voters: u32) -> Result<(), LogError> {
+        self.watermark.write(Watermark { voters, ..self.mark() })?;
+        if voters >= VOTERS_WITHOUT_JOURNAL {
+            if let Some(journal) = self.journal.take() {
+                journal.remove()?;
+            }
+        } else if self.journal.is_none() {
+            self.journal =
+                Some(Journal::rewrite(&super::recovery::journal_path(&self.dir), &self.tree().read_all()?)?);
+        }
+        Ok(())
+    }
+
+    fn rewrite_journal(&mut self) -> Result<(), LogError> {
+        if self.journal.is_some() {
+            let content = self.tree().read_all()?;
+            self.journal = Some(Journal::rewrite(&super::recovery::journal_path(&self.dir), &content)?);
+        }
+        Ok(())
+    }
+
+    fn tree(&self) -> LogTree {
+        self.shared.tree()
+    }
+
+    fn mark(&self) -> Watermark {
+        self.watermark.current()
+    }
+}
+
+/// The watermark once `change` is durable.
+fn after(mark: Watermark, change: &Change) -> Watermark {
+    match change {
+        Change::Vote(vote) => Watermark { vote: Some(*vote), ..mark },
+        Change::Append(records) => {
+            Watermark { last: records.last().map(|(log_id, _)| *log_id).or(mark.last), ..mark }
+        }
+        Change::Purge(upto) => Watermark { purged: Some(*upto), last: mark.last.max(Some(*upto)), ..mark },
+        Change::Truncate(_) | Change::Committed(_) => mark,
+    }
+}

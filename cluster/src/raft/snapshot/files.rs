@@ -1,0 +1,223 @@
+//! The snapshot folder.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use data_encoding::HEXLOWER;
+
+use super::chunker::{Chunker, LONGEST};
+use super::{ChunkRef, ChunkSource, Manifest, SnapshotError, hash};
+use crate::keyring::AeadKey;
+use crate::persist::{self, Persist};
+use crate::raft::log::files;
+use crate::raft::types::{LogId, StoredMembership};
+
+const MANIFEST: &str = "manifest";
+const CHUNKS: &str = "chunks";
+const MANIFEST_CONTEXT: &[u8] = b"manifest";
+
+/// This node's snapshots. Clones share the folder, and write one after another.
+#[derive(Clone)]
+pub struct SnapshotFolder {
+    dir: PathBuf,
+    key: Arc<AeadKey>,
+    writing: Arc<Mutex<()>>,
+}
+
+/// How much of a snapshot had to be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Chunks written.
+    pub fresh: usize,
+    /// Chunks the snapshot before had already.
+    pub reused: usize,
+}
+
+impl SnapshotFolder {
+    /// Opens the folder, making it if needed.
+    ///
+    /// # Errors
+    /// When it cannot be made or synced.
+    pub fn open(dir: &Path, key: Arc<AeadKey>) -> Result<Self, SnapshotError> {
+        files::create_dir(dir)?;
+        files::create_dir(&dir.join(CHUNKS))?;
+        Ok(Self { dir: dir.to_owned(), key, writing: Arc::default() })
+    }
+
+    /// The newest snapshot, when there is one.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Damaged`] when the manifest does not open.
+    pub fn newest(&self) -> Result<Option<Manifest>, SnapshotError> {
+        let Some(sealed) = files::read_if_present(&self.dir.join(MANIFEST))? else { return Ok(None) };
+        let plain =
+            self.key.open(MANIFEST_CONTEXT, &sealed).map_err(|error| damaged("its manifest", &error))?;
+        persist::decode(&plain).map(Some).map_err(|error| damaged("its manifest", &error))
+    }
+
+    /// Writes `value` as the new snapshot and lets the old one go.
+    ///
+    /// # Errors
+    /// When any step fails; the old snapshot is whole then.
+    pub fn write<T: Persist>(
+        &self,
+        value: &T,
+        (last, membership, entries): (Option<LogId>, StoredMembership, u64),
+    ) -> Result<(Manifest, Written), SnapshotError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known_chunks();
+        let mut chunks = Vec::new();
+        let mut written = Written::default();
+        let mut chunker = Chunker::new(|plain: &[u8]| {
+            let chunk = self.keep(plain, &known, &mut written).map_err(std::io::Error::other)?;
+            chunks.push(chunk);
+            Ok(())
+        });
+        std::io::Write::write_all(&mut chunker, &[T::VERSION])?;
+        let chunker =
+            postcard::to_io(value, chunker).map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
+        chunker.finish()?;
+        let manifest = Manifest { last, membership, entries, chunks };
+        self.put_in_place(&manifest)?;
+        Ok((manifest, written))
+    }
+
+    /// Takes over a snapshot from elsewhere: chunks that are here already are not asked for.
+    ///
+    /// # Errors
+    /// When a chunk cannot be had or written; the old snapshot is whole then.
+    pub fn take_over(
+        &self,
+        manifest: &Manifest,
+        source: &dyn ChunkSource,
+    ) -> Result<(Manifest, Written), SnapshotError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known_chunks();
+        let mut written = Written::default();
+        let mut ours = Manifest { chunks: Vec::new(), ..manifest.clone() };
+        for chunk in &manifest.chunks {
+            let kept = match known.get(&chunk.hash) {
+                Some(kept) if self.is_whole(kept) => {
+                    written.reused += 1;
+                    *kept
+                }
+                _ => self.keep(&source.chunk(chunk)?, &known, &mut written)?,
+            };
+            ours.chunks.push(kept);
+        }
+        self.put_in_place(&ours)?;
+        Ok((ours, written))
+    }
+
+    /// Reads back what [`SnapshotFolder::write`] wrote.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Damaged`] naming the first chunk that is not what it should be.
+    pub fn read<T: Persist>(manifest: &Manifest, source: &dyn ChunkSource) -> Result<T, SnapshotError> {
+        let mut bytes = Vec::new();
+        for chunk in &manifest.chunks {
+            bytes.extend_from_slice(&source.chunk(chunk)?);
+        }
+        persist::decode(&bytes).map_err(|error| damaged("State", &error))
+    }
+
+    /// Removes chunk files that the newest snapshot does not name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or a file not removed.
+    pub fn sweep(&self) -> Result<usize, SnapshotError> {
+        let named: HashSet<String> = self
+            .newest()?
+            .iter()
+            .flat_map(|manifest| &manifest.chunks)
+            .map(|chunk| HEXLOWER.encode(&chunk.name))
+            .collect();
+        let folder = self.dir.join(CHUNKS);
+        let mut removed = 0;
+        for found in fs::read_dir(&folder)? {
+            let found = found?;
+            if !found.file_name().to_str().is_some_and(|name| named.contains(name)) {
+                fs::remove_file(found.path())?;
+                removed += 1;
+            }
+        }
+        files::sync_dir(&folder)?;
+        Ok(removed)
+    }
+
+    /// Chunks of the newest snapshot by the hash of what they hold. A damaged manifest knows none: all is written anew.
+    fn known_chunks(&self) -> HashMap<super::ChunkHash, ChunkRef> {
+        let newest = self.newest().ok().flatten();
+        let chunks = newest.map(|manifest| manifest.chunks).unwrap_or_default();
+        chunks.into_iter().map(|chunk| (chunk.hash, chunk)).collect()
+    }
+
+    /// The file is there and is what it should be: a damaged one is written anew, never passed on.
+    fn is_whole(&self, chunk: &ChunkRef) -> bool {
+        fs::read(self.path(chunk)).is_ok_and(|sealed| hash(&sealed) == chunk.name)
+    }
+
+    fn keep(
+        &self,
+        plain: &[u8],
+        known: &HashMap<super::ChunkHash, ChunkRef>,
+        written: &mut Written,
+    ) -> Result<ChunkRef, SnapshotError> {
+        let content = hash(plain);
+        if let Some(chunk) = known.get(&content).filter(|chunk| self.is_whole(chunk)) {
+            written.reused += 1;
+            return Ok(*chunk);
+        }
+        let sealed =
+            self.key.seal(&content, plain).map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
+        let length =
+            u32::try_from(plain.len()).map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
+        let chunk = ChunkRef { hash: content, length, name: hash(&sealed) };
+        files::write_atomically(&self.path(&chunk), &sealed)?;
+        written.fresh += 1;
+        Ok(chunk)
+    }
+
+    fn put_in_place(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
+        let plain =
+            persist::encode(manifest).map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
+        let sealed = self
+            .key
+            .seal(MANIFEST_CONTEXT, &plain)
+            .map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
+        files::write_atomically(&self.dir.join(MANIFEST), &sealed)?;
+        self.sweep()?;
+        Ok(())
+    }
+
+    fn path(&self, chunk: &ChunkRef) -> PathBuf {
+        self.dir.join(CHUNKS).join(HEXLOWER.encode(&chunk.name))
+    }
+}
+
+impl ChunkSource for SnapshotFolder {
+    fn chunk(&self, chunk: &ChunkRef) -> Result<Vec<u8>, SnapshotError> {
+        let name = HEXLOWER.encode(&chunk.name);
+        let sealed = files::read_if_present(&self.path(chunk))?
+            .ok_or_else(|| SnapshotError::Damaged(format!("chunk {name} is missing")))?;
+        if sealed.len() > LONGEST * 2 || hash(&sealed) != chunk.name {
+            return Err(SnapshotError::Damaged(format!("chunk {name} does not have its hash")));
+        }
+        let plain =
+            self.key.open(&chunk.hash, &sealed).map_err(|error| damaged(&format!("chunk {name}"), &error))?;
+        Ok(plain.to_vec())
+    }
+}
+
+impl fmt::Debug for SnapshotFolder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SnapshotFolder({})", self.dir.display())
+    }
+}
+
+fn damaged(what: &str, error: &dyn fmt::Display) -> SnapshotError {
+    SnapshotError::Damaged(format!("{what}: {error}"))
+}

@@ -1,0 +1,64 @@
+//! A node in a temporary folder, and the few Commands the stories need.
+
+use std::sync::Arc;
+
+use cluster::actor::Actor;
+use cluster::command::{AccessCommand, AuditCommand, Command, PasswordHash};
+use cluster::id::{ApplicationId, NodeId, UserId};
+use cluster::seal::KeyFileSeal;
+use cluster::{Cluster, ClusterConfig};
+use tempfile::TempDir;
+
+/// A node's folder with its key file beside it. Removed at the end.
+pub struct Home {
+    pub root: TempDir,
+    pub config: ClusterConfig,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let config = ClusterConfig::new(root.path().join("data"), "one", "home");
+        Self { root, config }
+    }
+
+    pub fn seal(&self) -> Arc<KeyFileSeal> {
+        Arc::new(KeyFileSeal::new(self.root.path().join("node.key"), &self.config.dir).unwrap())
+    }
+
+    pub async fn create(&self) -> Cluster {
+        Cluster::create(self.config.clone(), self.seal()).await.unwrap().0
+    }
+
+    pub async fn open(&self) -> Cluster {
+        Cluster::open(self.config.clone(), self.seal()).await.unwrap()
+    }
+}
+
+/// The node itself asks.
+pub fn system() -> Actor {
+    Actor::system(NodeId(1))
+}
+
+/// A Command that changes nothing but the audit log.
+pub fn note(text: &str) -> Command {
+    Command::Audit(AuditCommand::Record {
+        action: "test.note".to_owned(),
+        target: text.to_owned(),
+        application: None,
+        result: "ok".to_owned(),
+        details: std::collections::BTreeMap::new(),
+    })
+}
+
+pub fn claim() -> Command {
+    Command::Access(AccessCommand::Claim {
+        user: UserId::generate(),
+        username: "ada".to_owned(),
+        password_hash: PasswordHash(
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaGhhc2g".to_owned(),
+        ),
+        application: ApplicationId::generate(),
+        application_name: "Films".to_owned(),
+    })
+}
