@@ -68,6 +68,18 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether both hold the same records, whatever their time, log index and audit chain. For tests.
+    #[must_use]
+    pub fn same_records(&self, other: &Self) -> bool {
+        let mut records = other.records.clone();
+        records.time_ms = self.records.time_ms;
+        records.last_applied = self.records.last_applied;
+        records.chain = self.records.chain;
+        self.records == records
+    }
+}
+
 /// Defines how one kind of record is put and removed, so that no map changes without its indexes.
 macro_rules! record_maps {
     ($($put:ident $remove:ident $map:ident $index:ident $key:ty => $record:ty;)*) => {

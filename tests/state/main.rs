@@ -1,0 +1,15 @@
+//! State and its rules, told as stories, as a matrix, and by chance. Nothing but the public surface of `cluster`.
+
+mod access;
+mod applications;
+mod assets;
+mod blobs;
+mod encodings;
+mod jobs;
+mod keys;
+mod lists;
+mod matrix;
+mod properties;
+mod samples;
+mod watching;
+mod world;

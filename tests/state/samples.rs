@@ -1,0 +1,280 @@
+//! One example of every Command, for the matrix and for the pinned encodings. A new Command must be added here.
+
+use std::collections::BTreeMap;
+
+use cluster::command::{
+    AccessCommand, AccessRule, ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BlobKind,
+    ClusterCommand, Command, JobCommand, JobFence, JobKind, KeyHolder, Policy, Role, SealedClusterKey,
+};
+
+use crate::world::*;
+
+/// Names of all variants, with an exhaustive match so that a new one does not compile until it is named here.
+macro_rules! variants {
+    ($($group:ident($inner:ident): $($variant:ident)*;)*) => {
+        pub const NAMES: &[&str] = &[$($(concat!(stringify!($group), "::", stringify!($variant))),*),*];
+
+        pub fn name(command: &Command) -> &'static str {
+            match command {
+                $($(Command::$group($inner::$variant { .. }) =>
+                    concat!(stringify!($group), "::", stringify!($variant)),)*)*
+            }
+        }
+    };
+}
+
+variants! {
+    Access(AccessCommand): Claim CreateUser CreateInvite AcceptInvite JoinByInvite RevokeInvite SetPassword StartReset
+        FinishReset SuspendUser DeleteUser SetClusterAdmin CreateSession EndSession EndSessions CreateApiKey
+        RevokeApiKey CreateApplication UpdateApplication DeleteApplication SetMember RemoveMember;
+    Asset(AssetCommand): Create OpenBlob TakeOverBlob SealBlob DropBlob UploadFinished SetWatchable SetManifest Describe
+        Publish SetAccess EndViews Trash Restore Purge AbandonUpload Expire SetLegalHold SetPoster CreateCollection
+        UpdateCollection DeleteCollection;
+    Job(JobCommand): Queue Lease Finish Fail Cancel Retry;
+    Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
+        ReplaceNodeKey SetTimeHold;
+    Audit(AuditCommand): Record;
+}
+
+/// What the samples act on, made by [`stage`].
+pub mod on {
+    pub const UPLOADING: u8 = 20;
+    pub const SEALED: u8 = 21;
+    pub const PROCESSING: u8 = 22;
+    pub const READY: u8 = 23;
+    pub const TRASHED: u8 = 24;
+    pub const FAILED: u8 = 25;
+    pub const LEASED: u8 = 26;
+    pub const DUE: u8 = 27;
+    /// A member of the application that nobody else acts as.
+    pub const BYSTANDER: u8 = 90;
+    pub const COLLECTION: u8 = 1;
+    pub const INVITE: u8 = 60;
+    pub const RESET: u8 = 61;
+    pub const KEY: u8 = 79;
+    pub const JOB_QUEUED: u8 = 1;
+    pub const JOB_LEASED: u8 = 2;
+    pub const JOB_FAILED: u8 = 3;
+}
+
+/// A claimed cluster with one thing in every state a Command may need.
+pub fn stage() -> World {
+    let mut world = World::claimed();
+    world.person(on::BYSTANDER, "bystander", Role::Viewer);
+    world.ok(&owner(), invite(on::INVITE));
+    world.ok(&owner(), start_reset(on::RESET));
+    world.key(on::KEY, Role::Viewer);
+    world.asset(on::UPLOADING);
+    world.ok(&node(), open(asset_id(on::UPLOADING), blob_id(101), BlobKind::Rendition));
+    let sealed = world.asset(on::SEALED);
+    world.ok(&node(), seal(sealed, blob_id(on::SEALED), 1));
+    let processing = world.uploaded(on::PROCESSING);
+    world.ok(&node(), open(processing, blob_id(102), BlobKind::Manifest));
+    world.ok(&node(), seal(processing, blob_id(102), 1));
+    world.ok(&node(), open(processing, blob_id(103), BlobKind::Poster));
+    world.ok(&node(), seal(processing, blob_id(103), 1));
+    world.queue(on::JOB_QUEUED, processing);
+    world.published(on::READY);
+    let leased = world.uploaded(on::LEASED);
+    let job = world.queue(on::JOB_LEASED, leased);
+    world.ok(&node(), JobCommand::Lease { job, node: NODE, epoch: 0 });
+    let failed = world.uploaded(on::FAILED);
+    let job = world.queue(on::JOB_FAILED, failed);
+    world.ok(&owner(), JobCommand::Cancel { job });
+    world.ok(
+        &owner(),
+        AssetCommand::CreateCollection {
+            collection: collection_id(on::COLLECTION),
+            application: APP,
+            name: "Lectures".into(),
+        },
+    );
+    let trashed = world.ready(on::TRASHED);
+    world.ok(&owner(), AssetCommand::Trash { asset: trashed });
+    let policy = Policy { trash_days: 0, ..Policy::default() };
+    let patch = ApplicationPatch { name: None, policy: Some(policy) };
+    world.ok(&owner(), AccessCommand::UpdateApplication { application: APP, patch });
+    let due = world.uploaded(on::DUE);
+    world.ok(&owner(), AssetCommand::Trash { asset: due });
+    world
+}
+
+fn invite(number: u8) -> AccessCommand {
+    AccessCommand::CreateInvite {
+        invite: invite_id(number),
+        application: APP,
+        role: Role::User,
+        secret_hash: secret(number),
+        expires_ms: START + 7 * DAY,
+    }
+}
+
+fn start_reset(number: u8) -> AccessCommand {
+    AccessCommand::StartReset {
+        user: user_id(on::BYSTANDER),
+        secret_hash: secret(number),
+        expires_ms: START + DAY,
+    }
+}
+
+/// One of every Command; each succeeds on the [`stage`] for somebody who may, but Claim and Initialise, which were done.
+pub fn commands() -> Vec<Command> {
+    let mut commands = access();
+    commands.extend(uploads());
+    commands.extend(assets());
+    commands.extend(jobs());
+    commands.extend(cluster());
+    commands
+}
+
+fn access() -> Vec<Command> {
+    let user = user_id(on::BYSTANDER);
+    let new_user = user_id(91);
+    let patch = ApplicationPatch { name: Some("Renamed".into()), policy: Some(Policy::default()) };
+    [
+        claim(91, "second", app_id(5)),
+        create_user(91, "newcomer"),
+        invite(62),
+        AccessCommand::AcceptInvite {
+            secret_hash: secret(on::INVITE),
+            user: new_user,
+            username: "invited".into(),
+            password_hash: password("invited"),
+        },
+        AccessCommand::JoinByInvite { secret_hash: secret(on::INVITE) },
+        AccessCommand::RevokeInvite { invite: invite_id(on::INVITE) },
+        AccessCommand::SetPassword { user, password_hash: password("new"), end_other_sessions: true },
+        start_reset(63),
+        AccessCommand::FinishReset { secret_hash: secret(on::RESET), password_hash: password("reset") },
+        AccessCommand::SuspendUser { user, suspended: true },
+        AccessCommand::DeleteUser { user },
+        AccessCommand::SetClusterAdmin { user, admin: true },
+        create_session(92, user, START + DAY),
+        AccessCommand::EndSession { session: session_id(on::BYSTANDER) },
+        AccessCommand::EndSessions { user, except: None },
+        create_api_key(80, APP, Role::User, Some(START + DAY)),
+        AccessCommand::RevokeApiKey { key: key_id(on::KEY) },
+        AccessCommand::CreateApplication { application: app_id(6), name: "Sixth".into() },
+        AccessCommand::UpdateApplication { application: APP, patch },
+        AccessCommand::DeleteApplication { application: EMPTY },
+        AccessCommand::SetMember { application: APP, user, role: Role::ReadOnly },
+        AccessCommand::RemoveMember { application: APP, user },
+    ]
+    .map(Command::from)
+    .into()
+}
+
+/// An application without assets, made by the matrix.
+pub const EMPTY: cluster::id::ApplicationId = cluster::id::ApplicationId([4; 16]);
+
+fn uploads() -> Vec<Command> {
+    let uploading = asset_id(on::UPLOADING);
+    let processing = asset_id(on::PROCESSING);
+    let fence = Some(JobFence { job: job_id(on::JOB_LEASED), epoch: 1 });
+    [
+        create_asset(40, APP, 1),
+        AssetCommand::OpenBlob {
+            asset: asset_id(on::LEASED),
+            blob: blob_id(110),
+            kind: BlobKind::Rendition,
+            label: "v720".into(),
+            fence,
+        },
+        AssetCommand::TakeOverBlob { asset: uploading, blob: blob_id(101) },
+        seal(uploading, blob_id(101), 1),
+        AssetCommand::DropBlob { asset: uploading, blob: blob_id(101) },
+        AssetCommand::UploadFinished { asset: asset_id(on::SEALED), length: 1_000, sha256: [9; 32] },
+        AssetCommand::SetWatchable { asset: processing, fence: None },
+        manifest(processing, blob_id(102), None),
+        AssetCommand::SetPoster { asset: processing, blob: Some(blob_id(103)) },
+        AssetCommand::AbandonUpload { asset: uploading },
+    ]
+    .map(Command::from)
+    .into()
+}
+
+fn assets() -> Vec<Command> {
+    let asset = asset_id(on::READY);
+    let patch = AssetPatch {
+        title: Some("A title".into()),
+        description: Some("A description".into()),
+        tags: Some(vec!["tag".into()]),
+        fields: Some(vec![("Course".into(), "M101".into())]),
+        collections: Some(vec![collection_id(on::COLLECTION)]),
+    };
+    [
+        describe(asset, patch),
+        AssetCommand::Publish { asset, published: true, from_ms: Some(START), until_ms: Some(START + DAY) },
+        AssetCommand::SetAccess { asset, rule: AccessRule::Users(vec![user_id(on::BYSTANDER)]) },
+        AssetCommand::EndViews { asset },
+        AssetCommand::Trash { asset },
+        AssetCommand::Restore { asset: asset_id(on::TRASHED) },
+        AssetCommand::Purge { asset: asset_id(on::TRASHED) },
+        AssetCommand::Expire { asset: asset_id(on::DUE) },
+        AssetCommand::SetLegalHold { asset, hold: true, reason: "case 7".into() },
+        AssetCommand::CreateCollection {
+            collection: collection_id(9),
+            application: APP,
+            name: "Talks".into(),
+        },
+        AssetCommand::UpdateCollection { collection: collection_id(on::COLLECTION), name: "Renamed".into() },
+        AssetCommand::DeleteCollection { collection: collection_id(on::COLLECTION) },
+    ]
+    .map(Command::from)
+    .into()
+}
+
+fn jobs() -> Vec<Command> {
+    let (queued, leased) = (job_id(on::JOB_QUEUED), job_id(on::JOB_LEASED));
+    [
+        JobCommand::Queue { job: job_id(9), asset: asset_id(on::READY), kind: JobKind::Transcode },
+        JobCommand::Lease { job: queued, node: NODE, epoch: 0 },
+        JobCommand::Finish { job: leased, epoch: 1 },
+        JobCommand::Fail { job: leased, epoch: 1, code: "damaged".into(), reason: "Damaged.".into() },
+        JobCommand::Cancel { job: queued },
+        JobCommand::Retry { job: job_id(on::JOB_FAILED) },
+    ]
+    .map(Command::from)
+    .into()
+}
+
+fn cluster() -> Vec<Command> {
+    let key = |holder| vec![(1, SealedClusterKey { holder, sealed: vec![5; 80] })];
+    let record = AuditCommand::Record {
+        action: "session.refused".into(),
+        target: "user:nobody".into(),
+        application: Some(APP),
+        result: "wrong_password".into(),
+        details: BTreeMap::from([("why".to_owned(), "guess".to_owned())]),
+    };
+    let commands = [
+        initialise(),
+        ClusterCommand::RotateClusterKey {
+            epoch: 2,
+            sealed: sealed_for(&[KeyHolder::Node(NODE), KeyHolder::Recovery]),
+        },
+        ClusterCommand::RewrapAssetKey {
+            asset: asset_id(on::READY),
+            wrapped_key: wrapped(0x77),
+            key_epoch: 1,
+        },
+        ClusterCommand::ConfirmRecoveryKey,
+        ClusterCommand::ReplaceRecoveryKey { recovery_public_key: [8; 32], sealed: key(KeyHolder::Recovery) },
+        ClusterCommand::ReplaceNodeKey {
+            node: NODE,
+            public_key: [6; 32],
+            sealed: key(KeyHolder::Node(NODE)),
+        },
+        ClusterCommand::SetTimeHold { held: true },
+    ];
+    commands.map(Command::from).into_iter().chain([record.into()]).collect()
+}
+
+#[test]
+fn every_command_has_a_sample() {
+    let mut sampled: Vec<_> = commands().iter().map(name).collect();
+    sampled.sort_unstable();
+    let mut all = NAMES.to_vec();
+    all.sort_unstable();
+    assert_eq!(sampled, all);
+}
