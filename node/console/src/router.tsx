@@ -85,7 +85,7 @@ const library = createRoute({
     tag: text(search.tag),
     collection: text(search.collection),
     owner: text(search.owner),
-    sort: text(search.sort),
+    sort: search.sort === 'title' ? 'title' : undefined,
     trashed: search.trashed === true ? true : undefined,
     view: search.view === 'list' ? 'list' : undefined,
   }),

@@ -95,10 +95,26 @@ export type AssetAction =
 export const actOnAsset = (id: string, action: AssetAction, body: Record<string, unknown> = {}) =>
   call<unknown>('POST', `/assets/${id}/${action}`, { json: body });
 export interface BulkResult {
-  results?: { id: string; result: string; detail?: string | null }[];
+  id: string;
+  result: string;
+  detail?: string | null;
 }
-export const actOnMany = (ids: string[], action: string) =>
-  call<BulkResult>('POST', '/assets/bulk', { json: { ids, action } });
+const mostAtOnce = 200;
+export interface BulkAction {
+  action: 'publish' | 'unpublish' | 'trash' | 'restore' | 'purge' | 'add_to_collection' | 'add_tag';
+  collection?: string;
+  tag?: string;
+}
+/** More than the node takes at once goes in several calls; the results come back together. */
+export async function actOnMany(ids: string[], action: BulkAction): Promise<BulkResult[]> {
+  const results: BulkResult[] = [];
+  for (let start = 0; start < ids.length; start += mostAtOnce) {
+    const part = ids.slice(start, start + mostAtOnce);
+    const answer = await call<{ results: BulkResult[] }>('POST', '/assets/bulk', { json: { ids: part, ...action } });
+    results.push(...answer.results);
+  }
+  return results;
+}
 export const setPoster = (id: string, picture: Blob) =>
   call<void>('PUT', `/assets/${id}/poster`, { body: picture, type: 'image/jpeg' });
 export const putCaptions = (id: string, language: string, text: string) =>
@@ -117,6 +133,7 @@ export const download = (id: string, what: string) =>
 
 // Collections
 export const collections = (app: string) => list<Collection>(`/applications/${app}/collections`);
+export const tags = (app: string) => list<{ tag: string; asset_count: number }>(`/applications/${app}/tags`);
 export const createCollection = (app: string, name: string) =>
   call<Collection>('POST', `/applications/${app}/collections`, { json: { name } });
 export const renameCollection = (id: string, name: string) =>
@@ -161,6 +178,7 @@ export const revokeApiKey = (id: string) => call<void>('DELETE', `/api-keys/${id
 
 // Audit
 export interface AuditFilter {
+  application?: string;
   actor?: string;
   action?: string;
   target?: string;

@@ -57,7 +57,7 @@ export interface Asset {
   duration_ms?: number | null;
   height?: number | null;
   size?: number | null;
-  received?: number | null;
+  sha256?: string | null;
   published: boolean;
   publish_from_ms?: number | null;
   publish_until_ms?: number | null;
@@ -187,7 +187,7 @@ export interface Session {
 export interface Application {
   id: string;
   name: string;
-  policy?: Policy | null;
+  policy: Policy;
 }
 
 export interface Policy {

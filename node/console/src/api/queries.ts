@@ -70,6 +70,8 @@ export const apiKeysQuery = (app: string) =>
   queryOptions({ queryKey: keys.apiKeys(app), queryFn: () => api.apiKeys(app) });
 export const collectionsQuery = (app: string) =>
   queryOptions({ queryKey: keys.collections(app), queryFn: () => api.collections(app), staleTime: 30_000 });
+export const tagsQuery = (app: string) =>
+  queryOptions({ queryKey: ['tags', app], queryFn: () => api.tags(app), staleTime: 30_000 });
 export const sessionsQuery = queryOptions({ queryKey: keys.sessions, queryFn: api.sessions });
 export const auditQuery = (filter: api.AuditFilter) =>
   infiniteQueryOptions({

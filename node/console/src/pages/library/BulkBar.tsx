@@ -22,7 +22,7 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
       dangerous: true,
       typed: t('purge.word'),
     });
-    if (sure) act.mutate('purge');
+    if (sure) act.mutate({ action: 'purge' });
   };
   return (
     <Paper withBorder p="sm" className="bulk" role="region" aria-label={t('bulk.label')}>
@@ -32,7 +32,7 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
         </Text>
         {props.trashed ? (
           <>
-            <Button size="xs" variant="light" onClick={() => act.mutate('restore')} loading={act.isPending}>
+            <Button size="xs" variant="light" onClick={() => act.mutate({ action: 'restore' })} loading={act.isPending}>
               {t('action.restore')}
             </Button>
             <Button size="xs" variant="light" color="red" onClick={() => void purge()}>
@@ -41,14 +41,18 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
           </>
         ) : (
           <>
-            <Button size="xs" variant="light" onClick={() => act.mutate('publish')} loading={act.isPending}>
+            <Button size="xs" variant="light" onClick={() => act.mutate({ action: 'publish' })} loading={act.isPending}>
               {t('action.publish')}
             </Button>
-            <Button size="xs" variant="light" onClick={() => act.mutate('unpublish')}>
+            <Button size="xs" variant="light" onClick={() => act.mutate({ action: 'unpublish' })}>
               {t('action.unpublish')}
             </Button>
-            <AddToCollection {...props} />
-            <Button size="xs" variant="light" color="red" onClick={() => act.mutate('trash')}>
+            <AddToCollection
+              app={props.app}
+              busy={act.isPending}
+              add={(collection) => act.mutate({ action: 'add_to_collection', collection })}
+            />
+            <Button size="xs" variant="light" color="red" onClick={() => act.mutate({ action: 'trash' })}>
               {t('action.trash')}
             </Button>
           </>
@@ -69,11 +73,11 @@ function useBulk(app: string, selection: Selection) {
   const toasts = useToasts();
   const client = useQueryClient();
   return useMutation({
-    mutationFn: (action: string) => api.actOnMany(selection.ids, action),
-    onSuccess: async (answer) => {
-      const refused = answer?.results?.filter((one) => one.result !== 'ok') ?? [];
+    mutationFn: (action: api.BulkAction) => api.actOnMany(selection.ids, action),
+    onSuccess: async (results) => {
+      const refused = results.filter((one) => one.result !== 'ok');
       if (refused.length > 0) toasts.failed(new Error(t('bulk.refused', { count: refused.length })));
-      else toasts.done(t('bulk.done', { count: selection.count }));
+      else toasts.done(t('bulk.done', { count: results.length }));
       selection.set(refused.map((one) => one.id));
       await client.invalidateQueries({ queryKey: keys.assets(app) });
     },
@@ -81,34 +85,17 @@ function useBulk(app: string, selection: Selection) {
   });
 }
 
-function AddToCollection(props: { app: string; assets: Asset[]; selection: Selection }) {
+function AddToCollection(props: { app: string; add: (collection: string) => void; busy: boolean }) {
   const { t } = useText();
-  const toasts = useToasts();
-  const client = useQueryClient();
   const collections = useQuery(collectionsQuery(props.app)).data ?? [];
-  const add = useMutation({
-    mutationFn: async (collection: string) => {
-      const chosen = props.assets.filter((asset) => props.selection.has(asset.id));
-      for (const asset of chosen) {
-        if (asset.collections.includes(collection)) continue;
-        await api.changeAsset(asset.id, { collections: [...asset.collections, collection] });
-      }
-    },
-    onSuccess: async () => {
-      toasts.done(t('bulk.done', { count: props.selection.count }));
-      props.selection.clear();
-      await client.invalidateQueries({ queryKey: keys.assets(props.app) });
-    },
-    onError: toasts.failed,
-  });
   if (collections.length === 0) return null;
   return (
     <NativeSelect
       size="xs"
       aria-label={t('bulk.collection')}
       value=""
-      disabled={add.isPending}
-      onChange={(event) => event.currentTarget.value && add.mutate(event.currentTarget.value)}
+      disabled={props.busy}
+      onChange={(event) => event.currentTarget.value && props.add(event.currentTarget.value)}
       data={[
         { value: '', label: t('bulk.collection') },
         ...collections.map((one) => ({ value: one.id, label: one.name })),

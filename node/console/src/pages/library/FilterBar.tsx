@@ -10,7 +10,7 @@ import { useText } from '../../text/TextProvider';
 
 const from = '/inside/a/$app/library';
 const states = ['uploading', 'processing', 'ready', 'failed'] as const;
-const sorts = ['-created', 'created', 'title', '-title', '-duration'] as const;
+const sorts = ['-created', 'title'] as const;
 
 /** Search, filters, order and looks; all of them live in the address. */
 export function FilterBar({ app }: { app: string }) {

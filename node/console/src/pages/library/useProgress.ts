@@ -9,8 +9,5 @@ export function useProgress(asset: Asset): Progress | undefined {
     queryFn: () => null,
     enabled: false,
   }).data;
-  if (asset.state === 'uploading' && asset.size && asset.received != null) {
-    return { percent: Math.floor((asset.received / asset.size) * 100) };
-  }
   return live ?? asset.progress ?? undefined;
 }

@@ -1,3 +1,134 @@
+import { Button, Group, NumberInput, Stack, Switch, TextInput } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useNavigate, useParams } from '@tanstack/react-router';
+import { useState } from 'react';
+import * as api from '../../api/calls';
+import type { Application } from '../../api/model';
+import { applicationQuery, keys } from '../../api/queries';
+import { useConfirm } from '../../parts/Dialogs';
+import { Loaded } from '../../parts/Loaded';
+import { Page } from '../../parts/Page';
+import { Section } from '../../parts/Section';
+import { useAct } from '../../parts/useAct';
+import { useText } from '../../text/TextProvider';
+import { useMe } from '../shell/session';
+import { Collections } from './Collections';
+
+const minute = 60_000;
+
+/** Name and policy of an application, its collections, and its end. */
 export function SettingsPage() {
-  return null;
+  const { t } = useText();
+  const { app } = useParams({ from: '/inside/a/$app/settings' });
+  const query = useQuery(applicationQuery(app));
+  return (
+    <Page title={t('settings.title')} narrow>
+      <Loaded query={query}>
+        {(application) => (
+          <>
+            <Policy key={JSON.stringify(application)} application={application} />
+            <Collections app={app} />
+            <DeleteApplication application={application} />
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function Policy({ application }: { application: Application }) {
+  const { t } = useText();
+  const [name, setName] = useState(application.name);
+  const [policy, setPolicy] = useState(application.policy);
+  const save = useAct({
+    act: () => api.changeApplication(application.id, { name: name.trim(), policy }),
+    done: t('saved'),
+    touches: [keys.application(application.id), keys.applications, keys.me],
+  });
+  return (
+    <Section title={t('settings.policy')}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <Stack>
+          <TextInput
+            label={t('field.name')}
+            required
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+          <NumberInput
+            label={t('settings.trashDays')}
+            description={t('settings.trashDaysHint')}
+            min={0}
+            max={3650}
+            hideControls
+            value={policy.trash_days}
+            onChange={(value) => setPolicy({ ...policy, trash_days: Number(value) })}
+          />
+          <NumberInput
+            label={t('settings.grace')}
+            description={t('settings.graceHint')}
+            min={0}
+            max={1440}
+            hideControls
+            value={policy.offline_grace_ms / minute}
+            onChange={(value) => setPolicy({ ...policy, offline_grace_ms: Math.round(Number(value) * minute) })}
+          />
+          <Switch
+            label={t('settings.viewerDownload')}
+            checked={policy.viewer_may_download}
+            onChange={(event) => setPolicy({ ...policy, viewer_may_download: event.currentTarget.checked })}
+          />
+          <Group justify="flex-end">
+            <Button type="submit" loading={save.isPending}>
+              {t('action.save')}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Section>
+  );
+}
+
+function DeleteApplication({ application }: { application: Application }) {
+  const { t } = useText();
+  const me = useMe();
+  const confirm = useConfirm();
+  const navigate = useNavigate();
+  const remove = useAct({
+    act: () => api.deleteApplication(application.id),
+    done: t('settings.deleted'),
+    touches: [keys.applications, keys.me],
+    after: () => void navigate({ to: '/' }),
+  });
+  const ask = async () => {
+    const sure = await confirm({
+      title: t('settings.delete'),
+      text: t('settings.deleteText'),
+      action: t('settings.delete'),
+      dangerous: true,
+      typed: application.name,
+    });
+    if (sure) remove.mutate();
+  };
+  return (
+    <Section title={t('danger.title')} lead={t('settings.deleteText')} dangerous>
+      <Group>
+        <Button
+          color="red"
+          variant="outline"
+          disabled={!me.user.cluster_admin}
+          title={me.user.cluster_admin ? undefined : t('why.clusterAdmin')}
+          loading={remove.isPending}
+          onClick={() => void ask()}
+        >
+          {t('settings.delete')}
+        </Button>
+      </Group>
+    </Section>
+  );
 }

@@ -1,0 +1,166 @@
+import {
+  ActionIcon,
+  Button,
+  Group,
+  MultiSelect,
+  Stack,
+  TagsInput,
+  Text,
+  Textarea,
+  TextInput,
+  Tooltip,
+} from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { Plus, X } from 'lucide-react';
+import { useState } from 'react';
+import * as api from '../../api/calls';
+import { collectionsQuery, keys, tagsQuery } from '../../api/queries';
+import { Section } from '../../parts/Section';
+import { useAct } from '../../parts/useAct';
+import { useText } from '../../text/TextProvider';
+import type { AssetProps } from './AssetPage';
+
+interface Field {
+  key: number;
+  name: string;
+  value: string;
+}
+
+let nextKey = 1;
+
+/** Title, description, tags, collections and the organisation's own fields. */
+export function Describe({ asset, mayEdit }: AssetProps) {
+  const { t } = useText();
+  const [title, setTitle] = useState(asset.title);
+  const [description, setDescription] = useState(asset.description);
+  const [tags, setTags] = useState(asset.tags);
+  const [collections, setCollections] = useState(asset.collections);
+  const [fields, setFields] = useState<Field[]>(() =>
+    Object.entries(asset.fields).map(([name, value]) => ({ key: nextKey++, name, value })),
+  );
+  const known = useQuery(collectionsQuery(asset.application)).data ?? [];
+  const usedTags = useQuery({ ...tagsQuery(asset.application), enabled: mayEdit, retry: false }).data ?? [];
+  const save = useAct({
+    act: () =>
+      api.changeAsset(asset.id, {
+        title: title.trim(),
+        description,
+        tags,
+        collections,
+        fields: Object.fromEntries(
+          fields.filter((field) => field.name.trim() !== '').map((field) => [field.name.trim(), field.value]),
+        ),
+      }),
+    done: t('saved'),
+    touches: [keys.asset(asset.id), keys.assets(asset.application)],
+  });
+  return (
+    <Section title={t('asset.description')}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <Stack>
+          <TextInput
+            label={t('field.title')}
+            required
+            readOnly={!mayEdit}
+            value={title}
+            onChange={(event) => setTitle(event.currentTarget.value)}
+          />
+          <Textarea
+            label={t('field.description')}
+            autosize
+            minRows={3}
+            maxRows={14}
+            readOnly={!mayEdit}
+            value={description}
+            onChange={(event) => setDescription(event.currentTarget.value)}
+          />
+          <TagsInput
+            label={t('field.tags')}
+            description={t('field.tagsHint')}
+            readOnly={!mayEdit}
+            value={tags}
+            onChange={setTags}
+            data={usedTags.map((one) => one.tag)}
+          />
+          {known.length > 0 && (
+            <MultiSelect
+              label={t('collections.title')}
+              readOnly={!mayEdit}
+              value={collections}
+              onChange={setCollections}
+              data={known.map((one) => ({ value: one.id, label: one.name }))}
+            />
+          )}
+          <FieldList fields={fields} change={setFields} mayEdit={mayEdit} />
+          <Group justify="flex-end">
+            <Button
+              type="submit"
+              disabled={!mayEdit}
+              title={mayEdit ? undefined : t('why.user')}
+              loading={save.isPending}
+            >
+              {t('action.save')}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Section>
+  );
+}
+
+function FieldList(props: { fields: Field[]; change: (fields: Field[]) => void; mayEdit: boolean }) {
+  const { t } = useText();
+  const { fields, change } = props;
+  const set = (key: number, part: Partial<Field>) =>
+    change(fields.map((field) => (field.key === key ? { ...field, ...part } : field)));
+  return (
+    <Stack gap="xs" role="group" aria-label={t('field.own')}>
+      <Text size="sm" fw={500}>
+        {t('field.own')}
+      </Text>
+      {fields.map((field) => (
+        <Group key={field.key} gap="xs" wrap="nowrap" align="flex-end">
+          <TextInput
+            label={t('field.name')}
+            readOnly={!props.mayEdit}
+            value={field.name}
+            onChange={(event) => set(field.key, { name: event.currentTarget.value })}
+          />
+          <TextInput
+            className="grow"
+            label={t('field.value')}
+            readOnly={!props.mayEdit}
+            value={field.value}
+            onChange={(event) => set(field.key, { value: event.currentTarget.value })}
+          />
+          <Tooltip label={t('field.removeWhat', { name: field.name })}>
+            <ActionIcon
+              mb={5}
+              disabled={!props.mayEdit}
+              aria-label={t('field.removeWhat', { name: field.name })}
+              onClick={() => change(fields.filter((one) => one.key !== field.key))}
+            >
+              <X size={18} />
+            </ActionIcon>
+          </Tooltip>
+        </Group>
+      ))}
+      <Group>
+        <Button
+          size="xs"
+          variant="subtle"
+          leftSection={<Plus size={14} />}
+          disabled={!props.mayEdit}
+          onClick={() => change([...fields, { key: nextKey++, name: '', value: '' }])}
+        >
+          {t('field.add')}
+        </Button>
+      </Group>
+    </Stack>
+  );
+}

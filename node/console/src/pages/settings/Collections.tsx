@@ -1,0 +1,149 @@
+import { Button, Group, TextInput } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import * as api from '../../api/calls';
+import type { Collection } from '../../api/model';
+import { collectionsQuery, keys } from '../../api/queries';
+import { DataTable } from '../../parts/DataTable';
+import { useConfirm } from '../../parts/Dialogs';
+import { FormDialog } from '../../parts/FormDialog';
+import { Loaded } from '../../parts/Loaded';
+import { TextLink } from '../../parts/links';
+import { Section } from '../../parts/Section';
+import { useAct } from '../../parts/useAct';
+import { useText } from '../../text/TextProvider';
+
+/** The collections of an application: make, rename, remove. */
+export function Collections({ app }: { app: string }) {
+  const { t, formats } = useText();
+  const confirm = useConfirm();
+  const query = useQuery(collectionsQuery(app));
+  const [renaming, setRenaming] = useState<Collection | null>(null);
+  const remove = useAct({
+    act: api.deleteCollection,
+    done: t('collections.removed'),
+    touches: [keys.collections(app)],
+  });
+  const ask = async (collection: Collection) => {
+    const sure = await confirm({
+      title: t('collections.removeTitle', { name: collection.name }),
+      text: t('collections.removeText'),
+      action: t('action.remove'),
+      dangerous: true,
+    });
+    if (sure) remove.mutate(collection.id);
+  };
+  return (
+    <Section title={t('collections.title')} lead={t('collections.lead')}>
+      <NewCollection app={app} />
+      <Loaded query={query}>
+        {(all) =>
+          all.length > 0 && (
+            <DataTable
+              label={t('collections.title')}
+              rows={all}
+              rowKey={(one) => one.id}
+              columns={[
+                {
+                  title: t('field.name'),
+                  cell: (one) => (
+                    <TextLink to="/a/$app/library" params={{ app }} search={{ collection: one.id }}>
+                      {one.name}
+                    </TextLink>
+                  ),
+                },
+                { title: t('collections.count'), cell: (one) => formats.number(one.asset_count ?? 0) },
+                {
+                  title: t('field.actions'),
+                  right: true,
+                  cell: (one) => (
+                    <Group gap={4} justify="flex-end">
+                      <Button
+                        variant="subtle"
+                        size="xs"
+                        onClick={() => setRenaming(one)}
+                        aria-label={t('collections.renameWhat', { name: one.name })}
+                      >
+                        {t('action.rename')}
+                      </Button>
+                      <Button
+                        variant="subtle"
+                        size="xs"
+                        color="red"
+                        onClick={() => void ask(one)}
+                        aria-label={t('collections.removeWhat', { name: one.name })}
+                      >
+                        {t('action.remove')}
+                      </Button>
+                    </Group>
+                  ),
+                },
+              ]}
+            />
+          )
+        }
+      </Loaded>
+      {renaming && <RenameDialog app={app} collection={renaming} close={() => setRenaming(null)} />}
+    </Section>
+  );
+}
+
+function NewCollection({ app }: { app: string }) {
+  const { t } = useText();
+  const [name, setName] = useState('');
+  const create = useAct({
+    act: () => api.createCollection(app, name.trim()),
+    done: t('collections.made'),
+    touches: [keys.collections(app)],
+    after: () => setName(''),
+  });
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        create.mutate();
+      }}
+    >
+      <Group align="flex-end">
+        <TextInput
+          className="grow"
+          label={t('collections.new')}
+          required
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+        />
+        <Button type="submit" variant="light" loading={create.isPending}>
+          {t('action.add')}
+        </Button>
+      </Group>
+    </form>
+  );
+}
+
+function RenameDialog(props: { app: string; collection: Collection; close: () => void }) {
+  const { t } = useText();
+  const [name, setName] = useState(props.collection.name);
+  const rename = useAct({
+    act: () => api.renameCollection(props.collection.id, name.trim()),
+    done: t('saved'),
+    touches: [keys.collections(props.app)],
+    after: props.close,
+  });
+  return (
+    <FormDialog
+      title={t('collections.rename')}
+      action={t('action.rename')}
+      busy={rename.isPending}
+      submit={() => rename.mutate()}
+      close={props.close}
+    >
+      <TextInput
+        label={t('field.name')}
+        required
+        data-autofocus
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+    </FormDialog>
+  );
+}

@@ -1,0 +1,37 @@
+import { Button, Group, Modal, Stack } from '@mantine/core';
+import type { ReactNode } from 'react';
+import { useText } from '../text/TextProvider';
+
+/** A short form in a dialog. */
+export function FormDialog(props: {
+  title: string;
+  action: string;
+  busy: boolean;
+  submit: () => void;
+  close: () => void;
+  children: ReactNode;
+}) {
+  const { t } = useText();
+  return (
+    <Modal opened onClose={props.close} title={props.title} closeButtonProps={{ 'aria-label': t('action.close') }}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          props.submit();
+        }}
+      >
+        <Stack>
+          {props.children}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={props.close}>
+              {t('action.cancel')}
+            </Button>
+            <Button type="submit" loading={props.busy}>
+              {props.action}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
