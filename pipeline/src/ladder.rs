@@ -267,7 +267,8 @@ mod tests {
     fn only_what_every_player_decodes_passes_through() {
         let good = track(1920, 1080, (30, 1));
         assert!(may_pass_through(&good));
-        let changes: [(&str, fn(&mut VideoTrack)); 14] = [
+        type Change = fn(&mut VideoTrack);
+        let changes: [(&str, Change); 14] = [
             ("codec", |t| t.codec = "h265".into()),
             ("profile", |t| t.profile = Some("high-4:4:4".into())),
             ("unknown profile", |t| t.profile = None),
