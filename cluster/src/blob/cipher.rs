@@ -48,7 +48,7 @@ impl RecordCipher {
             return Err(KeyError::Unsealable);
         }
         #[cfg(test)]
-        recorder::note(self.key_fingerprint, nonce(number, last), plaintext);
+        recorder::note(self.key_fingerprint, nonce(number, last));
         let (ciphertext, tag) = sealed.split_at_mut(plaintext.len());
         self.key
             .seal_out_of_place_scatter(
@@ -151,22 +151,22 @@ impl BlobKeys {
     }
 }
 
-/// Remembers every (key, nonce) that sealed a record in this test process, and which plaintext.
+/// Remembers every (key, nonce) that sealed a record in this test process.
 #[cfg(test)]
 pub(crate) mod recorder {
     use std::collections::HashMap;
-    use std::sync::{LazyLock, Mutex};
+    use std::sync::{LazyLock, Mutex, PoisonError};
 
     type Seen = HashMap<([u8; 32], [u8; 12]), u64>;
     static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
 
-    pub(super) fn note(key: [u8; 32], nonce: [u8; 12], _plaintext: &[u8]) {
-        *SEEN.lock().unwrap().entry((key, nonce)).or_default() += 1;
+    pub(super) fn note(key: [u8; 32], nonce: [u8; 12]) {
+        *SEEN.lock().unwrap_or_else(PoisonError::into_inner).entry((key, nonce)).or_default() += 1;
     }
 
-    /// How many records were sealed, and how many of them with a key and nonce used before.
+    /// How many sealings there were, and how many of them with a key and nonce used before.
     pub(crate) fn counts() -> (u64, u64) {
-        let seen = SEEN.lock().unwrap();
+        let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
         (seen.values().sum(), seen.values().map(|count| count - 1).sum())
     }
 }

@@ -78,7 +78,8 @@ impl Trailer {
     /// [`FormatError::Damaged`] if it cannot fit.
     pub fn footer_at(&self, file_length: u64) -> Result<u64, FormatError> {
         let fits = self.footer_length >= SEAL_OVERHEAD as u64 && self.footer_length <= MAX_FOOTER;
-        let at = file_length.checked_sub(TRAILER_LENGTH as u64 + self.footer_length).filter(|_| fits);
+        let before = file_length.checked_sub(TRAILER_LENGTH as u64).filter(|_| fits);
+        let at = before.and_then(|before| before.checked_sub(self.footer_length));
         at.ok_or(FormatError::Damaged("trailer"))
     }
 }

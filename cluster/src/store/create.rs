@@ -16,6 +16,13 @@ use crate::blob::{
 use crate::disk::DiskFile;
 use crate::keyring::DataKey;
 
+/// The two files of a new Blob.
+struct NewFiles {
+    data: Arc<dyn DiskFile>,
+    open: Arc<dyn DiskFile>,
+    frames_length: u64,
+}
+
 impl Inner {
     pub(super) fn create(
         self: &Arc<Self>,
@@ -49,7 +56,7 @@ impl Inner {
             return Err(BlobError::Fenced { have: 0, got: epoch });
         }
         let files = self.write_new_files(name, kind, epoch, &key, &paths);
-        let (data, open, frames_length) = files.inspect_err(|_| self.remove_leftovers(&paths))?;
+        let NewFiles { data, open, frames_length } = files.inspect_err(|_| self.remove_leftovers(&paths))?;
         let epochs = Arc::new(epochs);
         let published = Published {
             progress: Progress::default(),
@@ -131,7 +138,7 @@ impl Inner {
         epoch: u64,
         key: &DataKey,
         paths: &Paths,
-    ) -> Result<(Arc<dyn DiskFile>, Arc<dyn DiskFile>, u64), BlobError> {
+    ) -> Result<NewFiles, BlobError> {
         let io = |error: std::io::Error| BlobError::from_io(&error);
         let header = Header { name, kind };
         let keys = BlobKeys::new(key.clone(), name);
@@ -152,6 +159,6 @@ impl Inner {
         self.disk.rename(&paths.new_open, &paths.open).map_err(io)?;
         self.synced("an asset's folder", self.disk.sync_dir(&paths.folder))?;
         debug_assert_eq!(data.len().ok(), Some(HEADER_LENGTH as u64));
-        Ok((data, open, frames_length))
+        Ok(NewFiles { data, open, frames_length })
     }
 }

@@ -83,3 +83,70 @@ async fn a_takeover_goes_on_where_the_last_writer_was_and_fences_it() {
     assert!(sealed.length == 200_010 && whole(&reader).await == expected);
     assert_eq!(reader.marks(1), [(200_010, Bytes::from_static(b"two"))]);
 }
+
+/// Draws for a random life of a Blob; the seed is in every message.
+struct Dice {
+    rng: rand::rngs::Xoshiro256PlusPlus,
+}
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        use rand::Rng;
+        self.rng.next_u64() % bound
+    }
+}
+
+/// One random life: appends, failed writes, lost writers, kills, power cuts and takeovers, and at times sealing.
+async fn random_life(seed: u64, key: &DataKey) {
+    use crate::disk::Survival;
+    use rand::SeedableRng;
+    let mut dice = Dice { rng: rand::rngs::Xoshiro256PlusPlus::seed_from_u64(seed) };
+    let blob = BlobId(u128::from(seed).to_be_bytes());
+    let mut disk = SimulatedDisk::new(1 << 30);
+    let mut blobs = store_on(Arc::new(disk.clone()));
+    let mut writer = blobs.create(ASSET, blob, BlobKind::Rendition, 1, key).await.unwrap();
+    for epoch in 2..8 {
+        for _ in 0..dice.below(4) {
+            let length = usize::try_from(dice.below(150_000)).unwrap();
+            let operations = disk.operations();
+            match dice.below(8) {
+                0 => disk.fail_write_at(operations),
+                1 => disk.cut_power_at(operations + dice.below(6)),
+                _ => {}
+            }
+            if dice.below(3) == 0 {
+                let _ = writer.write(bytes(length, 9)).await;
+            } else {
+                let _ = writer.append(bytes(length, 5)).await;
+            }
+        }
+        if dice.below(12) == 0 {
+            let _ = writer.seal().await;
+        }
+        let survival = match dice.below(3) {
+            0 => Survival::None,
+            1 => Survival::All,
+            _ => Survival::Random(seed),
+        };
+        disk = disk.after_power_cut(survival);
+        blobs = store_on(Arc::new(disk.clone()));
+        writer = match blobs.take_over(ASSET, blob, epoch, key).await {
+            Ok(writer) => writer,
+            Err(BlobError::Sealed(_)) => return,
+            Err(error) => panic!("seed {seed}, epoch {epoch}: {error}"),
+        };
+    }
+}
+
+#[tokio::test]
+async fn no_key_and_nonce_ever_seal_twice() {
+    let key = DataKey::random().unwrap();
+    let first_seed = std::env::var("MEDIAKEEP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1000);
+    for seed in first_seed..first_seed + 400 {
+        random_life(seed, &key).await;
+        let (sealed, twice) = crate::blob::cipher::recorder::counts();
+        assert_eq!(twice, 0, "seed {seed}: {twice} of {sealed} records sealed under a used key and nonce");
+    }
+    let (sealed, _) = crate::blob::cipher::recorder::counts();
+    assert!(sealed > 2000, "only {sealed} records were sealed: the lives are too short to show anything");
+}

@@ -249,6 +249,7 @@ impl Shared {
     /// Seals and writes all that is queued. Blocks.
     fn drain(&self) -> Result<(), BlobError> {
         let content = &self.content;
+        content.store.running()?;
         let mut writing = content.writing();
         let state = content.current(&mut writing, self.epoch)?;
         let pieces = {
@@ -259,7 +260,7 @@ impl Shared {
         if pieces.is_empty() {
             return Ok(());
         }
-        let outcome = content.store.running().and_then(|()| content.store.room_to_write()).and_then(|()| {
+        let outcome = content.store.room_to_write().and_then(|()| {
             let mut batch = Batch { content, state, sealed: Vec::new() };
             pieces.into_iter().try_for_each(|piece| batch.take(piece))?;
             batch.flush()
