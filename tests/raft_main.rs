@@ -2,6 +2,10 @@
 
 #[path = "raft_cluster.rs"]
 mod cluster;
+#[path = "raft_damage.rs"]
+mod damage;
+#[path = "raft_log.rs"]
+mod log;
 #[path = "raft_suite.rs"]
 mod suite;
 #[path = "raft_support.rs"]

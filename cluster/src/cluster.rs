@@ -1,6 +1,7 @@
 //! The handle everything else holds: propose a change, look at State, hear what happened.
 
 mod config;
+mod cut;
 mod error;
 mod keys;
 mod proposer;
@@ -10,7 +11,8 @@ mod status;
 
 use std::fmt;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -34,8 +36,12 @@ use crate::raft::types::TypeConfig;
 use crate::seal::SealMode;
 use crate::state::State;
 use crate::store::Blobs;
+use crate::worker::{WorkerReport, Workers};
 use proposer::Proposal;
 use reader::ReadRequest;
+
+/// How long workers may take to end.
+const WORKERS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// A node's part in its cluster. Cheap to clone; all clones are the same node.
 #[derive(Clone)]
@@ -57,6 +63,7 @@ struct Inner {
     blobs: Blobs,
     stop: StopFlag,
     ending: CancellationToken,
+    workers: OnceLock<Workers>,
     /// Held as long as the node runs: two processes must not share a folder.
     _lock: File,
 }
@@ -185,13 +192,27 @@ impl Cluster {
         self.inner.shown.time.follow_wall_clock();
     }
 
-    /// Stops taking part: what is acknowledged is on disk when this returns.
+    /// How each worker of this node does.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerReport> {
+        self.inner.workers.get().map(Workers::reports).unwrap_or_default()
+    }
+
+    /// Stops taking part: what is acknowledged is on disk when this returns. The folder is free once the last clone is
+    /// gone.
     pub async fn shutdown(&self) {
         self.inner.ending.cancel();
-        if let Mode::Running(running) = &self.inner.mode
-            && let Err(error) = running.raft.shutdown().await
-        {
-            tracing::warn!(%error, "consensus did not stop cleanly");
+        if let Some(workers) = self.inner.workers.get() {
+            for late in workers.stop(WORKERS_END_WITHIN).await {
+                tracing::warn!(worker = late, "a worker did not end in time");
+            }
+        }
+        if let Mode::Running(running) = &self.inner.mode {
+            if let Err(error) = running.raft.shutdown().await {
+                tracing::warn!(%error, "consensus did not stop cleanly");
+            }
+            // An error here only says that it was stopped before.
+            drop(running.log.close().await);
         }
         if let Err(error) = self.inner.audit.sync().await {
             tracing::warn!(%error, "the audit log could not be synced at the end");

@@ -31,5 +31,7 @@ pub mod clock;
 pub mod cluster;
 pub mod persist;
 pub mod raft;
+pub mod worker;
+pub mod workers;
 
 pub use cluster::{Cluster, ClusterConfig, ClusterStatus, NewClusterSecrets, OpenError, ProposeError};

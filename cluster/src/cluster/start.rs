@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::{Config, Raft, SnapshotPolicy};
@@ -26,6 +26,8 @@ use crate::raft::types::TypeConfig;
 use crate::recovery::RecoveryKey;
 use crate::seal::{Seal, SealMode};
 use crate::store::Blobs;
+use crate::worker::Workers;
+use crate::workers;
 
 /// The first node of every cluster. Ids are the numbers of the Entries that brought the nodes in: this is Entry 1.
 const FOUNDER: NodeId = NodeId(1);
@@ -202,11 +204,17 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
             blobs,
             stop,
             ending: CancellationToken::new(),
+            workers: OnceLock::new(),
             _lock: lock,
         }),
     };
     keys::learn_all(&cluster.state(), cluster.node_id(), cluster.keys(), &cluster.inner.secrets)?;
     keys::spawn(&cluster);
+    if matches!(cluster.inner.mode, Mode::Running(_)) {
+        let workers = Workers::start(workers::all(&cluster), &cluster.inner.ending);
+        // Nobody else has the handle yet, so the place is free.
+        drop(cluster.inner.workers.set(workers));
+    }
     Ok(cluster)
 }
 

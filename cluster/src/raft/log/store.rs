@@ -32,7 +32,8 @@ pub struct LogStore {
 /// What readers and the writer thread share.
 pub(super) struct Shared {
     index: RwLock<Index>,
-    tree: RwLock<LogTree>,
+    /// `None` once the log is closed.
+    tree: RwLock<Option<LogTree>>,
     key: Arc<AeadKey>,
     stop: StopFlag,
 }
@@ -75,14 +76,14 @@ impl Shared {
             recent_bytes: 0,
             voters,
         };
-        Arc::new(Self { index: RwLock::new(index), tree: RwLock::new(tree), key, stop })
+        Arc::new(Self { index: RwLock::new(index), tree: RwLock::new(Some(tree)), key, stop })
     }
 
-    pub(super) fn tree(&self) -> LogTree {
-        self.tree.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn tree(&self) -> Result<LogTree, LogError> {
+        self.tree.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
     }
 
-    pub(super) fn replace_tree(&self, tree: LogTree) -> LogTree {
+    pub(super) fn replace_tree(&self, tree: Option<LogTree>) -> Option<LogTree> {
         std::mem::replace(&mut *self.tree.write().unwrap_or_else(PoisonError::into_inner), tree)
     }
 
@@ -114,7 +115,7 @@ impl Shared {
                 return Ok(None);
             }
         }
-        match self.tree().record(index)? {
+        match self.tree()?.record(index)? {
             Some(record) => record::decode(&record, &self.key).map(Some),
             // Cut since we looked.
             None if !self.index().sizes.contains_key(&index) => Ok(None),
@@ -205,7 +206,7 @@ impl LogStore {
     /// Bytes sled takes on disk.
     #[must_use]
     pub fn size_on_disk(&self) -> u64 {
-        self.shared.tree().size_on_disk()
+        self.shared.tree().map_or(0, |tree| tree.size_on_disk())
     }
 
     /// Moves the log to a fresh database: what was cut is then gone from disk.
@@ -225,6 +226,14 @@ impl LogStore {
             return Ok(());
         }
         self.ask(Task::Voters(voters)).await
+    }
+
+    /// Ends the writer and closes the files, so that the folder can be opened again.
+    ///
+    /// # Errors
+    /// When the log has stopped already.
+    pub async fn close(&self) -> Result<(), LogError> {
+        self.ask(Task::Close).await
     }
 
     async fn ask(&self, task: Task) -> Result<(), LogError> {

@@ -89,13 +89,17 @@ impl LogTree {
     }
 
     fn open_here(dir: &Path) -> Result<Self, LogError> {
-        // The flusher thread must stay on: it alone collects sled's dead segments.
-        let db = sled::Config::new()
-            .path(dir)
-            .mode(sled::Mode::HighThroughput)
-            .cache_capacity(CACHE)
-            .flush_every_ms(Some(500))
-            .open()?;
+        let db = loop {
+            // The flusher thread must stay on: it alone collects sled's dead segments.
+            let config = sled::Config::new().path(dir).mode(sled::Mode::HighThroughput);
+            match config.cache_capacity(CACHE).flush_every_ms(Some(500)).open() {
+                // The node's own lock is ours, so this is an earlier life of this process letting go.
+                Err(sled::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                other => break other?,
+            }
+        };
         let file = File::options().write(true).open(database_file(dir))?;
         Ok(Self { db, file: std::sync::Arc::new(file) })
     }

@@ -41,6 +41,8 @@ pub(super) enum Task {
     Compact,
     /// The number of voters has changed.
     Voters(u32),
+    /// Close the files. Nothing is written after this.
+    Close,
 }
 
 pub(super) struct Request {
@@ -139,7 +141,7 @@ impl Writer {
         if let Some(journal) = &mut self.journal {
             journal.append(&changes)?;
         }
-        self.tree().write(&changes)?;
+        self.tree()?.write(&changes)?;
         let next = changes.iter().fold(self.mark(), after);
         self.watermark.write(next)?;
         Ok(())
@@ -152,6 +154,12 @@ impl Writer {
             Task::Change(change) => self.barrier(vec![change]),
             Task::Compact => self.compact(),
             Task::Voters(voters) => self.set_voters(voters),
+            Task::Close => {
+                drop(self.shared.replace_tree(None));
+                self.journal = None;
+                self.failed = Some("it is closed".to_owned());
+                Ok(())
+            }
         }
     }
 
@@ -167,11 +175,11 @@ impl Writer {
     }
 
     fn compact(&mut self) -> Result<(), LogError> {
-        let content = self.tree().read_all()?;
+        let content = self.tree()?.read_all()?;
         let next = self.generation + 1;
         let tree = LogTree::create(&generation::folder(&self.dir, next), &content)?;
         generation::point_to(&self.dir, next)?;
-        drop(self.shared.replace_tree(tree));
+        drop(self.shared.replace_tree(Some(tree)));
         generation::remove(&self.dir, self.generation)?;
         self.generation = next;
         self.rewrite_journal()
@@ -185,20 +193,20 @@ impl Writer {
             }
         } else if self.journal.is_none() {
             self.journal =
-                Some(Journal::rewrite(&super::recovery::journal_path(&self.dir), &self.tree().read_all()?)?);
+                Some(Journal::rewrite(&super::recovery::journal_path(&self.dir), &self.tree()?.read_all()?)?);
         }
         Ok(())
     }
 
     fn rewrite_journal(&mut self) -> Result<(), LogError> {
         if self.journal.is_some() {
-            let content = self.tree().read_all()?;
+            let content = self.tree()?.read_all()?;
             self.journal = Some(Journal::rewrite(&super::recovery::journal_path(&self.dir), &content)?);
         }
         Ok(())
     }
 
-    fn tree(&self) -> LogTree {
+    fn tree(&self) -> Result<LogTree, LogError> {
         self.shared.tree()
     }
 

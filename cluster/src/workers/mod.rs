@@ -1,0 +1,39 @@
+//! The workers every node has.
+
+mod clock;
+mod cut;
+mod expire;
+
+use std::time::Duration;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::cluster::Cluster;
+use crate::event::Event;
+use crate::worker::Worker;
+
+/// A worker of each kind, for `cluster`.
+#[must_use]
+pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
+    vec![
+        Box::new(expire::Expire::new(cluster.clone())),
+        Box::new(cut::Cut::new(cluster.clone())),
+        Box::new(clock::WatchClock::new(cluster.clone())),
+    ]
+}
+
+/// Waits for an event that `matters`, or until `longest` has passed. Missed events count as one that matters.
+async fn heard(events: &mut Receiver<Event>, longest: Duration, matters: impl Fn(&Event) -> bool) -> bool {
+    let listen = async {
+        loop {
+            match events.recv().await {
+                Ok(event) if matters(&event) => return true,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => return true,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    };
+    tokio::time::timeout(longest, listen).await.unwrap_or(false)
+}

@@ -1,0 +1,195 @@
+//! What a node does about damaged files: repairs what it can prove, and says exactly what it cannot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cluster::raft::log::MissingRange;
+use cluster::{Cluster, ProposeError};
+
+use crate::support::{Home, note, system};
+
+const NOTES: u64 = 12;
+
+/// A stopped node with some notes in its log. Gives the State it had, as bytes.
+async fn stopped_node(home: &Home) -> Vec<u8> {
+    let cluster = home.create().await;
+    for number in 0..NOTES {
+        cluster.propose(system(), note(&format!("note {number}"))).await.unwrap();
+    }
+    let state = bytes(&cluster);
+    cluster.shutdown().await;
+    state
+}
+
+fn bytes(cluster: &Cluster) -> Vec<u8> {
+    postcard::to_allocvec(&*cluster.state()).unwrap()
+}
+
+fn log_dir(home: &Home) -> PathBuf {
+    home.config.dir.join("raft")
+}
+
+fn database(home: &Home) -> PathBuf {
+    let current = fs::read_to_string(log_dir(home).join("current")).unwrap();
+    log_dir(home).join(format!("sled-{}", current.trim())).join("db")
+}
+
+fn journal(home: &Home) -> PathBuf {
+    log_dir(home).join("journal")
+}
+
+fn watermark(home: &Home) -> PathBuf {
+    log_dir(home).join("watermark")
+}
+
+/// Overwrites part of a file.
+fn spoil(path: &Path, from: f64, to: f64) {
+    let mut content = fs::read(path).unwrap();
+    let place = |part: f64| (content.len() as f64 * part) as usize;
+    let (from, to) = (place(from), place(to));
+    content[from..to].iter_mut().for_each(|byte| *byte ^= 0xA5);
+    fs::write(path, content).unwrap();
+}
+
+fn cut(path: &Path, part: f64) {
+    let content = fs::read(path).unwrap();
+    let length = (content.len() as f64 * part) as usize;
+    fs::write(path, &content[..length]).unwrap();
+}
+
+/// The node opens whole, with the State it had, and goes on.
+async fn opens_whole(home: &Home, expected: &[u8]) -> Vec<String> {
+    let cluster = home.open().await;
+    assert_eq!(cluster.status().read_only, None);
+    assert_eq!(bytes(&cluster), expected, "State is not what it was");
+    let repairs = cluster.status().repairs;
+    cluster.propose(system(), note("after the repair")).await.unwrap();
+    let after = bytes(&cluster);
+    cluster.shutdown().await;
+    drop(cluster);
+
+    let again = home.open().await;
+    assert_eq!(bytes(&again), after, "the repaired log did not last");
+    assert_eq!(again.status().repairs, Vec::<String>::new());
+    again.shutdown().await;
+    repairs
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_rebuilt_from_the_journal() {
+    let spoilers: [fn(&Path); 4] = [
+        |path| spoil(path, 0.0, 1.0),
+        |path| spoil(path, 0.0, 0.01),
+        |path| cut(path, 0.0),
+        |path| fs::remove_dir_all(path.parent().unwrap()).unwrap(),
+    ];
+    for spoiler in spoilers {
+        let home = Home::new();
+        let state = stopped_node(&home).await;
+        spoiler(&database(&home));
+        let repairs = opens_whole(&home, &state).await;
+        assert!(repairs.iter().any(|repair| repair.contains("built anew")), "{repairs:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_byte_anywhere_in_the_database_costs_nothing() {
+    for tenth in 0..10 {
+        let home = Home::new();
+        let state = stopped_node(&home).await;
+        let mut content = fs::read(database(&home)).unwrap();
+        let used = content.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        content[used * tenth / 10] ^= 0x10;
+        fs::write(database(&home), content).unwrap();
+        opens_whole(&home, &state).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_journal_is_written_anew() {
+    let spoilers: [fn(&Path); 4] = [
+        |path| spoil(path, 0.4, 0.5),
+        |path| spoil(path, 0.0, 0.1),
+        |path| cut(path, 0.7),
+        |path| fs::remove_file(path).unwrap(),
+    ];
+    for spoiler in spoilers {
+        let home = Home::new();
+        let state = stopped_node(&home).await;
+        spoiler(&journal(&home));
+        opens_whole(&home, &state).await;
+        let replayed = cluster::raft::log::journal::replay(&journal(&home)).unwrap().unwrap();
+        assert_eq!(replayed.stopped, None);
+        assert!(replayed.content.records.len() as u64 > NOTES);
+    }
+}
+
+#[tokio::test]
+async fn a_torn_end_of_the_journal_is_no_loss_when_nothing_was_promised() {
+    let home = Home::new();
+    let state = stopped_node(&home).await;
+    let mut content = fs::read(journal(&home)).unwrap();
+    content.extend_from_slice(&[0, 0, 2, 0, 9, 9, 9]);
+    fs::write(journal(&home), content).unwrap();
+    fs::remove_dir_all(database(&home).parent().unwrap()).unwrap();
+    opens_whole(&home, &state).await;
+}
+
+#[tokio::test]
+async fn a_damaged_watermark_is_replaced_while_both_copies_agree() {
+    let home = Home::new();
+    let state = stopped_node(&home).await;
+    spoil(&watermark(&home), 0.0, 1.0);
+    let repairs = opens_whole(&home, &state).await;
+    assert!(repairs.iter().any(|repair| repair.contains("watermark")), "{repairs:?}");
+}
+
+#[tokio::test]
+async fn one_copy_without_a_watermark_vouches_for_nothing() {
+    let home = Home::new();
+    stopped_node(&home).await;
+    fs::remove_file(watermark(&home)).unwrap();
+    fs::remove_file(journal(&home)).unwrap();
+    let cluster = home.open().await;
+    assert!(matches!(cluster.status().read_only, Some(MissingRange { last: None, .. })));
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn two_short_copies_open_read_only_and_name_what_is_missing() {
+    let mut home = Home::new();
+    let state = stopped_node(&home).await;
+    fs::remove_dir_all(database(&home).parent().unwrap()).unwrap();
+    cut(&journal(&home), 0.6);
+
+    let cluster = home.open().await;
+    let missing = cluster.status().read_only.expect("acknowledged records are missing");
+    assert!(missing.first > 2 && missing.last.is_some_and(|last| last >= missing.first), "{missing:?}");
+    let refused = cluster.propose(system(), note("more")).await.unwrap_err();
+    assert_eq!(refused, ProposeError::ReadOnly(missing));
+    assert!(refused.to_string().contains(&missing.to_string()));
+    assert!(cluster.state().cluster_info().is_some(), "what is left can be looked at");
+    assert!(cluster.state().last_applied() < NOTES);
+    cluster.shutdown().await;
+    drop(cluster);
+
+    // Another look changes nothing, and naming another loss is no permission.
+    home.config.accept_loss = Some(MissingRange { first: missing.first + 1, last: missing.last });
+    let cluster = home.open().await;
+    assert_eq!(cluster.status().read_only, Some(missing));
+    cluster.shutdown().await;
+    drop(cluster);
+
+    home.config.accept_loss = Some(missing);
+    let cluster = home.open().await;
+    assert_eq!(cluster.status().read_only, None);
+    assert_ne!(bytes(&cluster), state);
+    cluster.propose(system(), note("going on")).await.unwrap();
+    cluster.shutdown().await;
+    drop(cluster);
+
+    home.config.accept_loss = None;
+    let cluster = home.open().await;
+    assert_eq!(cluster.status().read_only, None, "the loss was accepted once and for all");
+    cluster.shutdown().await;
+}
