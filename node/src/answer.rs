@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use rand::RngExt;
@@ -119,4 +119,21 @@ fn record(
         ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         "request"
     );
+}
+
+/// The same address by HTTPS. Only a host name the request could have meant is repeated.
+#[must_use]
+pub fn to_https(request: &HttpRequest, port: u16) -> actix_web::HttpResponse {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = if host.starts_with('[') { host.split_inclusive(']').next() } else { host.split(':').next() };
+    let name = name.filter(|name| !name.is_empty() && name.bytes().all(is_host_byte));
+    let Some(name) = name else { return actix_web::HttpResponse::BadRequest().finish() };
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let location = format!("https://{name}{port}{path}");
+    actix_web::HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'[' | b']' | b':')
 }

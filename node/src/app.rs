@@ -1,12 +1,16 @@
 //! What every handler shares.
 
 use std::sync::Arc;
+use std::time::Instant;
+
+use cluster::Cluster;
 
 use crate::auth::claim::ClaimCode;
 use crate::auth::hashing::Passphrases;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::limits::Limiter;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::tls::Tls;
@@ -14,6 +18,8 @@ use crate::tls::Tls;
 /// The running node, as handlers see it: `web::Data<App>`.
 #[derive(Debug)]
 pub struct App {
+    /// State, proposals, Blobs, keys and audit.
+    pub cluster: Cluster,
     /// What the operator set.
     pub config: Arc<Config>,
     /// Certificates.
@@ -28,6 +34,10 @@ pub struct App {
     pub limiter: Arc<Limiter>,
     /// Counters for `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Progress of what this node works on.
+    pub live: Arc<Live>,
+    /// When the process began to serve.
+    pub started: Instant,
     /// Stopping in order.
     pub shutdown: Shutdown,
 }

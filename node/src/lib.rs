@@ -4,16 +4,20 @@
 //! asks from [`access`], proposes a Command or reads State, and answers JSON or a [`problem`].
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod answer;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod console;
+pub mod dev;
 pub mod download;
 pub mod headers;
 pub mod ingest;
 pub mod limits;
+pub mod live;
 pub mod logs;
 pub mod metrics;
 pub mod openapi;

@@ -11,8 +11,19 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use cluster::audit::AuditError;
+use cluster::command::Role;
+use cluster::keyring::KeyError;
+use cluster::recovery::RecoveryError;
+use cluster::refusal::{Needs, Refusal, RefusalClass};
+use cluster::store::BlobError;
+use cluster::ProposeError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::auth::hashing::HashingError;
+use crate::auth::passphrase::Weakness;
+use crate::tls::TlsError;
 
 /// The body of every error answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -182,6 +193,12 @@ impl Problem {
         self
     }
 
+    /// What went wrong, for people.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -223,6 +240,113 @@ impl Problem {
             }
             status if status.is_client_error() => Self::new(status, "bad_request", error.to_string()),
             _ => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.class() {
+            RefusalClass::NotSignedIn => return Self::unauthenticated(),
+            RefusalClass::NotFound => return Self { code: refusal.code().into(), ..Self::not_found() },
+            RefusalClass::Forbidden => StatusCode::FORBIDDEN,
+            RefusalClass::Conflict => StatusCode::CONFLICT,
+            RefusalClass::Invalid => StatusCode::BAD_REQUEST,
+        };
+        let needs = match &refusal {
+            Refusal::Forbidden { needs } => Some(needed(*needs)),
+            _ => None,
+        };
+        let detail = needs.map_or_else(|| sentence(&refusal.to_string()), |(_, detail)| detail.to_owned());
+        let mut problem = Self::new(status, refusal.code(), detail);
+        problem.needs = needs.map(|(needs, _)| needs.to_owned());
+        problem
+    }
+}
+
+fn needed(needs: Needs) -> (&'static str, &'static str) {
+    match needs {
+        Needs::Role(Role::Admin) => ("admin", "This needs the role admin in the application."),
+        Needs::Role(Role::User) => ("user", "This needs the role user in the application."),
+        Needs::Role(Role::ReadOnly) => ("read_only", "This needs the role read-only in the application."),
+        Needs::Role(Role::Viewer) => ("viewer", "This needs the role viewer in the application."),
+        Needs::ClusterAdmin => ("cluster_admin", "This needs a cluster admin."),
+        Needs::Person => ("person", "This needs a signed-in person; an API key is not enough."),
+        Needs::Node => ("node", "Only nodes do this."),
+        Needs::AccessRule => ("access_rule", "This video's access rule does not admit you."),
+        Needs::Policy => ("policy", "The application's policy does not allow this."),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+impl From<ProposeError> for Problem {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Refused(refusal) => refusal.into(),
+            ProposeError::TooLarge { limit, .. } => Self::too_large(limit as u64),
+            ProposeError::ReadOnly(_) => Self::unavailable("read_only", "This node is read-only: acknowledged records are missing."),
+            ProposeError::OutcomeUnknown => {
+                Self::unavailable("outcome_unknown", "The change was sent, and whether it was made is not known yet. Look before you repeat it.")
+            }
+            other => Self::unavailable("cluster_unavailable", "The cluster cannot take changes now.").caused_by(other),
+        }
+    }
+}
+
+impl From<BlobError> for Problem {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Full => Self::disk_full(),
+            BlobError::NotFound => Self::not_found(),
+            BlobError::Fenced { .. } => Self::conflict("blob_fenced", "Another writer has taken over."),
+            BlobError::Sealed(_) => Self::conflict("blob_sealed", "It is complete; nothing can be added."),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<RecoveryError> for Problem {
+    fn from(error: RecoveryError) -> Self {
+        Self::invalid("recovery_key_wrong", sentence(&error.to_string()))
+    }
+}
+
+impl From<HashingError> for Problem {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Busy => Self::unavailable("busy", "Too many log-ins at once. Try again in a moment."),
+            failed @ HashingError::Failed(_) => Self::internal(failed),
+        }
+    }
+}
+
+impl From<Weakness> for Problem {
+    fn from(weakness: Weakness) -> Self {
+        Self::invalid(weakness.code(), weakness.to_string())
+    }
+}
+
+impl From<TlsError> for Problem {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Unreadable { .. } | TlsError::Mismatch => Self::invalid("certificate_invalid", sentence(&error.to_string())),
+            other => Self::internal(other),
         }
     }
 }

@@ -1,24 +1,175 @@
 //! Starting a node and serving until it is asked to stop.
+//!
+//! Agreement runs on a runtime and threads of its own; the web server's workers are apart, so that busy serving cannot
+//! keep the cluster from its work.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
+use anyhow::Context;
+use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal};
+use cluster::{Cluster, ClusterConfig};
+use zeroize::Zeroizing;
 
+use crate::api::body;
 use crate::app::App;
+use crate::auth::claim::ClaimCode;
+use crate::auth::hashing::Passphrases;
+use crate::auth::throttle::Throttle;
+use crate::config::Config;
+use crate::limits::Limiter;
+use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::routes::Routes;
+use crate::shutdown::{self, Shutdown};
+use crate::tls::{Names, Tls};
 use crate::{answer, api, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Threads of the runtime that agreement runs on.
+const CLUSTER_THREADS: usize = 2;
+
+/// What only the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Unlocks the node's key, when it is sealed by a passphrase rather than a key file.
+    pub passphrase: Option<Zeroizing<String>>,
+    /// Stop when standard input ends.
+    pub watch_input: bool,
+    /// Write one JSON line to standard output when ready.
+    pub announce: bool,
+}
+
+/// Runs a node until it is asked to stop.
+pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CLUSTER_THREADS)
+        .thread_name("cluster")
+        .enable_all()
+        .build()?;
+    std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;
+    let cluster = runtime.block_on(open_cluster(&config, options.passphrase.clone()))?;
+    let served = actix_web::rt::System::new().block_on(serve(config, options, cluster.clone()));
+    runtime.block_on(cluster.shutdown());
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    served
+}
+
+async fn open_cluster(config: &Config, passphrase: Option<Zeroizing<String>>) -> anyhow::Result<Cluster> {
+    let seal: Arc<dyn Seal> = match passphrase {
+        Some(passphrase) => Arc::new(PassphraseSeal::new(config.dir.join("node-key.sealed"), passphrase)?),
+        None => Arc::new(KeyFileSeal::new(config.key_file(), &config.dir)?),
+    };
+    let settings = ClusterConfig::new(&config.dir, &config.name, &config.site);
+    if ClusterConfig::is_initialised(&config.dir) {
+        match Cluster::open(settings.clone(), seal.clone()).await {
+            // A first start that was cut off before the cluster's first Entry is completed.
+            Err(cluster::OpenError::Absent(_)) => {}
+            other => return Ok(other?),
+        }
+    }
+    // The recovery key is made when the node is claimed, for somebody who can write it down.
+    let (cluster, _secrets) = Cluster::create(settings, seal).await?;
+    Ok(cluster)
+}
+
+async fn serve(config: Config, options: RunOptions, cluster: Cluster) -> anyhow::Result<()> {
+    let listener = bind(config.listen)?;
+    let address = listener.local_addr()?;
+    let app = web::Data::new(app(config, cluster)?);
+    let server = https(app.clone(), listener)?;
+    let handle = server.handle();
+    let redirect = app.config.redirect_listen.map(|listen| redirect(listen, address.port())).transpose()?;
+    let redirecting = redirect.as_ref().map(actix_web::dev::Server::handle);
+    if let Some(redirect) = redirect {
+        actix_web::rt::spawn(redirect);
+    }
+    let stopping = actix_web::rt::spawn(stop_when_asked(app.clone(), options.watch_input, handle));
+    announce(&app, address, options.announce);
+    server.await.context("the web server failed")?;
+    if let Some(redirecting) = redirecting {
+        redirecting.stop(false).await;
+    }
+    app.shutdown.begin();
+    stopping.abort();
+    let drained = tokio::time::timeout(Duration::from_secs(app.config.limits.drain_seconds), app.shutdown.drained());
+    if drained.await.is_err() {
+        tracing::warn!("some work did not end in time");
+    }
+    app.cluster.stop_flag().reason().map_or(Ok(()), |reason| Err(anyhow::anyhow!("this node had to stop: {reason}")))
+}
+
+/// Puts the parts together.
+fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
+    let cores = std::thread::available_parallelism()?.get();
+    let tls = Tls::open(&config.dir, &Names::of_this_machine(&config.hostnames), cluster.storage_key())?;
+    let metrics = Arc::new(Metrics::default());
+    let limiter = Limiter::new(config.limits.clone(), metrics.connections.clone());
+    let claim = ClaimCode::open(&config.dir, cluster.state().is_claimed())?;
+    Ok(App {
+        cluster,
+        config: Arc::new(config),
+        tls,
+        passphrases: Passphrases::new(cores)?,
+        throttle: Throttle::default(),
+        claim,
+        limiter,
+        metrics,
+        live: Arc::new(Live::default()),
+        started: Instant::now(),
+        shutdown: Shutdown::default(),
+    })
+}
+
+/// Stops accepting, lets running requests end, and gives up on the rest after the drain time.
+async fn stop_when_asked(app: web::Data<App>, watch_input: bool, server: actix_web::dev::ServerHandle) {
+    let failed = app.cluster.stop_flag().clone();
+    tokio::select! {
+        asked = shutdown::asked(watch_input) => {
+            if let Err(error) = asked {
+                tracing::error!(%error, "cannot listen for signals");
+            }
+            tracing::info!("stopping");
+        }
+        reason = failed.raised() => tracing::error!(reason, "the disk failed: stopping rather than lying"),
+    }
+    app.shutdown.begin();
+    server.stop(true).await;
+}
+
+/// Tells the operator where the node is and how to claim it.
+fn announce(app: &App, address: SocketAddr, json_line: bool) {
+    let url = Config::local_url(address.port());
+    tracing::info!(%url, fingerprint = app.tls.fingerprint(), "this node is ready");
+    if json_line {
+        let code = app.claim.shown();
+        let line = serde_json::json!({ "url": url, "claim_code": code });
+        print_line(&line.to_string());
+    } else if let Some(code) = app.claim.shown() {
+        print_line(&format!("Address:      {url}\nFingerprint:  {}\nClaim code:   {}", app.tls.fingerprint(), code.expose()));
+    }
+}
+
+/// The claim code is for whoever stands at the machine: it goes to standard output, never to the log.
+fn print_line(line: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    if let Err(error) = written {
+        tracing::warn!(%error, "standard output is closed");
+    }
+}
 
 /// Registers everything the node serves.
 pub fn configure(config: &mut web::ServiceConfig) {
     let mut routes = Routes::default();
     api::configure_all(&mut routes);
     routes.register(config);
+    config.app_data(body::query_config());
     config.default_service(web::route().to(console::serve));
 }
 
@@ -31,11 +182,7 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
         actix_web::App::new().app_data(app.clone()).wrap(from_fn(answer::around)).configure(configure)
     });
     let server = server
-        .workers(if settings.workers == 0 {
-            std::thread::available_parallelism()?.get()
-        } else {
-            settings.workers
-        })
+        .workers(workers(settings.workers)?)
         .max_connections(settings.connections)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(Duration::from_secs(settings.header_seconds))
@@ -47,7 +194,27 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
     Ok(server.listen_rustls_0_23(listener, tls)?.run())
 }
 
+fn workers(asked: usize) -> std::io::Result<usize> {
+    if asked == 0 { Ok(std::thread::available_parallelism()?.get()) } else { Ok(asked) }
+}
+
+/// Plain HTTP is answered by a redirect to HTTPS, whatever is asked; nothing else is served there.
+fn redirect(listen: SocketAddr, https_port: u16) -> anyhow::Result<actix_web::dev::Server> {
+    let listener = bind(listen)?;
+    let server = HttpServer::new(move || {
+        let answer = move |request: actix_web::HttpRequest| async move { answer::to_https(&request, https_port) };
+        actix_web::App::new().default_service(web::route().to(answer))
+    });
+    Ok(server
+        .workers(1)
+        .client_request_timeout(Duration::from_secs(5))
+        .keep_alive(actix_web::http::KeepAlive::Disabled)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
 /// Binds, and says which address cannot be had.
 pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }

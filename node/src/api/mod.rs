@@ -1,6 +1,20 @@
 //! The resources of the API, one module each.
 
+pub mod api_keys;
+pub mod applications;
+pub mod assets;
+pub mod audit;
+pub mod body;
+pub mod claim;
+pub mod collections;
+pub mod events;
+pub mod jobs;
+pub mod members;
+pub mod paging;
+pub mod roles;
+pub mod sessions;
 pub mod system;
+pub mod users;
 
 use crate::openapi;
 use crate::routes::Routes;
@@ -14,4 +28,15 @@ pub fn configure_all(routes: &mut Routes) {
 /// The resources below `/api/v1`, and the health addresses.
 pub fn configure(routes: &mut Routes) {
     system::configure(routes);
+    claim::configure(routes);
+    sessions::configure(routes);
+    users::configure(routes);
+    applications::configure(routes);
+    members::configure(routes);
+    api_keys::configure(routes);
+    collections::configure(routes);
+    assets::configure(routes);
+    jobs::configure(routes);
+    audit::configure(routes);
+    events::configure(routes);
 }

@@ -1,26 +1,201 @@
-//! What anybody may know of a node, and whether it is well.
+//! What anybody may know of a node, what members may, and whether it is well.
 
 use actix_web::{HttpResponse, web};
+use cluster::permission::{Action, Target};
+use cluster::store::Level;
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::body::ok;
+use crate::access::Caller;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::console;
+use crate::problem::{Problem, ProblemBody};
 use crate::routes::Routes;
 
+/// What anybody may know.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SystemView {
+    /// `mediakeep`.
+    pub product: String,
+    /// The version running.
+    pub version: String,
+    /// Whether somebody has claimed it.
+    pub claimed: bool,
+    /// The embedded console's build; none when it was not built.
+    pub console: Option<String>,
+    /// Where to report a vulnerability.
+    pub security_contact: Option<String>,
+    /// SHA-256 of the certificate, to compare with what the machine shows.
+    pub certificate_fingerprint: String,
+}
+
+/// This node.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NodeView {
+    /// Its number.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its site.
+    pub site: String,
+}
+
+/// Room on the disk.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DiskView {
+    /// Bytes.
+    pub total: u64,
+    /// Bytes free.
+    pub free: u64,
+    /// `fine`, `no_new_uploads` or `no_writes`.
+    pub level: String,
+}
+
+/// How many nodes hold each asset.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CopiesView {
+    /// How many are wanted.
+    pub wanted: u32,
+    /// How many there are.
+    pub held: u32,
+}
+
+/// What members may know.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StatusView {
+    /// This node.
+    pub node: NodeView,
+    /// The version running.
+    pub version: String,
+    /// Since the node started.
+    pub uptime_ms: u64,
+    /// Room on the disk.
+    pub disk: DiskView,
+    /// How many nodes hold each asset.
+    pub copies: CopiesView,
+    /// `key_file` or `passphrase`.
+    pub key_mode: String,
+    /// What that means, when it should worry somebody.
+    pub key_mode_warning: Option<String>,
+    /// The recovery key is confirmed as written down.
+    pub recovery_confirmed: bool,
+    /// Applied log entries.
+    pub applied: u64,
+    /// Cluster time now.
+    pub time_ms: u64,
+    /// SHA-256 of the certificate.
+    pub certificate_fingerprint: String,
+}
+
+/// What anybody may know.
+#[utoipa::path(get, path = "/system", tag = "system", security(()), responses((status = 200, body = SystemView)))]
+pub async fn system_view(app: web::Data<App>) -> Result<HttpResponse, Problem> {
+    ok(&SystemView {
+        product: "mediakeep".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        claimed: app.cluster.state().is_claimed(),
+        console: console::build_id(),
+        security_contact: app.config.security_contact.clone(),
+        certificate_fingerprint: app.tls.fingerprint(),
+    })
+}
+
+/// How this node is.
+#[utoipa::path(get, path = "/system/status", tag = "system", responses((status = 200, body = StatusView), (status = 401, body = ProblemBody)))]
+pub async fn system_status(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let state = caller.state();
+    caller.may(&state, Action::SeeStatus, Target::Cluster)?;
+    let space = app.cluster.blobs().space()?;
+    let stolen = app.cluster.status().stolen_machine_can_be_read;
+    let warning = "The node's key lies in a file on this machine: a stolen machine can be read.";
+    ok(&StatusView {
+        node: NodeView {
+            id: app.cluster.node_id().to_string(),
+            name: app.config.name.clone(),
+            site: app.config.site.clone(),
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        disk: DiskView { total: space.total, free: space.free, level: level_name(space.level).to_owned() },
+        copies: CopiesView { wanted: 1, held: 1 },
+        key_mode: if stolen { "key_file" } else { "passphrase" }.to_owned(),
+        key_mode_warning: stolen.then(|| warning.to_owned()),
+        recovery_confirmed: state.cluster_info().is_some_and(|cluster| cluster.recovery_confirmed),
+        applied: state.last_applied(),
+        time_ms: app.cluster.now_ms(),
+        certificate_fingerprint: app.tls.fingerprint(),
+    })
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Fine => "fine",
+        Level::NoNewUploads => "no_new_uploads",
+        Level::NoWrites => "no_writes",
+    }
+}
+
+/// The authority that signed the node's certificate, for clients to trust.
+#[utoipa::path(get, path = "/system/ca.pem", tag = "system", security(()), responses((status = 200, description = "PEM")))]
+pub async fn system_authority(app: web::Data<App>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/x-pem-file").body(app.tls.authority_pem().to_owned())
+}
+
 /// Is the process alive?
-#[utoipa::path(get, path = "/healthz", tag = "system", responses((status = 200, description = "Alive")))]
+#[utoipa::path(get, path = "/healthz", tag = "system", security(()), responses((status = 200, description = "Alive")))]
 pub async fn health_view() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
+/// Can it do its work? 503 while it stops, or when its disk failed.
+#[utoipa::path(get, path = "/readyz", tag = "system", security(()),
+    responses((status = 200, description = "Ready"), (status = 503, body = ProblemBody)))]
+pub async fn readiness_view(app: web::Data<App>) -> Result<HttpResponse, Problem> {
+    if app.shutdown.begun() {
+        return Err(Problem::unavailable("stopping", "This node is stopping."));
+    }
+    let status = app.cluster.status();
+    if let Some(failure) = status.failure {
+        return Err(Problem::unavailable("failed", "This node has stopped taking part.").caused_by(failure));
+    }
+    if status.read_only.is_some() {
+        return Err(Problem::unavailable("read_only", "This node is read-only: acknowledged records are missing."));
+    }
+    app.cluster.blobs().space()?;
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"))
+}
+
 /// Counters for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "system", responses((status = 200, description = "Exposition text")))]
-pub async fn metrics_view(app: web::Data<App>) -> Result<HttpResponse, Problem> {
+#[utoipa::path(get, path = "/metrics", tag = "system", security(()), responses((status = 200, description = "Exposition text")))]
+pub async fn metrics_view(app: web::Data<App>) -> HttpResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(HttpResponse::Ok().content_type(kind).body(app.metrics.text()))
+    HttpResponse::Ok().content_type(kind).body(app.metrics.text())
+}
+
+/// Where to report a vulnerability (RFC 9116).
+#[utoipa::path(get, path = "/.well-known/security.txt", tag = "system", security(()),
+    responses((status = 200, description = "RFC 9116"), (status = 404, body = ProblemBody)))]
+pub async fn security_contact_view(app: web::Data<App>) -> Result<HttpResponse, Problem> {
+    let contact = app.config.security_contact.clone().ok_or_else(Problem::not_found)?;
+    let in_a_year = std::time::SystemTime::now() + std::time::Duration::from_secs(364 * 86_400);
+    let expires = rfc3339_day(in_a_year);
+    let text = format!("Contact: {contact}\nExpires: {expires}\nPreferred-Languages: en, de\n");
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(text))
+}
+
+fn rfc3339_day(time: std::time::SystemTime) -> String {
+    let date = actix_web::cookie::time::OffsetDateTime::from(time).date();
+    format!("{:04}-{:02}-{:02}T00:00:00Z", date.year(), u8::from(date.month()), date.day())
 }
 
 /// Adds the operations.
 pub fn configure(routes: &mut Routes) {
+    routes.api(__path_system_view, system_view);
+    routes.api(__path_system_status, system_status);
+    routes.api(__path_system_authority, system_authority);
     routes.root(__path_health_view, health_view);
+    routes.root(__path_readiness_view, readiness_view);
     routes.root(__path_metrics_view, metrics_view);
+    routes.root(__path_security_contact_view, security_contact_view);
 }

@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use authority::{Authority, Names};
-pub use vault::Vault;
+pub use vault::{Vault, write as write_private};
 
 /// Why TLS could not be set up, or a certificate not be taken.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cluster::keyring::StorageKey;
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
@@ -15,6 +16,17 @@ pub trait Vault {
     fn open(&self, label: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, TlsError>;
 }
 
+/// The node's storage key, which its seal protects.
+impl Vault for StorageKey {
+    fn seal(&self, label: &str, plain: &[u8]) -> Result<Vec<u8>, TlsError> {
+        Self::seal(self, "tls", label.as_bytes(), plain).map_err(|_| TlsError::Sealed)
+    }
+
+    fn open(&self, label: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+        Self::open(self, "tls", label.as_bytes(), sealed).map_err(|_| TlsError::Sealed)
+    }
+}
+
 /// Reads a file, or none when there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, TlsError> {
     match std::fs::read(path) {
@@ -25,7 +37,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, TlsError> {
 }
 
 /// Writes a 0600 file so that after a crash either the old or the new content is there.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
     let wrong = |source: std::io::Error| TlsError::File { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(wrong)?;

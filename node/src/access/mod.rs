@@ -1,0 +1,176 @@
+//! Who asks: turns the session cookie or the bearer token of a request into a cluster `Actor`.
+//!
+//! Reads are decided by [`Caller::may`], changes inside `State::apply`; both by `cluster::permission::check`.
+//! A request that carries a credential that no longer counts is refused, never treated as anonymous.
+
+mod cookie;
+mod origin;
+
+use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, web};
+use cluster::actor::{Actor, ActorKind};
+use cluster::command::Command;
+use cluster::id::{ApiKeyId, ApplicationId, SessionId, UserId};
+use cluster::outcome::Outcome;
+use cluster::permission::{self, Action, Target};
+use cluster::state::State;
+
+use crate::answer::RequestId;
+use crate::app::App;
+use crate::auth::token::{Token, TokenKind};
+use crate::problem::Problem;
+
+pub use cookie::{SESSION_COOKIE, end_session_cookie, session_cookie};
+pub use origin::allowed_origin;
+
+/// The one who asks, authenticated but not yet authorised.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Goes into commands, permission checks and the audit.
+    pub actor: Actor,
+    app: web::Data<App>,
+}
+
+impl Caller {
+    /// May the caller do or see this now? What the caller may not know of is 404, what is not allowed 403.
+    pub fn may(&self, state: &State, action: Action, target: Target) -> Result<(), Problem> {
+        permission::check(state, &self.actor, action, target, self.app.cluster.now_ms()).map_err(Problem::from)
+    }
+
+    /// Proposes a change in the caller's name; apply decides whether it is allowed.
+    pub async fn propose(&self, command: impl Into<Command>) -> Result<Outcome, Problem> {
+        Ok(self.app.cluster.propose(self.actor.clone(), command.into()).await?)
+    }
+
+    /// The person, or 401 for nobody and 403 for an API key.
+    pub fn person(&self) -> Result<(UserId, SessionId), Problem> {
+        match self.actor.kind {
+            ActorKind::User { user, session } => Ok((user, session)),
+            ActorKind::ApiKey(_) => Err(Problem::forbidden("person_only", "Only a signed-in person can do this.")),
+            _ => Err(Problem::unauthenticated()),
+        }
+    }
+
+    /// Refuses a request without any credential.
+    pub fn signed_in(&self) -> Result<(), Problem> {
+        if self.actor.kind == ActorKind::Anonymous { Err(Problem::unauthenticated()) } else { Ok(()) }
+    }
+
+    /// Everything this node knows, as it is now.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.app.cluster.state()
+    }
+
+    /// An actor for what the node does for somebody it has just verified, such as a log-in.
+    #[must_use]
+    pub fn as_node(&self) -> Actor {
+        Actor::system(self.app.cluster.node_id()).at(self.actor.address, self.actor.request_id.clone())
+    }
+
+    /// The applications the caller belongs to in any role; all of them for a cluster admin.
+    #[must_use]
+    pub fn applications(&self, state: &State) -> Vec<ApplicationId> {
+        state
+            .applications_by_name()
+            .map(|application| application.id)
+            .filter(|id| self.may(state, Action::SeeApplication, Target::Application(*id)).is_ok())
+            .collect()
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(identify(request))
+    }
+}
+
+/// Somebody who has not said who they are: for log-in, claim, invitations and resets, which ignore any credential.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Always anonymous.
+    pub actor: Actor,
+    /// What the browser or tool calls itself, shortened and cleaned.
+    pub user_agent: String,
+}
+
+impl FromRequest for Visitor {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let user_agent = user_agent.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(120).collect();
+        let actor = Actor::anonymous(address(request), RequestId::of(request));
+        ready(Ok(Self { actor, user_agent }))
+    }
+}
+
+/// The client's address. The node is the TLS end, so that is the peer, whatever headers claim.
+#[must_use]
+pub fn address(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip().to_canonical())
+}
+
+fn identify(request: &HttpRequest) -> Result<Caller, Problem> {
+    let app = request.app_data::<web::Data<App>>().cloned().ok_or_else(|| Problem::internal("no App in the request"))?;
+    let kind = match bearer(request)? {
+        Some(token) => by_token(&app, &token)?,
+        None => match cookie::session_token(request) {
+            Some(token) => {
+                origin::check(request, &app.config)?;
+                by_session(&app, &token)?
+            }
+            None => ActorKind::Anonymous,
+        },
+    };
+    let actor = Actor { kind, address: address(request), request_id: RequestId::of(request) };
+    Ok(Caller { actor, app })
+}
+
+fn bearer(request: &HttpRequest) -> Result<Option<Token>, Problem> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().parse().ok()).flatten()
+    });
+    token.map(Some).ok_or_else(Problem::unauthenticated)
+}
+
+fn by_token(app: &App, token: &Token) -> Result<ActorKind, Problem> {
+    match token.kind {
+        TokenKind::Session => by_session(app, token),
+        TokenKind::ApiKey => by_api_key(app, token),
+        TokenKind::Invite | TokenKind::Reset => Err(Problem::unauthenticated()),
+    }
+}
+
+fn by_session(app: &App, token: &Token) -> Result<ActorKind, Problem> {
+    let state = app.cluster.state();
+    let id: SessionId = token.id.parse().map_err(|_| Problem::unauthenticated())?;
+    let session = state.session(id).filter(|session| token.matches(&session.secret_hash.0));
+    let session = session.filter(|session| session.expires_ms > app.cluster.now_ms());
+    let session = session.filter(|_| token.kind == TokenKind::Session).ok_or_else(Problem::unauthenticated)?;
+    let user = state.user(session.user).ok_or_else(Problem::unauthenticated)?;
+    if user.suspended {
+        return Err(Problem::unauthenticated());
+    }
+    Ok(ActorKind::User { user: user.id, session: session.id })
+}
+
+fn by_api_key(app: &App, token: &Token) -> Result<ActorKind, Problem> {
+    let state = app.cluster.state();
+    let id: ApiKeyId = token.id.parse().map_err(|_| Problem::unauthenticated())?;
+    let key = state.api_key(id).filter(|key| token.matches(&key.secret_hash.0));
+    let now_ms = app.cluster.now_ms();
+    let key = key.filter(|key| key.expires_ms.is_none_or(|expires| expires > now_ms));
+    key.map(|key| ActorKind::ApiKey(key.id)).ok_or_else(Problem::unauthenticated)
+}

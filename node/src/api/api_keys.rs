@@ -1,0 +1,117 @@
+//! Keys with which other systems use the API: one application, one role, shown once.
+
+use actix_web::{HttpResponse, web};
+use cluster::command::{AccessCommand, SecretHash};
+use cluster::id::{ApiKeyId, ApplicationId};
+use cluster::permission::{Action, Target};
+use cluster::state::ApiKey;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::{Body, created, done, ok};
+use super::paging::{Page, PageQuery, page};
+use super::roles::RoleName;
+use crate::access::Caller;
+use crate::auth::token::{SecretText, Token, TokenKind};
+use crate::problem::{Problem, ProblemBody};
+use crate::routes::Routes;
+
+/// A key.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ApiKeyView {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Its application.
+    pub application: String,
+    /// Its role there.
+    pub role: RoleName,
+    /// When it was made.
+    pub created_ms: u64,
+    /// When it stops working.
+    pub expires_ms: Option<u64>,
+    /// The key itself; shown only when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub secret: Option<SecretText>,
+}
+
+impl ApiKeyView {
+    fn of(key: &ApiKey) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name.clone(),
+            application: key.application.to_string(),
+            role: key.role.into(),
+            created_ms: key.created_ms,
+            expires_ms: key.expires_ms,
+            secret: None,
+        }
+    }
+}
+
+/// A new key.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyCreate {
+    /// What people call it.
+    pub name: String,
+    /// Its role.
+    pub role: RoleName,
+    /// When it stops working; never when absent.
+    pub expires_ms: Option<u64>,
+}
+
+/// An application's keys. For its admins.
+#[utoipa::path(get, path = "/applications/{app}/api-keys", tag = "api keys", params(("app" = String, Path, description = "Application"), PageQuery),
+    responses((status = 200, body = Page<ApiKeyView>)))]
+pub async fn api_key_list(
+    caller: Caller,
+    app: web::Path<ApplicationId>,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let state = caller.state();
+    caller.may(&state, Action::ListApiKeys, Target::Application(*app))?;
+    ok(&page(state.api_keys_of(*app), &query, |key| key.id.to_string(), |key| ApiKeyView::of(key))?)
+}
+
+/// Make a key. The answer shows it once.
+#[utoipa::path(post, path = "/applications/{app}/api-keys", tag = "api keys", params(("app" = String, Path, description = "Application")),
+    request_body = ApiKeyCreate, responses((status = 201, body = ApiKeyView), (status = 403, body = ProblemBody)))]
+pub async fn api_key_create(
+    caller: Caller,
+    app: web::Path<ApplicationId>,
+    body: Body<ApiKeyCreate>,
+) -> Result<HttpResponse, Problem> {
+    let Body(wanted) = body;
+    let key = ApiKeyId::generate();
+    let token = Token::fresh(TokenKind::ApiKey, key);
+    let command = AccessCommand::CreateApiKey {
+        key,
+        name: wanted.name,
+        secret_hash: SecretHash(token.hash()),
+        application: *app,
+        role: wanted.role.into(),
+        expires_ms: wanted.expires_ms,
+    };
+    caller.propose(command).await?;
+    let state = caller.state();
+    let record = state.api_key(key).ok_or_else(|| Problem::internal("a new key is missing"))?;
+    created(&ApiKeyView { secret: Some(token.reveal()), ..ApiKeyView::of(record) })
+}
+
+/// Withdraw a key: it is refused from the next request on.
+#[utoipa::path(delete, path = "/api-keys/{id}", tag = "api keys", params(("id" = String, Path, description = "Key")),
+    responses((status = 204), (status = 404, body = ProblemBody)))]
+pub async fn api_key_revoke(caller: Caller, id: web::Path<ApiKeyId>) -> Result<HttpResponse, Problem> {
+    caller.propose(AccessCommand::RevokeApiKey { key: *id }).await?;
+    Ok(done())
+}
+
+/// Adds the operations.
+pub fn configure(routes: &mut Routes) {
+    routes.api(__path_api_key_list, api_key_list);
+    routes.api(__path_api_key_create, api_key_create);
+    routes.api(__path_api_key_revoke, api_key_revoke);
+}
