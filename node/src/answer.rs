@@ -41,29 +41,32 @@ pub async fn around(
     let id = RequestId::fresh();
     request.extensions_mut().insert(id.clone());
     let app = request.app_data::<web::Data<App>>().cloned();
-    let http = request.request().clone();
-    if let Some(refusal) = app.as_ref().and_then(|app| refuse_crowd(app, &http)) {
-        let mut response = ServiceResponse::new(http.clone(), refusal.answer(&id.0));
-        headers::apply(&http, response.headers_mut());
-        return Ok(response);
+    if let Some(refusal) = app.as_ref().and_then(|app| refuse_crowd(app, request.request())) {
+        let answer = refusal.answer(&id.0);
+        return Ok(finish(request.into_response(answer), app.as_ref(), began, &id.0));
     }
-    let mut response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => {
-            let answer = problem_answer(&error, &id.0);
-            ServiceResponse::new(http.clone(), answer)
-        }
-    };
+    // The router needs the request to itself: no clone of it may live across this call.
+    let mut response = next.call(request).await?.map_into_boxed_body();
     if let Some(error) = response.response().error() {
         let answer = problem_answer(error, &id.0);
-        response = ServiceResponse::new(http.clone(), answer);
+        let (request, _) = response.into_parts();
+        response = ServiceResponse::new(request, answer);
     }
-    if let Ok(value) = HeaderValue::try_from(id.0.as_str()) {
+    Ok(finish(response, app.as_ref(), began, &id.0))
+}
+
+fn finish(
+    mut response: ServiceResponse<BoxBody>,
+    app: Option<&web::Data<App>>,
+    began: Instant,
+    id: &str,
+) -> ServiceResponse<BoxBody> {
+    if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
-    headers::apply(&http, response.headers_mut());
-    record(app.as_ref().map(|app| app.get_ref()), &http, &response, began, &id.0);
-    Ok(response)
+    headers::apply(response.headers_mut());
+    record(app.map(|app| app.get_ref()), &response, began, id);
+    response
 }
 
 /// One network may neither open connections without end nor call the API faster than its bucket fills.
@@ -99,13 +102,8 @@ fn problem_answer(error: &Error, id: &str) -> actix_web::HttpResponse {
     problem.answer(id)
 }
 
-fn record(
-    app: Option<&App>,
-    http: &HttpRequest,
-    response: &ServiceResponse<BoxBody>,
-    began: Instant,
-    id: &str,
-) {
+fn record(app: Option<&App>, response: &ServiceResponse<BoxBody>, began: Instant, id: &str) {
+    let http = response.request();
     let status = response.status().as_u16();
     let route = http.match_pattern().unwrap_or_else(|| "-".to_owned());
     if let Some(app) = app {

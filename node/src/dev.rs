@@ -73,7 +73,8 @@ pub fn run(options: DevOptions) -> anyhow::Result<()> {
 }
 
 async fn run_one(options: DevOptions) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&options.dir).with_context(|| format!("cannot make {}", options.dir.display()))?;
+    std::fs::create_dir_all(&options.dir)
+        .with_context(|| format!("cannot make {}", options.dir.display()))?;
     let dir = options.dir.canonicalize()?;
     let (node_dir, account_file) = (dir.join("n1"), dir.join("dev.json"));
     let known: Option<Account> = match std::fs::read(&account_file) {

@@ -1,6 +1,5 @@
 //! The strict header set, on every answer of every kind.
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// The console's policy, with its per-answer nonce in place of `{nonce}`. Mantine writes style elements, hence the nonce.
@@ -38,7 +37,7 @@ pub fn console_policy(nonce: &str) -> String {
 
 /// Sets what the handler did not set itself; the fixed ones may be narrowed or, for `cross-origin-resource-policy`
 /// on a capability path, opened by the handler.
-pub fn apply(_request: &HttpRequest, headers: &mut HeaderMap) {
+pub fn apply(headers: &mut HeaderMap) {
     for (name, value) in FIXED {
         let name = HeaderName::from_static(name);
         if !headers.contains_key(&name) {
@@ -60,9 +59,8 @@ mod tests {
 
     #[test]
     fn every_fixed_value_is_a_legal_header() {
-        let request = actix_web::test::TestRequest::get().uri("/").to_http_request();
         let mut headers = HeaderMap::new();
-        apply(&request, &mut headers);
+        apply(&mut headers);
         for (name, value) in FIXED {
             assert_eq!(headers.get(name).map(HeaderValue::as_bytes), Some(value.as_bytes()), "{name}");
         }

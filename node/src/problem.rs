@@ -11,13 +11,13 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use cluster::ProposeError;
 use cluster::audit::AuditError;
 use cluster::command::Role;
 use cluster::keyring::KeyError;
 use cluster::recovery::RecoveryError;
 use cluster::refusal::{Needs, Refusal, RefusalClass};
 use cluster::store::BlobError;
-use cluster::ProposeError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -288,11 +288,15 @@ impl From<ProposeError> for Problem {
         match error {
             ProposeError::Refused(refusal) => refusal.into(),
             ProposeError::TooLarge { limit, .. } => Self::too_large(limit as u64),
-            ProposeError::ReadOnly(_) => Self::unavailable("read_only", "This node is read-only: acknowledged records are missing."),
-            ProposeError::OutcomeUnknown => {
-                Self::unavailable("outcome_unknown", "The change was sent, and whether it was made is not known yet. Look before you repeat it.")
+            ProposeError::ReadOnly(_) => {
+                Self::unavailable("read_only", "This node is read-only: acknowledged records are missing.")
             }
-            other => Self::unavailable("cluster_unavailable", "The cluster cannot take changes now.").caused_by(other),
+            ProposeError::OutcomeUnknown => Self::unavailable(
+                "outcome_unknown",
+                "The change was sent, and whether it was made is not known yet. Look before you repeat it.",
+            ),
+            other => Self::unavailable("cluster_unavailable", "The cluster cannot take changes now.")
+                .caused_by(other),
         }
     }
 }
@@ -330,7 +334,9 @@ impl From<RecoveryError> for Problem {
 impl From<HashingError> for Problem {
     fn from(error: HashingError) -> Self {
         match error {
-            HashingError::Busy => Self::unavailable("busy", "Too many log-ins at once. Try again in a moment."),
+            HashingError::Busy => {
+                Self::unavailable("busy", "Too many log-ins at once. Try again in a moment.")
+            }
             failed @ HashingError::Failed(_) => Self::internal(failed),
         }
     }
@@ -345,7 +351,9 @@ impl From<Weakness> for Problem {
 impl From<TlsError> for Problem {
     fn from(error: TlsError) -> Self {
         match error {
-            TlsError::Unreadable { .. } | TlsError::Mismatch => Self::invalid("certificate_invalid", sentence(&error.to_string())),
+            TlsError::Unreadable { .. } | TlsError::Mismatch => {
+                Self::invalid("certificate_invalid", sentence(&error.to_string()))
+            }
             other => Self::internal(other),
         }
     }

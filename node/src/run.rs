@@ -96,11 +96,15 @@ async fn serve(config: Config, options: RunOptions, cluster: Cluster) -> anyhow:
     }
     app.shutdown.begin();
     stopping.abort();
-    let drained = tokio::time::timeout(Duration::from_secs(app.config.limits.drain_seconds), app.shutdown.drained());
+    let drained =
+        tokio::time::timeout(Duration::from_secs(app.config.limits.drain_seconds), app.shutdown.drained());
     if drained.await.is_err() {
         tracing::warn!("some work did not end in time");
     }
-    app.cluster.stop_flag().reason().map_or(Ok(()), |reason| Err(anyhow::anyhow!("this node had to stop: {reason}")))
+    app.cluster
+        .stop_flag()
+        .reason()
+        .map_or(Ok(()), |reason| Err(anyhow::anyhow!("this node had to stop: {reason}")))
 }
 
 /// Puts the parts together.
@@ -150,7 +154,11 @@ fn announce(app: &App, address: SocketAddr, json_line: bool) {
         let line = serde_json::json!({ "url": url, "claim_code": code });
         print_line(&line.to_string());
     } else if let Some(code) = app.claim.shown() {
-        print_line(&format!("Address:      {url}\nFingerprint:  {}\nClaim code:   {}", app.tls.fingerprint(), code.expose()));
+        print_line(&format!(
+            "Address:      {url}\nFingerprint:  {}\nClaim code:   {}",
+            app.tls.fingerprint(),
+            code.expose()
+        ));
     }
 }
 
@@ -202,7 +210,8 @@ fn workers(asked: usize) -> std::io::Result<usize> {
 fn redirect(listen: SocketAddr, https_port: u16) -> anyhow::Result<actix_web::dev::Server> {
     let listener = bind(listen)?;
     let server = HttpServer::new(move || {
-        let answer = move |request: actix_web::HttpRequest| async move { answer::to_https(&request, https_port) };
+        let answer =
+            move |request: actix_web::HttpRequest| async move { answer::to_https(&request, https_port) };
         actix_web::App::new().default_service(web::route().to(answer))
     });
     Ok(server

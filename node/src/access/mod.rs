@@ -39,7 +39,8 @@ pub struct Caller {
 impl Caller {
     /// May the caller do or see this now? What the caller may not know of is 404, what is not allowed 403.
     pub fn may(&self, state: &State, action: Action, target: Target) -> Result<(), Problem> {
-        permission::check(state, &self.actor, action, target, self.app.cluster.now_ms()).map_err(Problem::from)
+        permission::check(state, &self.actor, action, target, self.app.cluster.now_ms())
+            .map_err(Problem::from)
     }
 
     /// Proposes a change in the caller's name; apply decides whether it is allowed.
@@ -51,7 +52,9 @@ impl Caller {
     pub fn person(&self) -> Result<(UserId, SessionId), Problem> {
         match self.actor.kind {
             ActorKind::User { user, session } => Ok((user, session)),
-            ActorKind::ApiKey(_) => Err(Problem::forbidden("person_only", "Only a signed-in person can do this.")),
+            ActorKind::ApiKey(_) => {
+                Err(Problem::forbidden("person_only", "Only a signed-in person can do this."))
+            }
             _ => Err(Problem::unauthenticated()),
         }
     }
@@ -108,7 +111,8 @@ impl FromRequest for Visitor {
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let user_agent = user_agent.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(120).collect();
+        let user_agent =
+            user_agent.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(120).collect();
         let actor = Actor::anonymous(address(request), RequestId::of(request));
         ready(Ok(Self { actor, user_agent }))
     }
@@ -121,7 +125,10 @@ pub fn address(request: &HttpRequest) -> Option<IpAddr> {
 }
 
 fn identify(request: &HttpRequest) -> Result<Caller, Problem> {
-    let app = request.app_data::<web::Data<App>>().cloned().ok_or_else(|| Problem::internal("no App in the request"))?;
+    let app = request
+        .app_data::<web::Data<App>>()
+        .cloned()
+        .ok_or_else(|| Problem::internal("no App in the request"))?;
     let kind = match bearer(request)? {
         Some(token) => by_token(&app, &token)?,
         None => match cookie::session_token(request) {
@@ -158,7 +165,8 @@ fn by_session(app: &App, token: &Token) -> Result<ActorKind, Problem> {
     let id: SessionId = token.id.parse().map_err(|_| Problem::unauthenticated())?;
     let session = state.session(id).filter(|session| token.matches(&session.secret_hash.0));
     let session = session.filter(|session| session.expires_ms > app.cluster.now_ms());
-    let session = session.filter(|_| token.kind == TokenKind::Session).ok_or_else(Problem::unauthenticated)?;
+    let session =
+        session.filter(|_| token.kind == TokenKind::Session).ok_or_else(Problem::unauthenticated)?;
     let user = state.user(session.user).ok_or_else(Problem::unauthenticated)?;
     if user.suspended {
         return Err(Problem::unauthenticated());

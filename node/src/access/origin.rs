@@ -14,7 +14,9 @@ pub(super) fn check(request: &HttpRequest, config: &Config) -> Result<(), Proble
         return Ok(());
     }
     let allowed = match text(request, header::ORIGIN.as_str()) {
-        Some(origin) => own_origin(request, origin) || config.allowed_origins.iter().any(|known| known == origin),
+        Some(origin) => {
+            own_origin(request, origin) || config.allowed_origins.iter().any(|known| known == origin)
+        }
         None => matches!(fetched_by, Some("same-origin" | "none")),
     };
     if allowed && fetched_by.is_none_or(|site| site == "same-origin" || site == "none") {

@@ -102,7 +102,10 @@ pub async fn application_list(caller: Caller, query: web::Query<PageQuery>) -> R
 /// Make an application. For cluster admins.
 #[utoipa::path(post, path = "/applications", tag = "applications", request_body = ApplicationCreate,
     responses((status = 201, body = ApplicationView), (status = 403, body = ProblemBody)))]
-pub async fn application_create(caller: Caller, body: Body<ApplicationCreate>) -> Result<HttpResponse, Problem> {
+pub async fn application_create(
+    caller: Caller,
+    body: Body<ApplicationCreate>,
+) -> Result<HttpResponse, Problem> {
     let application = ApplicationId::generate();
     caller.propose(AccessCommand::CreateApplication { application, name: body.0.name }).await?;
     created(&view(&caller, application)?)
@@ -115,7 +118,10 @@ fn view(caller: &Caller, id: ApplicationId) -> Result<ApplicationView, Problem> 
 /// An application.
 #[utoipa::path(get, path = "/applications/{app}", tag = "applications", params(("app" = String, Path, description = "Application")),
     responses((status = 200, body = ApplicationView), (status = 404, body = ProblemBody)))]
-pub async fn application_view(caller: Caller, app: web::Path<ApplicationId>) -> Result<HttpResponse, Problem> {
+pub async fn application_view(
+    caller: Caller,
+    app: web::Path<ApplicationId>,
+) -> Result<HttpResponse, Problem> {
     caller.may(&caller.state(), Action::SeeApplication, Target::Application(*app))?;
     ok(&view(&caller, *app)?)
 }
@@ -137,7 +143,10 @@ pub async fn application_update(
 /// Remove an application that holds no assets. For cluster admins.
 #[utoipa::path(delete, path = "/applications/{app}", tag = "applications", params(("app" = String, Path, description = "Application")),
     responses((status = 204), (status = 409, body = ProblemBody)))]
-pub async fn application_delete(caller: Caller, app: web::Path<ApplicationId>) -> Result<HttpResponse, Problem> {
+pub async fn application_delete(
+    caller: Caller,
+    app: web::Path<ApplicationId>,
+) -> Result<HttpResponse, Problem> {
     caller.propose(AccessCommand::DeleteApplication { application: *app }).await?;
     Ok(done())
 }

@@ -78,7 +78,8 @@ fn actor_name(state: &State, kind: ActorKind) -> (String, Option<String>) {
         ActorKind::Anonymous => ("anonymous".to_owned(), None),
         ActorKind::System(node) => (format!("node {node}"), None),
         ActorKind::User { user, .. } => {
-            let name = state.user(user).map_or_else(|| "removed user".to_owned(), |user| user.username.clone());
+            let name =
+                state.user(user).map_or_else(|| "removed user".to_owned(), |user| user.username.clone());
             (name, Some(user.to_string()))
         }
         ActorKind::ApiKey(key) => {
@@ -127,7 +128,11 @@ pub struct AuditVerification {
 
 /// The audit log, newest first. A page may be short although more follows: go by `next_cursor`.
 #[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = Page<AuditView>)))]
-pub async fn audit_list(app: web::Data<App>, caller: Caller, query: web::Query<AuditQuery>) -> Result<HttpResponse, Problem> {
+pub async fn audit_list(
+    app: web::Data<App>,
+    caller: Caller,
+    query: web::Query<AuditQuery>,
+) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     let state = caller.state();
     let target = query.application.map_or(Target::Cluster, Target::Application);
@@ -148,7 +153,8 @@ pub async fn audit_list(app: web::Data<App>, caller: Caller, query: web::Query<A
     let mut items = Vec::new();
     for _ in 0..PARTS {
         let part = app.cluster.audit().query(filter.clone(), cursor, limit - items.len()).await?;
-        let seen = part.records.iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.is(record)));
+        let seen =
+            part.records.iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.is(record)));
         items.extend(seen.map(|record| AuditView::of(&state, record)));
         cursor = part.next;
         if cursor.is_none() || items.len() >= limit {

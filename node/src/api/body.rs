@@ -26,7 +26,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limit = request.app_data::<web::Data<App>>().map_or(64 * 1024, |app| app.config.limits.json_bytes);
+        let limit =
+            request.app_data::<web::Data<App>>().map_or(64 * 1024, |app| app.config.limits.json_bytes);
         let checked = check_head(request, limit);
         let payload = payload.take();
         Box::pin(async move {
@@ -54,7 +55,8 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
 }
 
 fn check_head(request: &HttpRequest, limit: usize) -> Result<(), Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Problem::unsupported_media_type("application/json"));
@@ -67,7 +69,8 @@ fn check_head(request: &HttpRequest, limit: usize) -> Result<(), Problem> {
 async fn collect(mut payload: Payload, limit: usize) -> Result<BytesMut, Problem> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Problem::invalid("body_incomplete", format!("The body broke off: {error}.")))?;
+        let chunk = chunk
+            .map_err(|error| Problem::invalid("body_incomplete", format!("The body broke off: {error}.")))?;
         if bytes.len() + chunk.len() > limit {
             return Err(Problem::too_large(limit as u64));
         }
@@ -78,7 +81,10 @@ async fn collect(mut payload: Payload, limit: usize) -> Result<BytesMut, Problem
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if depth(bytes) > DEPTH {
-        return Err(Problem::invalid("invalid_body", format!("The body is nested deeper than {DEPTH} levels.")));
+        return Err(Problem::invalid(
+            "invalid_body",
+            format!("The body is nested deeper than {DEPTH} levels."),
+        ));
     }
     serde_json::from_slice(bytes).map_err(|error| {
         let what = match error.classify() {
@@ -135,7 +141,10 @@ pub fn done() -> HttpResponse {
 }
 
 /// Any status with JSON.
-pub fn json(mut answer: actix_web::HttpResponseBuilder, body: &impl Serialize) -> Result<HttpResponse, Problem> {
+pub fn json(
+    mut answer: actix_web::HttpResponseBuilder,
+    body: &impl Serialize,
+) -> Result<HttpResponse, Problem> {
     let bytes = serde_json::to_vec(body).map_err(Problem::internal)?;
     Ok(answer.content_type("application/json").body(bytes))
 }
@@ -143,8 +152,9 @@ pub fn json(mut answer: actix_web::HttpResponseBuilder, body: &impl Serialize) -
 /// Query settings for every operation: an unknown or malformed parameter is refused in our terms.
 #[must_use]
 pub fn query_config() -> web::QueryConfig {
-    web::QueryConfig::default()
-        .error_handler(|error, _| Problem::invalid("invalid_query", format!("The query is not right: {error}.")).into())
+    web::QueryConfig::default().error_handler(|error, _| {
+        Problem::invalid("invalid_query", format!("The query is not right: {error}.")).into()
+    })
 }
 
 #[cfg(test)]
@@ -170,7 +180,9 @@ mod tests {
 
     #[test]
     fn an_error_never_repeats_a_value() {
-        for body in [r#"{"password":["hunter2"]}"#, r#"{"password":12345678}"#, r#"["hunter2"]"#, r#""hunter2""#] {
+        for body in
+            [r#"{"password":["hunter2"]}"#, r#"{"password":12345678}"#, r#"["hunter2"]"#, r#""hunter2""#]
+        {
             let text = parse::<Login>(body.as_bytes()).unwrap_err().to_string();
             assert!(!text.contains("hunter2") && !text.contains("12345678"), "{text}");
         }

@@ -150,7 +150,10 @@ pub struct RecoveryKeyShown {
 /// The recovery key is written down: typing it again proves it, and the console stops asking.
 #[utoipa::path(post, path = "/claim/recovery-confirmed", tag = "claim", request_body = RecoveryConfirm,
     responses((status = 204), (status = 400, body = crate::problem::ProblemBody)))]
-pub async fn claim_confirm_recovery(caller: Caller, body: Body<RecoveryConfirm>) -> Result<HttpResponse, Problem> {
+pub async fn claim_confirm_recovery(
+    caller: Caller,
+    body: Body<RecoveryConfirm>,
+) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::ConfirmRecoveryKey, Target::Cluster)?;
     let expected = state.cluster_info().ok_or_else(Problem::not_found)?.recovery_public_key;

@@ -81,7 +81,9 @@ pub async fn collection_create(
     body: Body<CollectionName>,
 ) -> Result<HttpResponse, Problem> {
     let collection = CollectionId::generate();
-    caller.propose(AssetCommand::CreateCollection { collection, application: *app, name: body.0.name }).await?;
+    caller
+        .propose(AssetCommand::CreateCollection { collection, application: *app, name: body.0.name })
+        .await?;
     created(&view(&caller, collection)?)
 }
 

@@ -129,15 +129,16 @@ impl Reader {
     fn told(&self, event: &Event) -> Option<String> {
         let state = self.caller.state();
         let (name, view) = match event {
-            Event::AssetChanged { asset, application } => {
-                self.sees_asset(&state, *asset).then_some(("asset", of_asset("asset_changed", *asset, *application)))
-            }
+            Event::AssetChanged { asset, application } => self
+                .sees_asset(&state, *asset)
+                .then_some(("asset", of_asset("asset_changed", *asset, *application))),
             Event::AssetPurged { asset, application } => {
                 let seen = self.sees(&state, Action::ListTrash, *application);
                 seen.then_some(("asset", of_asset("asset_purged", *asset, *application)))
             }
             Event::JobChanged { job, asset, application } => {
-                let view = EventView { job: Some(job.to_string()), ..of_asset("job_changed", *asset, *application) };
+                let view =
+                    EventView { job: Some(job.to_string()), ..of_asset("job_changed", *asset, *application) };
                 self.sees(&state, Action::ListJobs, *application).then_some(("job", view))
             }
             Event::CollectionChanged { application, .. } => {
@@ -154,7 +155,9 @@ impl Reader {
             }
             Event::UserChanged { .. } | Event::UserRemoved { .. } => {
                 let seen = self.caller.may(&state, Action::ListUsers, Target::Cluster).is_ok();
-                seen.then(|| ("access", EventView { kind: "user_changed".to_owned(), ..EventView::default() }))
+                seen.then(|| {
+                    ("access", EventView { kind: "user_changed".to_owned(), ..EventView::default() })
+                })
             }
             Event::ClusterChanged => {
                 Some(("cluster", EventView { kind: "cluster_changed".to_owned(), ..EventView::default() }))

@@ -121,7 +121,11 @@ pub struct JobFilter {
 
 /// Jobs: those that run or wait first, then what has ended, newest first.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", params(JobFilter), responses((status = 200, body = Page<JobView>)))]
-pub async fn job_list(app: web::Data<App>, caller: Caller, filter: web::Query<JobFilter>) -> Result<HttpResponse, Problem> {
+pub async fn job_list(
+    app: web::Data<App>,
+    caller: Caller,
+    filter: web::Query<JobFilter>,
+) -> Result<HttpResponse, Problem> {
     caller.signed_in()?;
     let filter = filter.into_inner();
     let state = caller.state();

@@ -39,7 +39,12 @@ pub struct MemberView {
 impl MemberView {
     fn of(state: &State, member: &Member) -> Self {
         let username = state.user(member.user).map(|user| user.username.clone()).unwrap_or_default();
-        Self { user: member.user.to_string(), username, role: member.role.into(), joined_ms: member.joined_ms }
+        Self {
+            user: member.user.to_string(),
+            username,
+            role: member.role.into(),
+            joined_ms: member.joined_ms,
+        }
     }
 }
 
@@ -145,7 +150,10 @@ pub async fn member_set(
 #[utoipa::path(delete, path = "/applications/{app}/members/{user}", tag = "members",
     params(("app" = String, Path, description = "Application"), ("user" = String, Path, description = "Person")),
     responses((status = 204), (status = 404, body = ProblemBody)))]
-pub async fn member_remove(caller: Caller, path: web::Path<(ApplicationId, UserId)>) -> Result<HttpResponse, Problem> {
+pub async fn member_remove(
+    caller: Caller,
+    path: web::Path<(ApplicationId, UserId)>,
+) -> Result<HttpResponse, Problem> {
     let (application, user) = *path;
     caller.propose(AccessCommand::RemoveMember { application, user }).await?;
     Ok(done())
@@ -161,7 +169,12 @@ pub async fn invite_list(
 ) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::ListInvites, Target::Application(*app))?;
-    ok(&page(state.invites_of(*app), &query, |invite| invite.id.to_string(), |invite| InviteView::of(invite))?)
+    ok(&page(
+        state.invites_of(*app),
+        &query,
+        |invite| invite.id.to_string(),
+        |invite| InviteView::of(invite),
+    )?)
 }
 
 /// Make an invitation. The answer shows its secret once.
@@ -197,7 +210,10 @@ pub async fn invite_create(
 #[utoipa::path(delete, path = "/applications/{app}/invites/{id}", tag = "members",
     params(("app" = String, Path, description = "Application"), ("id" = String, Path, description = "Invitation")),
     responses((status = 204), (status = 404, body = ProblemBody)))]
-pub async fn invite_revoke(caller: Caller, path: web::Path<(ApplicationId, InviteId)>) -> Result<HttpResponse, Problem> {
+pub async fn invite_revoke(
+    caller: Caller,
+    path: web::Path<(ApplicationId, InviteId)>,
+) -> Result<HttpResponse, Problem> {
     let (application, invite) = *path;
     let state = caller.state();
     caller.may(&state, Action::SeeApplication, Target::Application(application))?;

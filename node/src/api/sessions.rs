@@ -137,7 +137,9 @@ pub async fn session_create(
 async fn refuse(app: &App, visitor: &Visitor, login: &Login, state: &State) -> Result<(), Problem> {
     app.metrics.refused_logins.inc();
     let count = app.throttle.failed(&login.username, visitor.actor.address, Instant::now());
-    let target = state.user_by_name(&login.username).map_or_else(|| "unknown user".to_owned(), |user| user.id.to_string());
+    let target = state
+        .user_by_name(&login.username)
+        .map_or_else(|| "unknown user".to_owned(), |user| user.id.to_string());
     let details = [("failures_in_a_row".to_owned(), count.to_string())].into();
     let record = AuditCommand::Record {
         action: "session.refuse".to_owned(),
@@ -152,9 +154,16 @@ async fn refuse(app: &App, visitor: &Visitor, login: &Login, state: &State) -> R
 }
 
 /// The stored hash was made with weaker settings: replace it while the passphrase is at hand.
-async fn renew_hash(app: &App, visitor: &Visitor, user: &User, session: SessionId, passphrase: SecretText) -> Result<(), Problem> {
+async fn renew_hash(
+    app: &App,
+    visitor: &Visitor,
+    user: &User,
+    session: SessionId,
+    passphrase: SecretText,
+) -> Result<(), Problem> {
     let password_hash = PasswordHash(app.passphrases.hash(passphrase).await?);
-    let actor = cluster::actor::Actor::user(user.id, session).at(visitor.actor.address, visitor.actor.request_id.clone());
+    let actor = cluster::actor::Actor::user(user.id, session)
+        .at(visitor.actor.address, visitor.actor.request_id.clone());
     let command = AccessCommand::SetPassword { user: user.id, password_hash, end_other_sessions: false };
     app.cluster.propose(actor, Command::Access(command)).await?;
     Ok(())
@@ -162,7 +171,8 @@ async fn renew_hash(app: &App, visitor: &Visitor, user: &User, session: SessionI
 
 /// The node vouches for somebody whose passphrase, claim code or link it has just checked.
 pub(super) fn node_actor(app: &App, visitor: &Visitor) -> cluster::actor::Actor {
-    cluster::actor::Actor::system(app.cluster.node_id()).at(visitor.actor.address, visitor.actor.request_id.clone())
+    cluster::actor::Actor::system(app.cluster.node_id())
+        .at(visitor.actor.address, visitor.actor.request_id.clone())
 }
 
 /// How long a new sign-in of this kind lasts.

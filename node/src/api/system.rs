@@ -160,7 +160,10 @@ pub async fn readiness_view(app: web::Data<App>) -> Result<HttpResponse, Problem
         return Err(Problem::unavailable("failed", "This node has stopped taking part.").caused_by(failure));
     }
     if status.read_only.is_some() {
-        return Err(Problem::unavailable("read_only", "This node is read-only: acknowledged records are missing."));
+        return Err(Problem::unavailable(
+            "read_only",
+            "This node is read-only: acknowledged records are missing.",
+        ));
     }
     app.cluster.blobs().space()?;
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"))

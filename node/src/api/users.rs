@@ -157,7 +157,11 @@ pub async fn me_view(caller: Caller) -> Result<HttpResponse, Problem> {
 fn my_applications(state: &State, user: UserId) -> Vec<MyApplication> {
     let mine = |application: &std::sync::Arc<cluster::state::Application>| {
         let role = state.role_of(user, application.id)?;
-        Some(MyApplication { id: application.id.to_string(), name: application.name.clone(), role: role.into() })
+        Some(MyApplication {
+            id: application.id.to_string(),
+            name: application.name.clone(),
+            role: role.into(),
+        })
     };
     state.applications_by_name().filter_map(mine).collect()
 }
@@ -200,7 +204,11 @@ pub async fn user_list(caller: Caller, query: web::Query<PageQuery>) -> Result<H
 /// Add a person. For cluster admins; usually people are invited instead.
 #[utoipa::path(post, path = "/users", tag = "users", request_body = UserCreate,
     responses((status = 201, body = UserView), (status = 409, body = ProblemBody)))]
-pub async fn user_create(app: web::Data<App>, caller: Caller, body: Body<UserCreate>) -> Result<HttpResponse, Problem> {
+pub async fn user_create(
+    app: web::Data<App>,
+    caller: Caller,
+    body: Body<UserCreate>,
+) -> Result<HttpResponse, Problem> {
     let Body(wanted) = body;
     caller.may(&caller.state(), Action::CreateUser, Target::Cluster)?;
     let password_hash = checked_passphrase(&app, &wanted.username, wanted.password).await?;
@@ -224,7 +232,11 @@ fn view(caller: &Caller, id: UserId) -> Result<UserView, Problem> {
 /// Suspend or free a person, or make it cluster admin. Suspending ends its sign-ins and Views at once.
 #[utoipa::path(patch, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Person")),
     request_body = UserPatch, responses((status = 200, body = UserView), (status = 404, body = ProblemBody)))]
-pub async fn user_update(caller: Caller, id: web::Path<UserId>, body: Body<UserPatch>) -> Result<HttpResponse, Problem> {
+pub async fn user_update(
+    caller: Caller,
+    id: web::Path<UserId>,
+    body: Body<UserPatch>,
+) -> Result<HttpResponse, Problem> {
     let (user, Body(patch)) = (*id, body);
     if patch.suspended.is_none() && patch.admin.is_none() {
         return Err(Problem::invalid("nothing_to_change", "Name at least one of suspended and admin."));
@@ -249,7 +261,11 @@ pub async fn user_delete(caller: Caller, id: web::Path<UserId>) -> Result<HttpRe
 /// Make a link with which the person sets a new passphrase. It works once, for a day.
 #[utoipa::path(post, path = "/users/{id}/reset", tag = "users", params(("id" = String, Path, description = "Person")),
     responses((status = 201, body = ResetLink), (status = 404, body = ProblemBody)))]
-pub async fn user_reset(app: web::Data<App>, caller: Caller, id: web::Path<UserId>) -> Result<HttpResponse, Problem> {
+pub async fn user_reset(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<UserId>,
+) -> Result<HttpResponse, Problem> {
     let token = Token::fresh(TokenKind::Reset, *id);
     let expires_ms = app.cluster.now_ms() + RESET_MS;
     let secret_hash = SecretHash(token.hash());
@@ -260,7 +276,11 @@ pub async fn user_reset(app: web::Data<App>, caller: Caller, id: web::Path<UserI
 /// Set a new passphrase with a reset secret. Ends all sign-ins of that person.
 #[utoipa::path(post, path = "/resets", tag = "users", request_body = Reset, security(()),
     responses((status = 204), (status = 400, body = ProblemBody), (status = 429, body = ProblemBody)))]
-pub async fn reset_finish(app: web::Data<App>, visitor: Visitor, body: Body<Reset>) -> Result<HttpResponse, Problem> {
+pub async fn reset_finish(
+    app: web::Data<App>,
+    visitor: Visitor,
+    body: Body<Reset>,
+) -> Result<HttpResponse, Problem> {
     let Body(reset) = body;
     let token = link_token(&app, &visitor, &reset.secret, TokenKind::Reset)?;
     let state = app.cluster.state();
@@ -268,7 +288,9 @@ pub async fn reset_finish(app: web::Data<App>, visitor: Visitor, body: Body<Rese
     let user = state.reset_by_secret(&secret_hash).and_then(|reset| state.user(reset.user));
     let Some(user) = user else { return Err(link_refused(&app, &visitor)) };
     let password_hash = checked_passphrase(&app, &user.username, reset.password).await?;
-    app.cluster.propose(visitor.actor, AccessCommand::FinishReset { secret_hash, password_hash }.into()).await?;
+    app.cluster
+        .propose(visitor.actor, AccessCommand::FinishReset { secret_hash, password_hash }.into())
+        .await?;
     Ok(done())
 }
 

@@ -32,7 +32,12 @@ pub struct Hold {
     pub reason: String,
 }
 
-async fn act(app: &App, caller: &Caller, asset: AssetId, command: AssetCommand) -> Result<HttpResponse, Problem> {
+async fn act(
+    app: &App,
+    caller: &Caller,
+    asset: AssetId,
+    command: AssetCommand,
+) -> Result<HttpResponse, Problem> {
     caller.propose(command).await?;
     answer(app, caller, asset)
 }
@@ -53,7 +58,11 @@ pub async fn asset_publish(
 /// Take back from viewers. Ends their running Views.
 #[utoipa::path(post, path = "/assets/{id}/unpublish", tag = "assets", params(("id" = String, Path, description = "Asset")),
     responses((status = 200, body = AssetView), (status = 404, body = ProblemBody)))]
-pub async fn asset_unpublish(app: web::Data<App>, caller: Caller, id: web::Path<AssetId>) -> Result<HttpResponse, Problem> {
+pub async fn asset_unpublish(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AssetId>,
+) -> Result<HttpResponse, Problem> {
     let command = AssetCommand::Publish { asset: *id, published: false, from_ms: None, until_ms: None };
     act(&app, &caller, *id, command).await
 }
@@ -61,14 +70,22 @@ pub async fn asset_unpublish(app: web::Data<App>, caller: Caller, id: web::Path<
 /// Put in the trash: unplayable at once, restorable for the application's days.
 #[utoipa::path(post, path = "/assets/{id}/trash", tag = "assets", params(("id" = String, Path, description = "Asset")),
     responses((status = 200, body = AssetView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
-pub async fn asset_trash(app: web::Data<App>, caller: Caller, id: web::Path<AssetId>) -> Result<HttpResponse, Problem> {
+pub async fn asset_trash(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AssetId>,
+) -> Result<HttpResponse, Problem> {
     act(&app, &caller, *id, AssetCommand::Trash { asset: *id }).await
 }
 
 /// Take out of the trash.
 #[utoipa::path(post, path = "/assets/{id}/restore", tag = "assets", params(("id" = String, Path, description = "Asset")),
     responses((status = 200, body = AssetView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
-pub async fn asset_restore(app: web::Data<App>, caller: Caller, id: web::Path<AssetId>) -> Result<HttpResponse, Problem> {
+pub async fn asset_restore(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AssetId>,
+) -> Result<HttpResponse, Problem> {
     act(&app, &caller, *id, AssetCommand::Restore { asset: *id }).await
 }
 
@@ -96,7 +113,11 @@ pub async fn asset_hold(
 /// End a legal hold.
 #[utoipa::path(post, path = "/assets/{id}/release-hold", tag = "assets", params(("id" = String, Path, description = "Asset")),
     responses((status = 200, body = AssetView), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody)))]
-pub async fn asset_release_hold(app: web::Data<App>, caller: Caller, id: web::Path<AssetId>) -> Result<HttpResponse, Problem> {
+pub async fn asset_release_hold(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AssetId>,
+) -> Result<HttpResponse, Problem> {
     let command = AssetCommand::SetLegalHold { asset: *id, hold: false, reason: "released".to_owned() };
     act(&app, &caller, *id, command).await
 }
@@ -104,11 +125,16 @@ pub async fn asset_release_hold(app: web::Data<App>, caller: Caller, id: web::Pa
 /// Process a failed or cancelled asset again.
 #[utoipa::path(post, path = "/assets/{id}/retry", tag = "assets", params(("id" = String, Path, description = "Asset")),
     responses((status = 200, body = AssetView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
-pub async fn asset_retry(app: web::Data<App>, caller: Caller, id: web::Path<AssetId>) -> Result<HttpResponse, Problem> {
+pub async fn asset_retry(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AssetId>,
+) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::QueueJob, Target::Asset(*id))?;
     let job = state.asset(*id).and_then(|asset| asset.job);
-    let job = job.ok_or_else(|| Problem::conflict("nothing_to_retry", "Nothing was ever started for this asset."))?;
+    let job =
+        job.ok_or_else(|| Problem::conflict("nothing_to_retry", "Nothing was ever started for this asset."))?;
     caller.propose(JobCommand::Retry { job }).await?;
     answer(&app, &caller, *id)
 }
@@ -117,7 +143,11 @@ pub async fn asset_retry(app: web::Data<App>, caller: Caller, id: web::Path<Asse
 #[utoipa::path(post, path = "/assets/{id}/cancel", tag = "assets", params(("id" = String, Path, description = "Asset")),
     responses((status = 200, body = AssetView), (status = 204, description = "The unfinished upload is gone"),
     (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
-pub async fn asset_cancel(app: web::Data<App>, caller: Caller, id: web::Path<AssetId>) -> Result<HttpResponse, Problem> {
+pub async fn asset_cancel(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AssetId>,
+) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::WriteAsset, Target::Asset(*id))?;
     let asset = state.asset(*id).ok_or_else(Problem::not_found)?;
@@ -126,7 +156,8 @@ pub async fn asset_cancel(app: web::Data<App>, caller: Caller, id: web::Path<Ass
         return Ok(done());
     }
     let job = state.active_job_of(*id).map(|job| job.id);
-    let job = job.ok_or_else(|| Problem::conflict("nothing_to_cancel", "Nothing is under way for this asset."))?;
+    let job =
+        job.ok_or_else(|| Problem::conflict("nothing_to_cancel", "Nothing is under way for this asset."))?;
     caller.propose(Command::Job(JobCommand::Cancel { job })).await?;
     answer(&app, &caller, *id)
 }

@@ -104,7 +104,8 @@ fn command(caller: &Caller, bulk: &Bulk, asset: AssetId) -> Result<AssetCommand,
         BulkAction::Restore => AssetCommand::Restore { asset },
         BulkAction::Purge => AssetCommand::Purge { asset },
         BulkAction::AddToCollection => {
-            let collection = bulk.collection.ok_or_else(|| Problem::invalid("invalid", "collection is missing."))?;
+            let collection =
+                bulk.collection.ok_or_else(|| Problem::invalid("invalid", "collection is missing."))?;
             AssetCommand::Describe { asset, patch: with_collection(caller, asset, collection) }
         }
         BulkAction::AddTag => {

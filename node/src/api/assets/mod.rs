@@ -6,8 +6,8 @@ mod list;
 mod view;
 
 pub use actions::{
-    asset_cancel, asset_hold, asset_publish, asset_purge, asset_release_hold, asset_restore, asset_retry, asset_trash,
-    asset_unpublish,
+    asset_cancel, asset_hold, asset_publish, asset_purge, asset_release_hold, asset_restore, asset_retry,
+    asset_trash, asset_unpublish,
 };
 pub use bulk::asset_bulk;
 pub use list::asset_list;

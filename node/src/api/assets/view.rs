@@ -210,7 +210,11 @@ pub(super) fn answer(app: &App, caller: &Caller, id: AssetId) -> Result<HttpResp
 /// An asset.
 #[utoipa::path(get, path = "/assets/{id}", tag = "assets", params(("id" = String, Path, description = "Asset")),
     responses((status = 200, body = AssetView), (status = 404, body = ProblemBody)))]
-pub async fn asset_view(app: web::Data<App>, caller: Caller, id: web::Path<AssetId>) -> Result<HttpResponse, Problem> {
+pub async fn asset_view(
+    app: web::Data<App>,
+    caller: Caller,
+    id: web::Path<AssetId>,
+) -> Result<HttpResponse, Problem> {
     caller.may(&caller.state(), Action::SeeAsset, Target::Asset(*id))?;
     answer(&app, &caller, *id)
 }
