@@ -15,13 +15,18 @@ pub struct RealDisk {
 }
 
 impl RealDisk {
-    /// A disk rooted at `root`, which is made if missing, for its owner only.
+    /// A disk rooted at `root`, which is made if missing, for its owner only, and durable in its parent folder.
     ///
     /// # Errors
     /// What the system says.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
+        let missing: Vec<_> = root.ancestors().take_while(|folder| !folder.exists()).collect();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        for parent in missing.into_iter().filter_map(Path::parent) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
         Ok(Self { root })
     }
 }

@@ -1,0 +1,600 @@
+//! A file system (FUSE) whose power can be cut: it keeps what programs wrote apart from what they made durable, and a
+//! cut leaves only the latter, plus a chosen part of the rest. It can also fail a sync, once.
+//!
+//! Everything is in memory. Reads see every write at once, as the page cache would show it; a write becomes durable by
+//! fsync of its file, a name by fsync of its folder (or, with [`Names::Journalled`], by any fsync, as ext4 does it).
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fuser::{
+    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
+    Generation, INodeNo, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
+    WriteFlags,
+};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
+
+const TTL: Duration = Duration::from_secs(1);
+const SECTOR: usize = 512;
+const ROOT: u64 = 1;
+
+/// When names become durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// By fsync of their folder only: the least that POSIX promises.
+    Strict,
+    /// By any fsync, in order, as a journalling file system commits them.
+    Journalled,
+}
+
+/// What a cut leaves of what was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Nothing,
+    Everything,
+    /// A random part, torn at sectors.
+    Some(u64),
+}
+
+#[derive(Debug, Clone)]
+struct Inode {
+    kind: FileType,
+    mode: u16,
+    volatile: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Cut(usize),
+}
+
+type Name = (u64, OsString);
+
+#[derive(Debug, Clone)]
+struct NameChange {
+    folder: u64,
+    gone: Option<Name>,
+    come: Option<(Name, u64)>,
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<Name, u64>) {
+        if let Some(gone) = &self.gone {
+            names.remove(gone);
+        }
+        if let Some((name, inode)) = &self.come {
+            names.insert(name.clone(), *inode);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Platter {
+    policy: Names,
+    inodes: HashMap<u64, Inode>,
+    next: u64,
+    names: BTreeMap<Name, u64>,
+    durable_names: BTreeMap<Name, u64>,
+    pending_names: Vec<NameChange>,
+    operations: u64,
+    cut_at: Option<u64>,
+    cut: bool,
+    fail_sync: bool,
+    syncs_failed: u64,
+    total: u64,
+}
+
+/// The disk behind the mounts. Clones are the same disk.
+#[derive(Debug, Clone)]
+pub struct PowerCutDisk {
+    platter: Arc<Mutex<Platter>>,
+}
+
+impl PowerCutDisk {
+    pub fn new(policy: Names, total: u64) -> Self {
+        let root = Inode {
+            kind: FileType::Directory,
+            mode: 0o755,
+            volatile: vec![],
+            durable: vec![],
+            pending: vec![],
+        };
+        Self {
+            platter: Arc::new(Mutex::new(Platter {
+                policy,
+                inodes: HashMap::from([(ROOT, root)]),
+                next: ROOT + 1,
+                names: BTreeMap::new(),
+                durable_names: BTreeMap::new(),
+                pending_names: Vec::new(),
+                operations: 0,
+                cut_at: None,
+                cut: false,
+                fail_sync: false,
+                syncs_failed: 0,
+                total,
+            })),
+        }
+    }
+
+    fn platter(&self) -> MutexGuard<'_, Platter> {
+        self.platter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changing operations so far.
+    pub fn operations(&self) -> u64 {
+        self.platter().operations
+    }
+
+    /// Cuts the power at the given changing operation.
+    pub fn cut_at(&self, operation: u64) {
+        self.platter().cut_at = Some(operation);
+    }
+
+    /// Cuts the power now: nothing written from here on counts, everything fails.
+    pub fn cut_now(&self) {
+        self.platter().cut = true;
+    }
+
+    /// Makes the next fsync fail and lose what it should have kept.
+    pub fn fail_next_sync(&self) {
+        self.platter().fail_sync = true;
+    }
+
+    /// How many syncs were made to fail.
+    pub fn syncs_failed(&self) -> u64 {
+        self.platter().syncs_failed
+    }
+
+    /// The disk as it is found after the cut.
+    pub fn after_cut(&self, left: Left) -> Self {
+        let platter = self.platter();
+        let fresh = Self::new(platter.policy, platter.total);
+        let seed = if let Left::Some(seed) = left { seed } else { 0 };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut keeps = || match left {
+            Left::Nothing => false,
+            Left::Everything => true,
+            Left::Some(_) => rng.next_u32().is_multiple_of(2),
+        };
+        {
+            let mut after = fresh.platter();
+            after.durable_names = platter.durable_names.clone();
+            for change in &platter.pending_names {
+                match platter.policy {
+                    Names::Strict if !keeps() => {}
+                    // A journal is committed in order: the first change that is lost loses all after it.
+                    Names::Journalled if !keeps() => break,
+                    _ => change.apply(&mut after.durable_names),
+                }
+            }
+            after.names = after.durable_names.clone();
+            let mut numbers: Vec<_> = platter.inodes.keys().copied().collect();
+            numbers.sort_unstable();
+            for number in numbers {
+                let inode = &platter.inodes[&number];
+                let contents = inode.after_cut(&mut keeps);
+                let kept =
+                    Inode { volatile: contents.clone(), durable: contents, pending: vec![], ..inode.clone() };
+                after.inodes.insert(number, kept);
+            }
+            after.next = platter.next;
+        }
+        fresh
+    }
+
+    /// Mounts the disk. The mount ends when the handle is dropped.
+    pub fn mount(&self, at: &Path) -> Mounted {
+        let filesystem = PowerCutFs { platter: Arc::clone(&self.platter) };
+        let session = fuser::spawn_mount(filesystem, at, &Config::default());
+        let session = session.unwrap_or_else(|error| {
+            panic!("these tests need FUSE: /dev/fuse and the right to mount (root): {error}")
+        });
+        Mounted { session: Some(session) }
+    }
+}
+
+/// A mounted disk.
+pub struct Mounted {
+    session: Option<BackgroundSession>,
+}
+
+impl Mounted {
+    /// Unmounts and waits until it is so. All files must be closed.
+    pub fn unmount(mut self) {
+        if let Some(session) = self.session.take() {
+            session.umount_and_join().expect("unmounting: every file must be closed");
+        }
+    }
+}
+
+impl Inode {
+    fn after_cut(&self, keeps: &mut impl FnMut() -> bool) -> Vec<u8> {
+        let mut contents = self.durable.clone();
+        for change in &self.pending {
+            match change {
+                Change::Cut(length) if keeps() => contents.resize(*length, 0),
+                Change::Cut(_) => {}
+                Change::Write(offset, bytes) => {
+                    for (number, sector) in bytes.chunks(SECTOR).enumerate() {
+                        if keeps() {
+                            put(&mut contents, offset + number * SECTOR, sector);
+                        }
+                    }
+                }
+            }
+        }
+        contents
+    }
+
+    fn attributes(&self, number: u64) -> FileAttr {
+        let size = self.volatile.len() as u64;
+        FileAttr {
+            ino: INodeNo(number),
+            size,
+            blocks: size.div_ceil(512),
+            atime: UNIX_EPOCH,
+            mtime: UNIX_EPOCH,
+            ctime: UNIX_EPOCH,
+            crtime: UNIX_EPOCH,
+            kind: self.kind,
+            perm: self.mode,
+            nlink: if self.kind == FileType::Directory { 2 } else { 1 },
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        }
+    }
+}
+
+fn put(contents: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    let end = offset + bytes.len();
+    if contents.len() < end {
+        contents.resize(end, 0);
+    }
+    contents[offset..end].copy_from_slice(bytes);
+}
+
+impl Platter {
+    fn alive(&self) -> Result<(), Errno> {
+        if self.cut { Err(Errno::EIO) } else { Ok(()) }
+    }
+
+    /// Counts a changing operation.
+    fn operate(&mut self) -> Result<(), Errno> {
+        if self.cut_at.is_some_and(|at| self.operations >= at) {
+            self.cut = true;
+        }
+        self.operations += 1;
+        self.alive()
+    }
+
+    fn inode(&mut self, number: INodeNo) -> Result<&mut Inode, Errno> {
+        self.inodes.get_mut(&number.0).ok_or(Errno::ENOENT)
+    }
+
+    fn find(&self, parent: INodeNo, name: &OsStr) -> Result<u64, Errno> {
+        self.names.get(&(parent.0, name.to_owned())).copied().ok_or(Errno::ENOENT)
+    }
+
+    fn change_names(&mut self, change: NameChange) {
+        change.apply(&mut self.names);
+        self.pending_names.push(change);
+    }
+
+    fn commit_names(&mut self, folder: Option<u64>) {
+        let (now, later) = std::mem::take(&mut self.pending_names)
+            .into_iter()
+            .partition(|change| folder.is_none_or(|folder| change.folder == folder));
+        self.pending_names = later;
+        let now: Vec<NameChange> = now;
+        for change in now {
+            change.apply(&mut self.durable_names);
+        }
+    }
+
+    fn used(&self) -> u64 {
+        self.names
+            .values()
+            .filter_map(|number| self.inodes.get(number))
+            .map(|inode| inode.volatile.len() as u64)
+            .sum()
+    }
+
+    fn make(&mut self, parent: INodeNo, name: &OsStr, kind: FileType, mode: u32) -> Result<FileAttr, Errno> {
+        self.operate()?;
+        if self.find(parent, name).is_ok() {
+            return Err(Errno::EEXIST);
+        }
+        let number = self.next;
+        self.next += 1;
+        let mode = (mode & 0o777) as u16;
+        let inode = Inode { kind, mode, volatile: vec![], durable: vec![], pending: vec![] };
+        let attributes = inode.attributes(number);
+        self.inodes.insert(number, inode);
+        let come = Some(((parent.0, name.to_owned()), number));
+        self.change_names(NameChange { folder: parent.0, gone: None, come });
+        Ok(attributes)
+    }
+
+    fn write(&mut self, number: INodeNo, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.operate()?;
+        let total = self.total;
+        let used = self.used();
+        let inode = self.inode(number)?;
+        let offset = usize::try_from(offset).map_err(|_| Errno::EFBIG)?;
+        let growth = (offset + bytes.len()).saturating_sub(inode.volatile.len()) as u64;
+        if used + growth > total {
+            return Err(Errno::ENOSPC);
+        }
+        put(&mut inode.volatile, offset, bytes);
+        inode.pending.push(Change::Write(offset, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn sync(&mut self, number: INodeNo, folder: bool) -> Result<(), Errno> {
+        self.operate()?;
+        let fails = std::mem::take(&mut self.fail_sync);
+        self.syncs_failed += u64::from(fails);
+        let inode = self.inode(number)?;
+        let pending = std::mem::take(&mut inode.pending);
+        if fails {
+            return Err(Errno::EIO);
+        }
+        for change in pending {
+            match change {
+                Change::Write(offset, bytes) => put(&mut inode.durable, offset, &bytes),
+                Change::Cut(length) => inode.durable.resize(length, 0),
+            }
+        }
+        match self.policy {
+            Names::Journalled => self.commit_names(None),
+            Names::Strict if folder => self.commit_names(Some(number.0)),
+            Names::Strict => {}
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, parent: INodeNo, name: &OsStr, folder: bool) -> Result<(), Errno> {
+        self.operate()?;
+        let number = self.find(parent, name)?;
+        if folder && self.names.keys().any(|(parent, _)| *parent == number) {
+            return Err(Errno::ENOTEMPTY);
+        }
+        let gone = Some((parent.0, name.to_owned()));
+        self.change_names(NameChange { folder: parent.0, gone, come: None });
+        Ok(())
+    }
+}
+
+struct PowerCutFs {
+    platter: Arc<Mutex<Platter>>,
+}
+
+impl PowerCutFs {
+    fn platter(&self) -> MutexGuard<'_, Platter> {
+        self.platter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers an operation that gives nothing.
+fn answer(reply: ReplyEmpty, outcome: Result<(), Errno>) {
+    match outcome {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(error),
+    }
+}
+
+impl Filesystem for PowerCutFs {
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let platter = self.platter();
+        let found = platter.alive().and_then(|()| platter.find(parent, name));
+        match found {
+            Ok(number) => reply.entry(&TTL, &platter.inodes[&number].attributes(number), Generation(0)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        match self.platter().inode(ino) {
+            Ok(inode) => reply.attr(&TTL, &inode.attributes(ino.0)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        _: Option<u32>,
+        _: Option<u32>,
+        size: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let mut platter = self.platter();
+        let outcome = platter.operate().and_then(|()| {
+            let inode = platter.inode(ino)?;
+            if let Some(mode) = mode {
+                inode.mode = (mode & 0o777) as u16;
+            }
+            if let Some(size) = size {
+                let size = usize::try_from(size).map_err(|_| Errno::EFBIG)?;
+                inode.volatile.resize(size, 0);
+                inode.pending.push(Change::Cut(size));
+            }
+            Ok(inode.attributes(ino.0))
+        });
+        match outcome {
+            Ok(attributes) => reply.attr(&TTL, &attributes),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
+        match self.platter().make(parent, name, FileType::Directory, mode) {
+            Ok(attributes) => reply.entry(&TTL, &attributes, Generation(0)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn create(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _: u32,
+        _: i32,
+        reply: ReplyCreate,
+    ) {
+        match self.platter().make(parent, name, FileType::RegularFile, mode) {
+            Ok(attributes) => {
+                reply.created(&TTL, &attributes, Generation(0), FileHandle(0), FopenFlags::empty());
+            }
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn link(&self, _: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
+        let mut platter = self.platter();
+        let linked = platter.operate().and_then(|()| {
+            if platter.find(newparent, newname).is_ok() {
+                return Err(Errno::EEXIST);
+            }
+            let come = Some(((newparent.0, newname.to_owned()), ino.0));
+            platter.change_names(NameChange { folder: newparent.0, gone: None, come });
+            Ok(platter.inode(ino)?.attributes(ino.0))
+        });
+        match linked {
+            Ok(attributes) => reply.entry(&TTL, &attributes, Generation(0)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        answer(reply, self.platter().remove(parent, name, false));
+    }
+
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        answer(reply, self.platter().remove(parent, name, true));
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        _: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let mut platter = self.platter();
+        let outcome = platter.operate().and_then(|()| {
+            let number = platter.find(parent, name)?;
+            let gone = Some((parent.0, name.to_owned()));
+            let come = Some(((newparent.0, newname.to_owned()), number));
+            platter.change_names(NameChange { folder: newparent.0, gone, come });
+            Ok(())
+        });
+        answer(reply, outcome);
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        match self.platter().alive() {
+            Ok(()) => reply.opened(FileHandle(0), FopenFlags::empty()),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let mut platter = self.platter();
+        match platter.alive().and_then(|()| platter.inode(ino)) {
+            Ok(inode) => {
+                let length = inode.volatile.len();
+                let start = usize::try_from(offset).unwrap_or(length).min(length);
+                reply.data(&inode.volatile[start..(start + size as usize).min(length)]);
+            }
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        match self.platter().write(ino, offset, data) {
+            Ok(()) => reply.written(data.len() as u32),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        answer(reply, self.platter().sync(ino, false));
+    }
+
+    fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        answer(reply, self.platter().sync(ino, true));
+    }
+
+    fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let platter = self.platter();
+        let own = [(ino.0, OsString::from(".")), (ROOT, OsString::from(".."))].into_iter();
+        let inside = platter.names.iter().filter(|((parent, _), _)| *parent == ino.0);
+        let entries = own.chain(inside.map(|((_, name), number)| (*number, name.clone())));
+        for (at, (number, name)) in entries.enumerate().skip(usize::try_from(offset).unwrap_or(usize::MAX)) {
+            let kind = platter.inodes.get(&number).map_or(FileType::Directory, |inode| inode.kind);
+            if reply.add(INodeNo(number), at as u64 + 1, kind, name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        let platter = self.platter();
+        let free = platter.total.saturating_sub(platter.used()) / 4096;
+        reply.statfs(platter.total / 4096, free, free, 1 << 20, 1 << 20, 4096, 255, 4096);
+    }
+}
