@@ -29,12 +29,26 @@ const slate: MantineColorsTuple = [
   '#0c1013',
 ];
 
+/** Red whose shade 7 is readable as text on white. */
+const alarm: MantineColorsTuple = [
+  '#fff1f1',
+  '#ffe0e0',
+  '#ffc1c1',
+  '#ff9c9c',
+  '#f47b7b',
+  '#e05656',
+  '#c93636',
+  '#b42323',
+  '#951a1a',
+  '#761212',
+];
+
 export const theme: MantineThemeOverride = createTheme({
   primaryColor: 'tide',
   primaryShade: { light: 7, dark: 6 },
   autoContrast: true,
   luminanceThreshold: 0.34,
-  colors: { tide, dark: slate },
+  colors: { tide, dark: slate, red: alarm },
   defaultRadius: 'md',
   cursorType: 'pointer',
   respectReducedMotion: true,

@@ -16,7 +16,8 @@ export function DataTable<Row>(props: {
   rowKey: (row: Row) => string;
 }) {
   return (
-    <section className="table-scroll" aria-label={props.label}>
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by the keyboard
+    <div className="table-scroll" role="group" aria-label={props.label} tabIndex={0}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -43,6 +44,6 @@ export function DataTable<Row>(props: {
           ))}
         </Table.Tbody>
       </Table>
-    </section>
+    </div>
   );
 }

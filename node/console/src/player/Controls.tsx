@@ -12,7 +12,7 @@ import {
   Volume2,
   VolumeX,
 } from 'lucide-react';
-import type { ReactNode, RefObject } from 'react';
+import type { ComponentPropsWithRef, ReactNode, RefObject } from 'react';
 import type { Asset } from '../api/model';
 import { clock } from '../text/formats';
 import { useText } from '../text/TextProvider';
@@ -121,31 +121,27 @@ function Volume({ media, commands }: { media: MediaState; commands: Commands }) 
   );
 }
 
-interface ButtonProps {
+interface ButtonProps extends Omit<ComponentPropsWithRef<'button'>, 'onClick'> {
   label: string;
   icon: ReactNode;
   act: () => void;
-  disabled?: boolean;
   /** Why it is disabled. */
   why?: string;
   pressed?: boolean;
-  expanded?: boolean;
-  className?: string;
 }
 
-export function PlayerButton(props: ButtonProps) {
+export function PlayerButton({ label, icon, act, why, pressed, className, ...rest }: ButtonProps) {
   return (
     <button
+      {...rest}
       type="button"
-      className={`player-button ${props.className ?? ''}`}
-      aria-label={props.label}
-      title={props.disabled ? props.why : props.label}
-      aria-pressed={props.pressed}
-      aria-expanded={props.expanded}
-      disabled={props.disabled}
-      onClick={props.act}
+      className={`player-button ${className ?? ''}`}
+      aria-label={label}
+      title={rest.disabled ? why : label}
+      aria-pressed={pressed}
+      onClick={act}
     >
-      {props.icon}
+      {icon}
     </button>
   );
 }

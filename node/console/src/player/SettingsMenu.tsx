@@ -21,8 +21,9 @@ export function SettingsMenu(props: Props) {
   const { t, formats } = useText();
   const { tracks, commands, media } = props;
   const named = (choice: Choice) => choice.name || formats.languageName(choice.language ?? '') || t('track.unnamed');
+  const lines = (choice: Choice) => (choice.height ? `${choice.height}p` : formats.bitrate(choice.bitrate ?? 0));
   const now = tracks.qualities.find((quality) => quality.value === tracks.playing);
-  const auto = now && tracks.quality === -1 ? t('quality.autoNow', { height: `${now.height}p` }) : t('quality.auto');
+  const auto = now && tracks.quality === -1 ? t('quality.autoNow', { height: lines(now) }) : t('quality.auto');
   return (
     <Popover
       opened={props.settingsOpen}
@@ -34,14 +35,11 @@ export function SettingsMenu(props: Props) {
       width={230}
     >
       <Popover.Target>
-        <span>
-          <PlayerButton
-            label={t('player.settings')}
-            icon={<Settings size={20} />}
-            act={() => props.setSettingsOpen(!props.settingsOpen)}
-            expanded={props.settingsOpen}
-          />
-        </span>
+        <PlayerButton
+          label={t('player.settings')}
+          icon={<Settings size={20} />}
+          act={() => props.setSettingsOpen(!props.settingsOpen)}
+        />
       </Popover.Target>
       <Popover.Dropdown aria-label={t('player.settings')} className="player-settings">
         <ScrollArea.Autosize mah="min(50vh, 320px)" type="auto">
@@ -50,7 +48,7 @@ export function SettingsMenu(props: Props) {
               label={t('player.quality')}
               value={tracks.quality}
               choose={commands.setQuality}
-              options={[[-1, auto], ...tracks.qualities.map((one): [number, string] => [one.value, `${one.height}p`])]}
+              options={[[-1, auto], ...tracks.qualities.map((one): [number, string] => [one.value, lines(one)])]}
             />
             <Choices
               label={t('player.speed')}

@@ -6,6 +6,7 @@ export interface Choice {
   value: number;
   /** Height in lines for a quality, else the language code and the name that the playlist gives. */
   height?: number;
+  bitrate?: number;
   language?: string;
   name?: string;
 }
@@ -27,7 +28,13 @@ const none: Tracks = { qualities: [], quality: -1, playing: -1, audio: [], audio
 
 function read(hls: Hls): Tracks {
   return {
-    qualities: hls.levels.map((level, value) => ({ value, height: level.height })).reverse(),
+    qualities: hls.levels
+      .map((level, value) => ({
+        value,
+        height: level.height,
+        bitrate: level.averageBitrate || level.bitrate,
+      }))
+      .reverse(),
     quality: hls.autoLevelEnabled ? -1 : hls.nextLevel,
     playing: hls.currentLevel,
     audio: hls.audioTracks.map((track, value) => ({ value, language: track.lang, name: track.name })),

@@ -25,6 +25,7 @@ export function formatsFor(language: Language): Formats {
   const dateTime = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
   const one = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+  const two = new Intl.NumberFormat(language, { maximumFractionDigits: 2 });
   const percent = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 0 });
   const names = new Intl.DisplayNames(language, { type: 'language', fallback: 'code' });
   return {
@@ -34,7 +35,7 @@ export function formatsFor(language: Language): Formats {
     dateTime: (ms) => dateTime.format(ms),
     relative: (ms, now) => relativeTime(ms - now, relative),
     percent: (fraction) => percent.format(fraction),
-    number: (value) => one.format(value),
+    number: (value) => two.format(value),
     languageName: (code) => languageName(code, names),
   };
 }
