@@ -54,7 +54,7 @@ pub struct Trailer {
     pub epoch: u64,
     /// Bytes of the sealed index.
     pub footer_length: u64,
-    /// SHA-256 of everything before the trailer.
+    /// BLAKE3 of everything before the trailer.
     pub hash: [u8; 32],
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Writing {
     pub(super) tickets: u64,
     /// Running hashes, as long as they cover everything from the first byte.
     pub(super) hashes: Option<Hashes>,
+    /// Room for records that are sealed but not yet written, made when it is first needed.
+    pub(super) buffer: Vec<u8>,
     /// Set when something failed: this writer is over.
     pub(super) over: bool,
 }
@@ -58,16 +60,16 @@ pub(super) struct Writing {
 /// Hashes over the whole Blob, fed as it grows.
 #[derive(Clone)]
 pub(super) struct Hashes {
-    /// Over the file as it is on disk.
-    pub(super) sealed: digest::Context,
-    /// Over the plaintext, for originals.
+    /// BLAKE3 over the file as it is on disk.
+    pub(super) sealed: blake3::Hasher,
+    /// SHA-256 over the plaintext, for originals.
     pub(super) plaintext: Option<digest::Context>,
 }
 
 impl Hashes {
     /// Hashes that have seen a header.
     pub(super) fn new(kind: BlobKind, header: &[u8]) -> Self {
-        let mut sealed = digest::Context::new(&digest::SHA256);
+        let mut sealed = blake3::Hasher::new();
         sealed.update(header);
         let plaintext = (kind == BlobKind::Original).then(|| digest::Context::new(&digest::SHA256));
         Self { sealed, plaintext }

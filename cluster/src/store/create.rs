@@ -80,6 +80,7 @@ impl Inner {
             frames_dirty: false,
             tickets: 0,
             hashes: Some(Hashes::new(kind, &header)),
+            buffer: Vec::new(),
             over: false,
         });
         Ok(BlobWriter::new(content, epoch))

@@ -19,7 +19,7 @@ use crate::keyring::TAG_LENGTH;
 pub struct Sealed {
     /// Plaintext bytes.
     pub length: u64,
-    /// SHA-256 of the sealed file up to its trailer: any node can check it without a key.
+    /// BLAKE3 of the sealed file up to its trailer: any node can check it without a key.
     pub hash: [u8; 32],
     /// SHA-256 of the plaintext, for originals.
     pub plaintext_sha256: Option<[u8; 32]>,
@@ -60,7 +60,7 @@ fn write_end(content: &Content, state: &mut Writing) -> Result<Sealed, BlobError
         Footer { length: state.length(), epochs: (*state.epochs).clone(), marks: content.marks().clone() };
     last.extend_from_slice(&seal_footer(&content.keys, state.cipher.epoch(), &footer)?);
     hashes.sealed.update(&last);
-    let hash = finish(hashes.sealed);
+    let hash = *hashes.sealed.finalize().as_bytes();
     let footer_length = last.len() as u64 - state.tail.len() as u64 - TAG_LENGTH as u64;
     last.extend_from_slice(&Trailer { epoch: state.cipher.epoch(), footer_length, hash }.encode());
 

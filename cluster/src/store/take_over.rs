@@ -57,6 +57,7 @@ pub(super) fn take_over(
         frames_dirty: false,
         tickets: 0,
         hashes: (tail.records == 0).then(|| Hashes::new(content.kind, &header)),
+        buffer: Vec::new(),
         over: false,
     });
     let marks = found.marks.len();

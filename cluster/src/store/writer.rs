@@ -261,7 +261,7 @@ impl Shared {
             return Ok(());
         }
         let outcome = content.store.room_to_write().and_then(|()| {
-            let mut batch = Batch { content, state, sealed: Vec::new() };
+            let mut batch = Batch { content, state, sealed: 0 };
             pieces.into_iter().try_for_each(|piece| batch.take(piece))?;
             batch.flush()
         });
@@ -276,7 +276,8 @@ impl Shared {
 struct Batch<'a> {
     content: &'a Content,
     state: &'a mut Writing,
-    sealed: Vec<u8>,
+    /// Bytes of the writer's buffer that hold sealed records.
+    sealed: usize,
 }
 
 impl Batch<'_> {
@@ -318,31 +319,31 @@ impl Batch<'_> {
             return Err(BlobError::Full);
         }
         self.state.records += 1;
-        let start = self.sealed.len();
-        self.sealed.resize(start + SEALED_RECORD, 0);
-        self.state
-            .cipher
-            .seal(number, false, plaintext, &mut self.sealed[start..])
-            .map_err(crate::blob::FormatError::from)?;
+        if self.state.buffer.is_empty() {
+            self.state.buffer = vec![0; RECORDS_PER_WRITE * SEALED_RECORD];
+        }
+        let sealed = &mut self.state.buffer[self.sealed..self.sealed + SEALED_RECORD];
+        self.state.cipher.seal(number, false, plaintext, sealed).map_err(crate::blob::FormatError::from)?;
+        self.sealed += SEALED_RECORD;
         if let Some(hashes) = &mut self.state.hashes {
             hashes.add_plaintext(plaintext);
         }
-        if self.sealed.len() >= RECORDS_PER_WRITE * SEALED_RECORD { self.flush() } else { Ok(()) }
+        if self.sealed == self.state.buffer.len() { self.flush() } else { Ok(()) }
     }
 
     /// Writes the sealed records.
     fn flush(&mut self) -> Result<(), BlobError> {
-        if self.sealed.is_empty() {
+        if self.sealed == 0 {
             return Ok(());
         }
-        let count = (self.sealed.len() / SEALED_RECORD) as u64;
+        let count = (self.sealed / SEALED_RECORD) as u64;
         let first = self.state.records - count;
-        let written = self.content.data.write_at(record_at(first), &self.sealed);
-        written.map_err(|error| BlobError::from_io(&error))?;
+        let sealed = &self.state.buffer[..self.sealed];
+        self.content.data.write_at(record_at(first), sealed).map_err(|error| BlobError::from_io(&error))?;
         if let Some(hashes) = &mut self.state.hashes {
-            hashes.sealed.update(&self.sealed);
+            hashes.sealed.update(sealed);
         }
-        self.sealed.clear();
+        self.sealed = 0;
         Ok(())
     }
 
