@@ -42,19 +42,18 @@ fn watermark(home: &Home) -> PathBuf {
     log_dir(home).join("watermark")
 }
 
-/// Overwrites part of a file.
-fn spoil(path: &Path, from: f64, to: f64) {
+/// Overwrites part of a file, from one hundredth to another.
+fn spoil(path: &Path, from: usize, to: usize) {
     let mut content = fs::read(path).unwrap();
-    let place = |part: f64| (content.len() as f64 * part) as usize;
-    let (from, to) = (place(from), place(to));
+    let (from, to) = (content.len() * from / 100, content.len() * to / 100);
     content[from..to].iter_mut().for_each(|byte| *byte ^= 0xA5);
     fs::write(path, content).unwrap();
 }
 
-fn cut(path: &Path, part: f64) {
+/// Keeps the first so many hundredths of a file.
+fn cut(path: &Path, kept: usize) {
     let content = fs::read(path).unwrap();
-    let length = (content.len() as f64 * part) as usize;
-    fs::write(path, &content[..length]).unwrap();
+    fs::write(path, &content[..content.len() * kept / 100]).unwrap();
 }
 
 /// The node opens whole, with the State it had, and goes on.
@@ -78,9 +77,9 @@ async fn opens_whole(home: &Home, expected: &[u8]) -> Vec<String> {
 #[tokio::test]
 async fn a_damaged_database_is_rebuilt_from_the_journal() {
     let spoilers: [fn(&Path); 4] = [
-        |path| spoil(path, 0.0, 1.0),
-        |path| spoil(path, 0.0, 0.01),
-        |path| cut(path, 0.0),
+        |path| spoil(path, 0, 100),
+        |path| spoil(path, 0, 1),
+        |path| cut(path, 0),
         |path| fs::remove_dir_all(path.parent().unwrap()).unwrap(),
     ];
     for spoiler in spoilers {
@@ -108,9 +107,9 @@ async fn a_flipped_byte_anywhere_in_the_database_costs_nothing() {
 #[tokio::test]
 async fn a_damaged_or_missing_journal_is_written_anew() {
     let spoilers: [fn(&Path); 4] = [
-        |path| spoil(path, 0.4, 0.5),
-        |path| spoil(path, 0.0, 0.1),
-        |path| cut(path, 0.7),
+        |path| spoil(path, 40, 50),
+        |path| spoil(path, 0, 10),
+        |path| cut(path, 70),
         |path| fs::remove_file(path).unwrap(),
     ];
     for spoiler in spoilers {
@@ -139,7 +138,7 @@ async fn a_torn_end_of_the_journal_is_no_loss_when_nothing_was_promised() {
 async fn a_damaged_watermark_is_replaced_while_both_copies_agree() {
     let home = Home::new();
     let state = stopped_node(&home).await;
-    spoil(&watermark(&home), 0.0, 1.0);
+    spoil(&watermark(&home), 0, 100);
     let repairs = opens_whole(&home, &state).await;
     assert!(repairs.iter().any(|repair| repair.contains("watermark")), "{repairs:?}");
 }
@@ -160,7 +159,7 @@ async fn two_short_copies_open_read_only_and_name_what_is_missing() {
     let mut home = Home::new();
     let state = stopped_node(&home).await;
     fs::remove_dir_all(database(&home).parent().unwrap()).unwrap();
-    cut(&journal(&home), 0.6);
+    cut(&journal(&home), 60);
 
     let cluster = home.open().await;
     let missing = cluster.status().read_only.expect("acknowledged records are missing");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::AuditError;
 use super::query::{AuditFilter, AuditPage};
-use super::segment::{self, FULL, Frames};
+use super::segment::{self, FULL, Frame, Frames};
 use super::verify::Verdict;
 use crate::audit_record::{AuditRecord, ChainHead};
 use crate::disk::StopFlag;
@@ -39,7 +39,7 @@ struct Writing {
 }
 
 impl AuditLog {
-    /// Opens the log in `dir`, making it if needed. A torn last write is cut off: it comes again from the Raft log.
+    /// Opens the log in `dir`, making it if needed.
     ///
     /// # Errors
     /// When the disk fails.
@@ -157,10 +157,11 @@ impl AuditLog {
         }
     }
 
-    /// Records that `filter` lets through, newest first, from before `cursor` on.
+    /// Records that `filter` lets through, newest first, from before `cursor` on. Records that cannot be read are passed
+    /// over: [`AuditLog::verify`] names them.
     ///
     /// # Errors
-    /// [`AuditError::Damaged`] naming a record that cannot be read.
+    /// When the disk fails.
     pub async fn query(
         &self,
         filter: AuditFilter,
@@ -204,28 +205,28 @@ impl std::fmt::Debug for AuditLog {
 }
 
 /// Finds the end of what is there and opens it for more.
+///
+/// Nothing is ever cut off: a segment that does not read to its end is left as it is, and a new one goes on from its last
+/// whole record. What a torn write held comes again from the Raft log.
 fn resume(dir: &Path) -> Result<Writing, AuditError> {
     let mut writing = Writing { open: None, last: 0, durable: 0, failed: None };
     let Some(first) = segment::list(dir)?.pop() else { return Ok(writing) };
     let path = segment::path(dir, first);
     let bytes = std::fs::read(&path)?;
-    let mut frames = Frames::of(&bytes);
-    let newest = frames.by_ref().map(|stored| stored.sequence).last();
-    // An empty newest segment: the record it is named after never came.
+    let newest = Frames::of(&bytes).whole().map(|stored| stored.sequence).max();
     writing.last = newest.unwrap_or(first.saturating_sub(1));
     writing.durable = writing.last;
-    let whole = (bytes.len() - frames.rest.len()) as u64;
     if newest.is_none() {
-        std::fs::remove_file(&path)?;
+        segment::set_aside(dir, first)?;
         files::sync_dir(dir)?;
         return Ok(writing);
     }
-    let file = OpenOptions::new().append(true).open(&path)?;
-    if !frames.rest.is_empty() {
-        tracing::warn!(bytes = frames.rest.len(), "cutting a torn end off the audit log");
-        file.set_len(whole)?;
+    if Frames::of(&bytes).all(|frame| matches!(frame, Frame::Whole(_))) {
+        let file = OpenOptions::new().append(true).open(&path)?;
+        file.sync_all()?;
+        writing.open = Some((file, bytes.len() as u64));
+    } else {
+        tracing::warn!(segment = first, "an audit segment is torn or damaged; a new one is begun");
     }
-    file.sync_all()?;
-    writing.open = Some((file, whole));
     Ok(writing)
 }

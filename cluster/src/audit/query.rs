@@ -72,13 +72,11 @@ pub(super) fn run(
     let mut looked_at = 0;
     for first in segment::list(dir)?.into_iter().rev().filter(|first| *first < before) {
         let bytes = std::fs::read(segment::path(dir, first))?;
-        let stored: Vec<_> = Frames::of(&bytes).filter(|stored| stored.sequence < before).collect();
+        let stored: Vec<_> = Frames::of(&bytes).whole().filter(|stored| stored.sequence < before).collect();
         for stored in stored.into_iter().rev() {
-            let record = stored.open(key)?;
             looked_at += 1;
-            if filter.wants(&record) {
-                page.records.push(record);
-            }
+            // One unreadable record must not hide the rest; `verify` is what names it.
+            page.records.extend(stored.open(key).ok().filter(|record| filter.wants(record)));
             if page.records.len() >= limit || looked_at >= LOOK_AT {
                 page.next = (stored.sequence > 1).then_some(stored.sequence);
                 return Ok(page);

@@ -31,6 +31,14 @@ pub(super) fn path(dir: &Path, first: u64) -> PathBuf {
     dir.join(format!("{first:020}.audit"))
 }
 
+/// Moves a segment nothing of which can be read out of the way, so that its number is free. It is kept as evidence.
+pub(super) fn set_aside(dir: &Path, first: u64) -> std::io::Result<()> {
+    let from = path(dir, first);
+    let free =
+        (0_u32..).map(|count| from.with_extension(format!("damaged-{count}"))).find(|path| !path.exists());
+    free.map_or(Ok(()), |to| std::fs::rename(&from, to))
+}
+
 /// The first numbers of all segments in `dir`, in order.
 pub(super) fn list(dir: &Path) -> std::io::Result<Vec<u64>> {
     let mut firsts = Vec::new();
@@ -73,40 +81,65 @@ impl Stored<'_> {
     }
 }
 
-/// Walks the frames of a segment. Ends at the first that is not whole; `rest` is then what could not be read.
+/// One frame of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Frame<'a> {
+    /// Whole.
+    Whole(Stored<'a>),
+    /// Not what was written. Where it ends is known from its length, so reading goes on after it.
+    Damaged,
+    /// Not what was written, and so that nothing after it can be made out.
+    Unreadable,
+}
+
+/// Walks the frames of a segment.
 #[derive(Debug)]
 pub(super) struct Frames<'a> {
-    pub(super) rest: &'a [u8],
+    rest: &'a [u8],
 }
 
 impl<'a> Frames<'a> {
     pub(super) fn of(bytes: &'a [u8]) -> Self {
-        // Without the right start nothing in the file is ours.
+        // Without the right start nothing in the file is ours: the rest then does not read as frames either.
         Self { rest: bytes.strip_prefix(MAGIC.as_slice()).unwrap_or(bytes) }
     }
 
-    fn split(&self) -> Option<(Stored<'a>, &'a [u8])> {
+    /// The whole ones.
+    pub(super) fn whole(self) -> impl Iterator<Item = Stored<'a>> {
+        self.filter_map(|frame| if let Frame::Whole(stored) = frame { Some(stored) } else { None })
+    }
+
+    /// Length, checksum, number and sealed bytes, and what follows. `None` when they do not fit in what is there.
+    fn split(&self) -> Option<(u32, &'a [u8], &'a [u8], &'a [u8])> {
         let (prefix, rest) = self.rest.split_at_checked(PREFIX)?;
         let (length, tail) = prefix.split_first_chunk::<4>()?;
         let (expected, number) = tail.split_first_chunk::<4>()?;
         let length =
             usize::try_from(u32::from_be_bytes(*length)).ok().filter(|length| *length <= RECORD_LIMIT)?;
         let (sealed, after) = rest.split_at_checked(length)?;
-        if checksum(number, sealed) != u32::from_be_bytes(*expected) {
-            return None;
-        }
-        let sequence = u64::from_be_bytes(number.try_into().ok()?);
-        Some((Stored { sequence, sealed }, after))
+        Some((u32::from_be_bytes(*expected), number, sealed, after))
     }
 }
 
 impl<'a> Iterator for Frames<'a> {
-    type Item = Stored<'a>;
+    type Item = Frame<'a>;
 
-    fn next(&mut self) -> Option<Stored<'a>> {
-        let (stored, rest) = self.split()?;
-        self.rest = rest;
-        Some(stored)
+    fn next(&mut self) -> Option<Frame<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some((expected, number, sealed, after)) = self.split() else {
+            self.rest = &[];
+            return Some(Frame::Unreadable);
+        };
+        self.rest = after;
+        let sequence = number.try_into().map(u64::from_be_bytes);
+        match sequence {
+            Ok(sequence) if checksum(number, sealed) == expected => {
+                Some(Frame::Whole(Stored { sequence, sealed }))
+            }
+            _ => Some(Frame::Damaged),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::AuditError;
-use super::segment::{self, Frames};
+use super::segment::{self, Frame, Frames};
 use crate::audit_record::ChainHead;
 use crate::keyring::AeadKey;
 
@@ -39,36 +39,50 @@ pub enum Flaw {
 
 /// Walks all segments.
 pub(super) fn run(dir: &Path, key: &AeadKey, head: ChainHead) -> Result<Verdict, AuditError> {
-    let mut chain = ChainHead::default();
-    let mut known_head = head.sequence == 0;
+    let mut walk = Walk { chain: ChainHead::default(), head, damaged: false };
     for first in segment::list(dir)? {
         let bytes = std::fs::read(segment::path(dir, first))?;
-        let mut frames = Frames::of(&bytes);
-        for stored in frames.by_ref() {
-            let expected = chain.sequence + 1;
-            if stored.sequence != expected {
-                return Ok(broken(expected, Flaw::Missing));
+        for frame in Frames::of(&bytes) {
+            if let Err(flaw) = walk.step(frame, key) {
+                return Ok(broken(walk.chain.sequence + 1, flaw));
             }
-            let Ok(record) = stored.open(key) else { return Ok(broken(expected, Flaw::Damaged)) };
-            if chain.verify_next(&record).is_err() {
-                return Ok(broken(expected, Flaw::Changed));
-            }
-            if chain.sequence == head.sequence {
-                if chain.hash != head.hash {
-                    return Ok(broken(expected, Flaw::Changed));
-                }
-                known_head = true;
-            }
-        }
-        // A write under way beyond the head is no flaw.
-        if !frames.rest.is_empty() && chain.sequence < head.sequence {
-            return Ok(broken(chain.sequence + 1, Flaw::Damaged));
         }
     }
-    if known_head {
-        Ok(Verdict::Intact { records: chain.sequence })
-    } else {
-        Ok(broken(chain.sequence + 1, Flaw::CutOff))
+    Ok(walk.end())
+}
+
+struct Walk {
+    chain: ChainHead,
+    head: ChainHead,
+    /// Something could not be read since the last good record. A torn write that came again later is no flaw.
+    damaged: bool,
+}
+
+impl Walk {
+    fn step(&mut self, frame: Frame<'_>, key: &AeadKey) -> Result<(), Flaw> {
+        let Frame::Whole(stored) = frame else {
+            self.damaged = true;
+            return Ok(());
+        };
+        if stored.sequence != self.chain.sequence + 1 {
+            return Err(if self.damaged { Flaw::Damaged } else { Flaw::Missing });
+        }
+        let record = stored.open(key).map_err(|_| Flaw::Damaged)?;
+        let mut chain = self.chain;
+        chain.verify_next(&record).map_err(|_| Flaw::Changed)?;
+        if chain.sequence == self.head.sequence && chain.hash != self.head.hash {
+            return Err(Flaw::Changed);
+        }
+        self.chain = chain;
+        self.damaged = false;
+        Ok(())
+    }
+
+    fn end(&self) -> Verdict {
+        if self.chain.sequence >= self.head.sequence {
+            return Verdict::Intact { records: self.chain.sequence };
+        }
+        broken(self.chain.sequence + 1, if self.damaged { Flaw::Damaged } else { Flaw::CutOff })
     }
 }
 

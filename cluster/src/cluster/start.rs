@@ -226,7 +226,7 @@ async fn run(
     shown: Arc<Shown>,
 ) -> Result<Running, OpenError> {
     let consensus = |error: &dyn std::fmt::Display| OpenError::Consensus(error.to_string());
-    let raft_config = Arc::new(raft_config().map_err(|error| consensus(&error))?);
+    let raft_config = Arc::new(raft_config()?);
     let raft = Raft::<TypeConfig>::new(FOUNDER.0, raft_config, Network, store.clone(), machine)
         .await
         .map_err(|error| consensus(&error))?;
@@ -250,7 +250,7 @@ async fn run(
 }
 
 /// Snapshots are taken and the log is cut by its bytes, by a worker; never by openraft's own count of records.
-fn raft_config() -> Result<Config, openraft::ConfigError> {
+fn raft_config() -> Result<Config, OpenError> {
     Config {
         cluster_name: "mediakeep".to_owned(),
         heartbeat_interval: 80,
@@ -261,6 +261,7 @@ fn raft_config() -> Result<Config, openraft::ConfigError> {
         ..Config::default()
     }
     .validate()
+    .map_err(|error| OpenError::Consensus(error.to_string()))
 }
 
 fn lock(config: &ClusterConfig) -> Result<File, OpenError> {

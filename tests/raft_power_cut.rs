@@ -1,0 +1,196 @@
+//! Power cuts under the log: what was acknowledged is there, whichever of the unsynced pages reached the disk.
+//!
+//! After every barrier the files are copied: that much is durable. A power cut in the barrier after it leaves any mix of
+//! the pages before and after, so such mixes are made, page by page, and the log is opened on them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::disk::StopFlag;
+use cluster::keyring::AeadKey;
+use cluster::raft::log::{LogOptions, LogStore, Opened, open};
+use cluster::raft::types::{LogEntry, LogId, Vote};
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
+use openraft::{CommittedLeaderId, EntryPayload, RaftLogReader};
+
+const PAGE: usize = 4096;
+
+type Image = BTreeMap<PathBuf, Vec<u8>>;
+
+/// What had been promised when an image was taken.
+#[derive(Clone, Copy)]
+struct Promised {
+    vote: Option<Vote>,
+    last: Option<u64>,
+    purged: Option<u64>,
+}
+
+fn options(dir: &Path, snapshot: Option<LogId>) -> LogOptions {
+    LogOptions {
+        dir: dir.to_owned(),
+        key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
+        open_deadline: Duration::from_secs(60),
+        snapshot,
+        stop: StopFlag::new(),
+        accept_loss: None,
+    }
+}
+
+fn open_whole(dir: &Path, snapshot: Option<LogId>) -> LogStore {
+    match open(options(dir, snapshot)).unwrap() {
+        Opened::Whole { store, .. } => store,
+        Opened::Short { missing, reasons, .. } => panic!("{missing} are missing: {reasons:?}"),
+    }
+}
+
+fn log_id(index: u64) -> LogId {
+    LogId::new(CommittedLeaderId::new(1, 1), index)
+}
+
+fn entry(index: u64) -> LogEntry {
+    LogEntry { log_id: log_id(index), payload: EntryPayload::Blank }
+}
+
+fn take(dir: &Path) -> Image {
+    let mut image = Image::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for found in fs::read_dir(folder).unwrap() {
+            let path = found.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                image.insert(path.strip_prefix(dir).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    image
+}
+
+fn put(image: &Image, dir: &Path) {
+    for (name, content) in image {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+/// A fixed source of choices.
+struct Dice(u64);
+
+impl Dice {
+    fn even(&mut self) -> bool {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 63 == 1
+    }
+}
+
+/// Every page, and every length, from one image or the other.
+fn mix(before: &Image, after: &Image, mut choose: impl FnMut() -> bool) -> Image {
+    let mut mixed = before.clone();
+    for (name, new) in after {
+        let old = before.get(name).cloned().unwrap_or_default();
+        let length = if choose() { new.len() } else { old.len() };
+        let mut content = vec![0; length];
+        for start in (0..length).step_by(PAGE) {
+            let end = (start + PAGE).min(length);
+            let from = if choose() { new } else { &old };
+            let held = from.len().clamp(start, end);
+            content[start..held].copy_from_slice(&from[start..held]);
+        }
+        mixed.insert(name.clone(), content);
+    }
+    mixed
+}
+
+/// A short life of a log, with the files after every step.
+async fn life(dir: &Path) -> Vec<(Image, Promised)> {
+    let mut log = open_whole(dir, None);
+    let mut promised = Promised { vote: None, last: None, purged: None };
+    let mut images = vec![(take(dir), promised)];
+    for step in 0..12_u64 {
+        match step {
+            0 | 7 => {
+                let vote = Vote::new_committed(1 + step, 1);
+                log.save_vote(&vote).await.unwrap();
+                promised.vote = Some(vote);
+            }
+            5 => {
+                log.truncate(log_id(6)).await.unwrap();
+                promised.last = Some(5);
+            }
+            9 => {
+                log.purge(log_id(3)).await.unwrap();
+                promised.purged = Some(3);
+            }
+            _ => {
+                let next = promised.last.map_or(0, |last| last + 1);
+                log.blocking_append((next..next + 2).map(entry)).await.unwrap();
+                promised.last = Some(next + 1);
+            }
+        }
+        images.push((take(dir), promised));
+    }
+    log.close().await.unwrap();
+    images
+}
+
+async fn holds(image: &Image, before: &Promised, after: &Promised, what: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    put(image, dir.path());
+    // The log is cut only behind a snapshot.
+    let mut log = open_whole(dir.path(), after.purged.map(log_id));
+    let state = log.get_log_state().await.unwrap();
+    let last = state.last_log_id.map(|last| last.index);
+    // While records are taken back, either end may be what is left.
+    assert!(last >= before.last.min(after.last), "{what}: ends at {last:?}");
+    let vote = log.read_vote().await.unwrap();
+    assert!(vote >= before.vote, "{what}: the vote is {vote:?}");
+    assert!(state.last_purged_log_id.map(|purged| purged.index) >= before.purged, "{what}");
+    let held = log.try_get_log_entries(..).await.unwrap();
+    let first = state.last_purged_log_id.map_or(0, |purged| purged.index + 1);
+    let expected: Vec<u64> = last.map(|last| (first..=last).collect()).unwrap_or_default();
+    assert_eq!(held.iter().map(|entry| entry.log_id.index).collect::<Vec<_>>(), expected, "{what}");
+    log.blocking_append([entry(last.map_or(0, |last| last + 1))]).await.unwrap();
+    log.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_power_cut_loses_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = life(dir.path()).await;
+    for (step, pair) in images.windows(2).enumerate() {
+        let [(before, had), (after, has)] = pair else { unreachable!("windows of two") };
+        holds(before, had, had, &format!("before step {step}")).await;
+        for seed in 0..4 {
+            let mut dice = Dice(seed * 1_000 + step as u64);
+            let mut mixed = mix(before, after, || dice.even());
+            // The watermark is written only once everything else is durable.
+            mixed.insert("watermark".into(), before[Path::new("watermark")].clone());
+            holds(&mixed, had, has, &format!("step {step}, mix {seed}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_torn_watermark_tells_less_and_never_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = life(dir.path()).await;
+    for (step, pair) in images.windows(2).enumerate() {
+        let [(before, had), (after, has)] = pair else { unreachable!("windows of two") };
+        let (old, new) = (&before[Path::new("watermark")], &after[Path::new("watermark")]);
+        for sector in 0..new.len() / 512 {
+            let mut torn = after.clone();
+            let mut content = old.clone();
+            content[..sector * 512].copy_from_slice(&new[..sector * 512]);
+            if content == *old || content == *new {
+                continue;
+            }
+            torn.insert("watermark".into(), content);
+            holds(&torn, had, has, &format!("step {step}, sector {sector}")).await;
+        }
+    }
+}
