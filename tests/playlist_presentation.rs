@@ -224,7 +224,7 @@ fn a_joined_download_plays_seeks_and_serves_ranges() {
         let range = usize::try_from(from).unwrap()..usize::try_from(until).unwrap();
         assert_eq!(bytes_of(&join, &tracks, from, until), whole[range]);
     }
-    assert_eq!(bytes_of(&join, &tracks, join.length(), u64::MAX), vec![]);
+    assert_eq!(bytes_of(&join, &tracks, join.length(), u64::MAX), Vec::<u8>::new());
 
     let file = folder.path().join("joined.mp4");
     fs::write(&file, &whole).unwrap();

@@ -272,6 +272,7 @@ pub fn stream_field(path: &str, kind: &str, field: &str) -> String {
     let entry = format!("stream={field}");
     run("ffprobe", &["-v", "error", "-select_streams", kind, "-show_entries", &entry, "-of", "csv=p=0", path])
         .trim()
+        .trim_end_matches(',')
         .to_owned()
 }
 

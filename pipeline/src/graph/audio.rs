@@ -8,7 +8,7 @@ use gstreamer::prelude::ObjectExt;
 use super::Work;
 use super::catalog::{decoder_for, is_raw, parser_of};
 use super::demux::Track;
-use super::elements::{caps_filter, chain, link_pad, make, packet_queue, short_queue, wake};
+use super::elements::{caps_filter, chain, make, packet_queue, short_queue, source_pad, wake};
 use super::grid::Grid;
 use super::output::{self, Packing};
 use crate::failure::{Failure, FailureCode};
@@ -30,8 +30,12 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
         let factory = decoder_for(&track.caps).ok_or_else(|| Failure::new(FailureCode::NoPlayableTracks))?;
         elements.push(factory.create().build().map_err(|_| Failure::internal("making a decoder"))?);
     }
+    let mixed = elements.len() + MIXED;
     elements.extend(to_aac()?);
     chain(&work.pipeline, &elements)?;
+    if work.spec.probe.audio.first().is_some_and(|audio| audio.index == track.index) {
+        work.waveform.listen(&source_pad(&elements[mixed])?);
+    }
     let id = RenditionId::Audio(u16::try_from(track.index).unwrap_or(u16::MAX));
     let rate = work.spec.rungs.first().map_or(RATE_WITHOUT_PICTURES, |rung| rung.frame_rate);
     // Sound is always made again from its start, so that its packets lie on the same samples after a crash: it costs little.
@@ -45,11 +49,18 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
     let output = output::attach(&work.pipeline, &elements[elements.len() - 1], packing, &work.outputs)?;
     elements.extend(output);
     wake(&elements)?;
-    link_pad(&track.pad, &elements[0])
+    work.enter(&track.pad, &elements[0])
 }
 
+/// Which element of [`to_aac`] gives whole, mixed sound.
+const MIXED: usize = 3;
+
 fn to_aac() -> Result<Vec<gst::Element>, Failure> {
-    let raw = gst::Caps::builder("audio/x-raw").field("rate", SAMPLE_RATE).field("channels", 2i32).build();
+    let raw = gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("rate", SAMPLE_RATE)
+        .field("channels", 2i32)
+        .build();
     let coded =
         gst::Caps::builder("audio/mpeg").field("mpegversion", 4i32).field("stream-format", "raw").build();
     let encoder = make("avenc_aac")?;

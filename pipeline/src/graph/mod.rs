@@ -9,12 +9,20 @@ pub(crate) mod catalog;
 pub(crate) mod demux;
 pub(crate) mod elements;
 mod grid;
+mod jpeg;
 mod output;
+mod pictures;
 mod plugins;
+mod shape;
+mod subtitles;
+mod tone_curve;
+mod tone_map;
 mod video;
 pub(crate) mod watch;
+mod waveform;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 
@@ -23,6 +31,7 @@ pub use plugins::PluginError;
 pub(crate) use plugins::load_plugins;
 
 use crate::failure::{Failure, FailureCode};
+use crate::sink::Sidecar;
 use crate::source_element::SourceReader;
 use crate::tracks::Rotation;
 use crate::transcode::{Report, TranscodeSpec};
@@ -30,6 +39,9 @@ use crate::worker_process::Connection;
 use catalog::Kind;
 use demux::Track;
 use output::Outputs;
+use pictures::Gallery;
+use subtitles::Subtitles;
+use waveform::Waveform;
 
 /// What all branches of one transcode share.
 #[derive(Debug)]
@@ -38,9 +50,56 @@ struct Work {
     spec: TranscodeSpec,
     alarm: Alarm,
     outputs: Arc<Outputs>,
+    /// The poster and the storyboard; sources without pictures have none.
+    gallery: Option<Arc<Gallery>>,
+    waveform: Arc<Waveform>,
+    subtitles: Subtitles,
+    health: Arc<Health>,
+    entries: Mutex<Vec<gst::Pad>>,
+}
+
+/// What decoders got and gave.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// Packets of pictures that went in.
+    pub(crate) packets: AtomicU64,
+    /// Pictures that came out.
+    pub(crate) frames: AtomicU64,
+    /// Pictures that came out broken.
+    pub(crate) corrupt: AtomicU64,
+}
+
+impl Health {
+    /// Packets that became no good picture. A few may always be missing at the start of an open group.
+    fn errors(&self) -> u32 {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let lost = count(&self.packets).saturating_sub(count(&self.frames));
+        let lost = if lost > 2 { lost } else { 0 };
+        u32::try_from(lost.max(count(&self.corrupt))).unwrap_or(u32::MAX)
+    }
 }
 
 impl Work {
+    fn new(
+        spec: &TranscodeSpec,
+        connection: &Arc<Connection>,
+        pipeline: &gst::Pipeline,
+        alarm: &Alarm,
+    ) -> Arc<Self> {
+        let size = spec.rungs.first().map(|top| (top.width, top.height));
+        Arc::new(Self {
+            pipeline: pipeline.clone(),
+            spec: spec.clone(),
+            alarm: alarm.clone(),
+            outputs: Outputs::new(spec, connection, alarm.clone()),
+            gallery: size.map(|size| Gallery::new(size, spec.probe.duration_ms)),
+            waveform: Arc::default(),
+            subtitles: Subtitles::default(),
+            health: Arc::default(),
+            entries: Mutex::default(),
+        })
+    }
+
     /// The rotation of the track that is shown.
     fn rotation(&self) -> Rotation {
         self.spec.probe.video.first().map(|track| track.rotation).unwrap_or_default()
@@ -51,26 +110,47 @@ impl Work {
         self.spec.rungs.iter().map(|rung| self.spec.next_sequence(rung.id)).min().unwrap_or(0)
     }
 
-    fn wants(&self, track: &Track) -> bool {
+    fn attach(self: &Arc<Self>, track: &Track) -> Result<(), Failure> {
+        let probe = &self.spec.probe;
         match track.kind {
-            Kind::Video => {
-                !self.spec.rungs.is_empty()
-                    && self.spec.probe.video.first().is_some_and(|video| video.index == track.index)
+            Kind::Video
+                if !self.spec.rungs.is_empty()
+                    && probe.video.first().is_some_and(|video| video.index == track.index) =>
+            {
+                video::attach(track, self)
             }
-            Kind::Audio => self.spec.probe.audio.iter().any(|audio| audio.index == track.index),
-            Kind::Subtitles | Kind::Other => false,
+            Kind::Audio if probe.audio.iter().any(|audio| audio.index == track.index) => {
+                audio::attach(track, self)
+            }
+            Kind::Subtitles => subtitles::attach(track, self),
+            _ => demux::discard(&self.pipeline, &track.pad),
         }
     }
 
-    fn attach(self: &Arc<Self>, track: &Track) -> Result<(), Failure> {
-        if !self.wants(track) {
-            return demux::discard(&self.pipeline, &track.pad);
+    /// Links a track to the first element of its branch, and remembers the way in.
+    fn enter(&self, pad: &gst::Pad, first: &gst::Element) -> Result<(), Failure> {
+        use gstreamer::prelude::ElementExt;
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).extend(first.static_pad("sink"));
+        elements::link_pad(pad, first)
+    }
+
+    /// Tells every branch that nothing more will come, after the source broke off.
+    fn drain(&self) {
+        use gstreamer::prelude::PadExtManual;
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for entry in entries {
+            // A branch that has ended already refuses, which is as good.
+            entry.send_event(gst::event::Eos::new());
         }
-        match track.kind {
-            Kind::Video => video::attach(track, self),
-            Kind::Audio => audio::attach(track, self),
-            Kind::Subtitles | Kind::Other => demux::discard(&self.pipeline, &track.pad),
+    }
+
+    fn send_sidecars(&self) -> Result<(), Failure> {
+        let mut sidecars = self.subtitles.finish();
+        sidecars.extend(self.waveform.finish().map(|bytes| (Sidecar::Waveform, bytes)));
+        if let Some(gallery) = &self.gallery {
+            sidecars.extend(gallery.finish()?);
         }
+        sidecars.iter().try_for_each(|(kind, bytes)| self.outputs.sidecar(*kind, bytes))
     }
 }
 
@@ -83,34 +163,34 @@ pub(crate) fn transcode(
     let container = demux::identify(reader)?;
     let pipeline = gst::Pipeline::new();
     let alarm = Alarm::new(&pipeline);
-    let outputs = Outputs::new(spec, connection, alarm.clone());
-    let work = Arc::new(Work {
-        pipeline: pipeline.clone(),
-        spec: spec.clone(),
-        alarm: alarm.clone(),
-        outputs: outputs.clone(),
-    });
-    demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, move |track| work.attach(&track))?;
-    let ending = watch::run(&pipeline, &alarm)?;
-    report(spec, &outputs, ending)
+    let work = Work::new(spec, connection, &pipeline, &alarm);
+    let builder = work.clone();
+    demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, move |track| {
+        builder.attach(&track)
+    })?;
+    let ending = watch::run(&pipeline, &alarm, || work.drain())?;
+    let report = report(&work, ending)?;
+    work.send_sidecars()?;
+    Ok(report)
 }
 
-fn report(spec: &TranscodeSpec, outputs: &Outputs, ending: watch::Ending) -> Result<Report, Failure> {
-    let renditions = outputs.reports();
+fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
+    let renditions = work.outputs.reports();
     let end_us = renditions.iter().map(|report| report.end_us).max().unwrap_or(0);
     if end_us == 0 {
         return Err(ending.failure.unwrap_or_else(|| Failure::new(FailureCode::Damaged)));
     }
-    let missing_video = spec
-        .rungs
-        .iter()
-        .any(|rung| !renditions.iter().any(|report| report.id == rung.id && report.end_us > 0));
-    let short = spec.probe.duration_ms.is_some_and(|claimed| end_us / 1000 + 1_000 + claimed / 50 < claimed);
+    let made = |id| renditions.iter().any(|report| report.id == id && report.end_us > 0);
+    let missing = work.spec.rungs.iter().any(|rung| !made(rung.id));
+    // Containers round; a second and two hundredths is more than rounding.
+    let short =
+        work.spec.probe.duration_ms.is_some_and(|claimed| end_us / 1000 + 1_000 + claimed / 50 < claimed);
+    let decode_errors = work.health.errors() + ending.warnings;
     Ok(Report {
         renditions,
         duration_ms: end_us / 1000,
-        decode_errors: ending.decode_errors,
-        damaged: ending.failure.is_some() || short || missing_video || ending.decode_errors > 0,
+        decode_errors,
+        damaged: ending.failure.is_some() || short || missing || decode_errors > 0,
         restarts: 0,
     })
 }

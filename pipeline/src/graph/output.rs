@@ -116,7 +116,9 @@ pub(crate) fn attach(
     );
     let muxer = make("cmafmux")?;
     muxer.set_property("manual-split", true);
-    cut_on_grid(&source_pad(last)?, packing);
+    let pad = source_pad(last)?;
+    drop_tags(&pad);
+    cut_on_grid(&pad, packing);
     let sink =
         gstreamer_app::AppSink::builder().sync(false).async_(false).buffer_list(true).max_buffers(2).build();
     sink.set_callbacks(callbacks(packing, outputs.clone()));
@@ -124,6 +126,16 @@ pub(crate) fn attach(
     chain(pipeline, &elements)?;
     last.link(&elements[0]).map_err(|_| Failure::internal("linking a muxer"))?;
     Ok(elements)
+}
+
+/// Keeps what the source says about itself out of the renditions: titles are private, and a rotation has been applied.
+fn drop_tags(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        match info.event().map(|event| event.type_()) {
+            Some(gst::EventType::Tag) => gst::PadProbeReturn::Drop,
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 /// Tells the muxer to begin a new fragment before the first keyframe (or sound packet) at or after each line of the grid.
@@ -215,6 +227,8 @@ fn unpack(sample: &gst::Sample, packing: Packing) -> Result<Packed, Failure> {
     let single = sample.buffer();
     let buffers = list.iter().flat_map(|list| list.iter()).chain(single);
     let video = matches!(packing.id, RenditionId::Video(_));
+    let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
+    let shown = |buffer: &gst::BufferRef| segment.and_then(|segment| segment.to_running_time(buffer.pts()?));
     for buffer in buffers {
         let map = buffer.map_readable().map_err(|_| Failure::internal("reading a fragment"))?;
         if buffer.flags().contains(gst::BufferFlags::HEADER)
@@ -227,23 +241,23 @@ fn unpack(sample: &gst::Sample, packing: Packing) -> Result<Packed, Failure> {
         let offset = packed.fragment.len();
         packed.fragment.extend_from_slice(&map);
         if packed.start.is_none() {
-            packed.start = buffer.pts();
+            packed.start = shown(buffer);
             packed.duration = buffer.duration().unwrap_or_default();
         } else if video
             && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
             && !buffer.flags().contains(gst::BufferFlags::HEADER)
         {
-            packed.keyframes.push(keyframe(offset, map.len(), buffer)?);
+            packed.keyframes.push(keyframe(offset, map.len(), shown(buffer))?);
         }
     }
     Ok(packed)
 }
 
-fn keyframe(offset: usize, length: usize, buffer: &gst::BufferRef) -> Result<Keyframe, Failure> {
+fn keyframe(offset: usize, length: usize, shown: Option<gst::ClockTime>) -> Result<Keyframe, Failure> {
     let too_large = |_| Failure::new(FailureCode::Damaged);
     Ok(Keyframe {
         offset: u32::try_from(offset).map_err(too_large)?,
         length: u32::try_from(length).map_err(too_large)?,
-        pts_us: buffer.pts().unwrap_or_default().useconds(),
+        pts_us: shown.unwrap_or_default().useconds(),
     })
 }

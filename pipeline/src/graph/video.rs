@@ -1,11 +1,11 @@
 //! Pictures: decoded once, made upright and even, scaled from rung to rung, encoded on each.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use gstreamer as gst;
-use gstreamer::prelude::{ElementExtManual, GObjectExtManualGst, ObjectExt, PadExtManual};
+use gstreamer::prelude::{ElementExt, ElementExtManual, GObjectExtManualGst, ObjectExt, PadExtManual};
 
-use super::Work;
 use super::catalog::{decoder_for, is_raw, parser_of};
 use super::demux::Track;
 use super::elements::{
@@ -14,9 +14,10 @@ use super::elements::{
 };
 use super::grid::Grid;
 use super::output::{self, Packing};
+use super::shape::{self, Shaping};
+use super::{Health, Work, pictures};
 use crate::failure::{Failure, FailureCode};
 use crate::ladder::Rung;
-use crate::tracks::{FrameRate, Rotation};
 
 /// Builds everything from a video track to its renditions.
 pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
@@ -25,7 +26,7 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
         elements.push(make(parser)?);
     }
     if !is_raw(&track.caps) {
-        elements.push(decoder(&track.caps)?);
+        elements.push(decoder(&track.caps, &work.health)?);
     }
     chain(&work.pipeline, &elements)?;
     let last = elements.last().ok_or_else(|| Failure::internal("no elements"))?;
@@ -34,105 +35,54 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
         alarm.check(attach_decoded(pad, &caps, &shared));
     });
     wake(&elements)?;
-    link_pad(&track.pad, &elements[0])
+    work.enter(&track.pad, &elements[0])
 }
 
-fn decoder(caps: &gst::Caps) -> Result<gst::Element, Failure> {
+fn decoder(caps: &gst::Caps, health: &Arc<Health>) -> Result<gst::Element, Failure> {
     let factory = decoder_for(caps).ok_or_else(|| Failure::new(FailureCode::NoPlayableTracks))?;
     let decoder = factory.create().build().map_err(|_| Failure::internal("making a decoder"))?;
     // More frame threads would each hold frames of the full size; the encoders need the cores anyway.
     set_if_present(&decoder, "max-threads", "2");
+    watch_health(&decoder, health)?;
     Ok(decoder)
+}
+
+/// Decoders swallow errors: what they lose shows only in what comes out.
+fn watch_health(decoder: &gst::Element, health: &Arc<Health>) -> Result<(), Failure> {
+    let sink = decoder.static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
+    let count = health.clone();
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        count.packets.fetch_add(1, Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+    let count = health.clone();
+    source_pad(decoder)?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        count.frames.fetch_add(1, Ordering::Relaxed);
+        if info.buffer().is_some_and(|buffer| buffer.flags().contains(gst::BufferFlags::CORRUPTED)) {
+            count.corrupt.fetch_add(1, Ordering::Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
 }
 
 /// Builds what follows the decoder, once the size and kind of its pictures are known.
 fn attach_decoded(pad: &gst::Pad, caps: &gst::Caps, work: &Arc<Work>) -> Result<(), Failure> {
     let top = *work.spec.rungs.first().ok_or_else(|| Failure::internal("no rungs"))?;
-    check_size(caps, work.spec.limits.pixels)?;
+    shape::check_size(caps, work.spec.limits.pixels)?;
+    let shaping = Shaping::of(caps, work.rotation());
     let mut elements = vec![short_queue(3)?];
-    if is_interlaced(caps) {
-        elements.extend(deinterlacer()?);
-    }
-    elements.push(make("videorate")?);
-    elements.push(caps_filter(&rate_caps(top.frame_rate))?);
-    let grid_of_times = elements.len() - 1;
-    let rotation = work.rotation();
-    elements.extend(scaler(top, rotation)?);
-    elements.extend(flipper(rotation)?);
+    elements.extend(shape::steady(caps, top.frame_rate)?);
+    let tee = make("tee")?;
+    elements.push(tee.clone());
     chain(&work.pipeline, &elements)?;
-    let grid = Grid::of(top.frame_rate);
-    let first = work.first_video_sequence();
-    skip_before(&source_pad(&elements[grid_of_times])?, grid.start_of(first));
-    let last = elements.last().ok_or_else(|| Failure::internal("no elements"))?.clone();
-    attach_rungs(last, first, work, &mut elements)?;
+    shape::name_colors(&elements[0])?;
+    let pictures = pictures::attach(&tee, work, &|size| shaping.to(size))?;
+    let rungs = attach_rungs(&tee, &shaping, work)?;
+    elements.extend(pictures);
+    elements.extend(rungs);
     wake(&elements)?;
     link_pad(pad, &elements[0])
-}
-
-fn check_size(caps: &gst::Caps, most: u64) -> Result<(), Failure> {
-    let structure = caps.structure(0).ok_or_else(|| Failure::internal("no caps"))?;
-    let side =
-        |name: &str| structure.get::<i32>(name).ok().and_then(|side| u64::try_from(side).ok()).unwrap_or(0);
-    if side("width") * side("height") > most {
-        return Err(Failure::new(FailureCode::TooLargePicture));
-    }
-    Ok(())
-}
-
-fn is_interlaced(caps: &gst::Caps) -> bool {
-    let mode = caps.structure(0).and_then(|structure| structure.get::<&str>("interlace-mode").ok());
-    mode.is_some_and(|mode| mode != "progressive")
-}
-
-/// One picture for each pair of fields: the frame rate stays.
-fn deinterlacer() -> Result<Vec<gst::Element>, Failure> {
-    let deinterlace = make("deinterlace")?;
-    set_if_present(&deinterlace, "mode", "auto");
-    set_if_present(&deinterlace, "fields", "top");
-    set_if_present(&deinterlace, "method", "yadif");
-    let caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(["I420", "Y42B"])).build();
-    Ok(vec![make("videoconvert")?, caps_filter(&caps)?, deinterlace])
-}
-
-fn rate_caps(rate: FrameRate) -> gst::Caps {
-    gst::Caps::builder("video/x-raw").field("framerate", fraction(rate)).build()
-}
-
-fn fraction(rate: FrameRate) -> gst::Fraction {
-    let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    gst::Fraction::new(side(rate.numerator), side(rate.denominator))
-}
-
-/// Plain 8-bit BT.709 pictures of this size with square pixels.
-fn picture_caps(width: u32, height: u32) -> gst::Caps {
-    let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("width", side(width))
-        .field("height", side(height))
-        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
-        .field("colorimetry", "bt709")
-        .build()
-}
-
-fn scaler(rung: Rung, rotation: Rotation) -> Result<Vec<gst::Element>, Failure> {
-    let (width, height) =
-        if rotation.swaps_sides() { (rung.height, rung.width) } else { (rung.width, rung.height) };
-    let scale = make("videoconvertscale")?;
-    scale.set_property("add-borders", false);
-    Ok(vec![scale, caps_filter(&picture_caps(width, height))?])
-}
-
-fn flipper(rotation: Rotation) -> Result<Vec<gst::Element>, Failure> {
-    let direction = match rotation {
-        Rotation::None => return Ok(Vec::new()),
-        Rotation::Right => "90r",
-        Rotation::Half => "180",
-        Rotation::Left => "90l",
-    };
-    let flip = make("videoflip")?;
-    flip.set_property_from_str("video-direction", direction);
-    Ok(vec![flip])
 }
 
 /// Drops the pictures of segments that exist already. They were decoded, but the dear part is encoding.
@@ -149,32 +99,35 @@ fn skip_before(pad: &gst::Pad, start: gst::ClockTime) {
 
 /// The cascade: each rung is scaled from the one above, which is cheaper than scaling each from the source.
 fn attach_rungs(
-    top: gst::Element,
-    first: u64,
+    tee: &gst::Element,
+    shaping: &Shaping,
     work: &Arc<Work>,
-    elements: &mut Vec<gst::Element>,
-) -> Result<(), Failure> {
-    let mut above = top;
+) -> Result<Vec<gst::Element>, Failure> {
     let rungs = &work.spec.rungs;
+    let first = work.first_video_sequence();
+    let mut all = Vec::new();
+    let mut above = tee.clone();
     for (position, rung) in rungs.iter().enumerate() {
-        if position > 0 {
-            let mut scale = vec![short_queue(2)?];
-            scale.extend(scaler(*rung, Rotation::None)?);
-            chain(&work.pipeline, &scale)?;
-            above.link(&scale[0]).map_err(|_| Failure::internal("linking rungs"))?;
-            above = scale[scale.len() - 1].clone();
-            elements.extend(scale);
-        }
+        let size = (rung.width, rung.height);
+        let mut row = if position == 0 {
+            shaping.to(size)?
+        } else {
+            [vec![short_queue(2)?], shape::scaled(size)?].concat()
+        };
         if position + 1 < rungs.len() {
-            let tee = make("tee")?;
-            chain(&work.pipeline, &[tee.clone()])?;
-            above.link(&tee).map_err(|_| Failure::internal("linking rungs"))?;
-            above = tee.clone();
-            elements.push(tee);
+            row.push(make("tee")?);
         }
-        elements.extend(attach_encoder(&above, *rung, first, work)?);
+        chain(&work.pipeline, &row)?;
+        let entry = row[0].static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
+        if position == 0 {
+            skip_before(&entry, Grid::of(rung.frame_rate).start_of(first));
+        }
+        above.link(&row[0]).map_err(|_| Failure::internal("linking rungs"))?;
+        above = row[row.len() - 1].clone();
+        all.extend(row);
+        all.extend(attach_encoder(&above, *rung, first, work)?);
     }
-    Ok(())
+    Ok(all)
 }
 
 fn attach_encoder(

@@ -56,7 +56,7 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
             announced.stop_if_enough();
         });
     }
-    let ending = watch::run(&pipeline, &alarm)?;
+    let ending = watch::run(&pipeline, &alarm, || {})?;
     let duration =
         pipeline.query_duration::<gst::ClockTime>().or_else(|| demuxer.query_duration::<gst::ClockTime>());
     let probe = describe(&shared.facts(), container.name, duration, reader.length().is_none());

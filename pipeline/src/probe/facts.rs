@@ -65,7 +65,7 @@ impl TrackFacts {
         self.bytes += buffer.size() as u64;
         if self.kind == Kind::Video
             && self.packets.len() < VIDEO_PACKETS
-            && let Some(time) = buffer.pts()
+            && let Some(time) = buffer.pts().or(buffer.dts())
         {
             let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             self.packets.push(Packet { time, keyframe });

@@ -1,0 +1,163 @@
+//! What every picture goes through after decoding: one frame per pair of fields, a steady rate, the right size, upright,
+//! 8-bit BT.709.
+
+use gstreamer as gst;
+use gstreamer::prelude::{Cast, ElementExt, GObjectExtManualGst, ObjectExt, PadExtManual};
+use gstreamer_video as gst_video;
+
+use super::elements::{caps_filter, make, set_if_present};
+use super::tone_map::ToneMap;
+use crate::failure::{Failure, FailureCode};
+use crate::tracks::{DynamicRange, FrameRate, Rotation};
+
+/// Refuses pictures with more pixels than this.
+pub(super) fn check_size(caps: &gst::Caps, most: u64) -> Result<(), Failure> {
+    let structure = caps.structure(0).ok_or_else(|| Failure::internal("no caps"))?;
+    let side =
+        |name: &str| structure.get::<i32>(name).ok().and_then(|side| u64::try_from(side).ok()).unwrap_or(0);
+    if side("width") * side("height") > most {
+        return Err(Failure::new(FailureCode::TooLargePicture));
+    }
+    Ok(())
+}
+
+/// Spells out the colours of pictures whose source does not name them: BT.601 for small ones, BT.709 for large ones, as
+/// players take them. Left open, `videorate` would fill in whatever the end of the graph wants, and nothing be converted.
+pub(super) fn name_colors(first: &gst::Element) -> Result<(), Failure> {
+    let pad = first.static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        let named = match info.event().map(|event| event.view()) {
+            Some(gst::EventView::Caps(event)) => with_colors(event.caps()),
+            _ => None,
+        };
+        if let Some(caps) = named {
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// The caps with their colours named; `None` when they are already, or there are none to name.
+fn with_colors(caps: &gst::CapsRef) -> Option<gst::Caps> {
+    if caps.structure(0)?.has_field("colorimetry") {
+        return None;
+    }
+    let usual = gst_video::VideoInfo::from_caps(caps).ok()?.colorimetry().to_string();
+    let mut caps = caps.to_owned();
+    caps.make_mut().set("colorimetry", usual);
+    Some(caps)
+}
+
+/// Elements that give frames of a steady rate, deinterlaced where needed.
+pub(super) fn steady(caps: &gst::Caps, rate: FrameRate) -> Result<Vec<gst::Element>, Failure> {
+    let mut elements = Vec::new();
+    let mode = caps.structure(0).and_then(|structure| structure.get::<&str>("interlace-mode").ok());
+    if mode.is_some_and(|mode| mode != "progressive") {
+        elements.extend(deinterlacer()?);
+    }
+    elements.push(make("videorate")?);
+    let steady = gst::Caps::builder("video/x-raw").field("framerate", fraction(rate)).build();
+    elements.push(caps_filter(&steady)?);
+    Ok(elements)
+}
+
+/// One picture for each pair of fields: the frame rate stays.
+fn deinterlacer() -> Result<Vec<gst::Element>, Failure> {
+    let deinterlace = make("deinterlace")?;
+    set_if_present(&deinterlace, "mode", "auto");
+    set_if_present(&deinterlace, "fields", "top");
+    set_if_present(&deinterlace, "method", "yadif");
+    let caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(["I420", "Y42B"])).build();
+    Ok(vec![make("videoconvert")?, caps_filter(&caps)?, deinterlace])
+}
+
+fn fraction(rate: FrameRate) -> gst::Fraction {
+    gst::Fraction::new(side(rate.numerator), side(rate.denominator))
+}
+
+fn side(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// How decoded pictures must be changed to be shown.
+#[derive(Debug, Clone)]
+pub(super) struct Shaping {
+    rotation: Rotation,
+    range: DynamicRange,
+    caps: gst::Caps,
+}
+
+impl Shaping {
+    /// For pictures of these decoded caps.
+    pub(super) fn of(caps: &gst::Caps, rotation: Rotation) -> Self {
+        Self { rotation, range: range_of(caps), caps: caps.clone() }
+    }
+
+    /// Elements that bring the pictures to this shown size.
+    pub(super) fn to(&self, (width, height): (u32, u32)) -> Result<Vec<gst::Element>, Failure> {
+        let size = if self.rotation.swaps_sides() { (height, width) } else { (width, height) };
+        let mut elements =
+            if self.range == DynamicRange::Standard { scaled(size)? } else { self.tone_mapped(size)? };
+        elements.extend(flipper(self.rotation)?);
+        Ok(elements)
+    }
+
+    /// Scaled first, so that the tone curve is read for as few pixels as possible.
+    fn tone_mapped(&self, size: (u32, u32)) -> Result<Vec<gst::Element>, Failure> {
+        let colorimetry =
+            self.caps.structure(0).and_then(|structure| structure.get::<String>("colorimetry").ok());
+        let deep = sized("I420_10LE", size).field_if_some("colorimetry", colorimetry).build();
+        let tone_map = ToneMap::of(self.range, &self.caps).upcast();
+        Ok(vec![
+            scale()?,
+            caps_filter(&deep)?,
+            tone_map,
+            caps_filter(&sized("I420", size).field("colorimetry", "bt709").build())?,
+        ])
+    }
+}
+
+fn range_of(caps: &gst::Caps) -> DynamicRange {
+    let name = caps.structure(0).and_then(|structure| structure.get::<&str>("colorimetry").ok());
+    match name
+        .and_then(|name| name.parse::<gst_video::VideoColorimetry>().ok())
+        .map(|colors| colors.transfer())
+    {
+        Some(gst_video::VideoTransferFunction::Smpte2084) => DynamicRange::Pq,
+        Some(gst_video::VideoTransferFunction::AribStdB67) => DynamicRange::Hlg,
+        _ => DynamicRange::Standard,
+    }
+}
+
+/// Elements that bring upright 8-bit or 10-bit pictures of standard range to this size.
+pub(super) fn scaled(size: (u32, u32)) -> Result<Vec<gst::Element>, Failure> {
+    Ok(vec![scale()?, caps_filter(&sized("I420", size).field("colorimetry", "bt709").build())?])
+}
+
+fn scale() -> Result<gst::Element, Failure> {
+    let scale = make("videoconvertscale")?;
+    // The rung has the picture's own shape, up to rounding to even sides.
+    scale.set_property("add-borders", false);
+    Ok(scale)
+}
+
+fn sized(format: &str, (width, height): (u32, u32)) -> gst::caps::Builder<gst::caps::NoFeature> {
+    gst::Caps::builder("video/x-raw")
+        .field("format", format)
+        .field("width", side(width))
+        .field("height", side(height))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+}
+
+fn flipper(rotation: Rotation) -> Result<Vec<gst::Element>, Failure> {
+    let direction = match rotation {
+        Rotation::None => return Ok(Vec::new()),
+        Rotation::Right => "90r",
+        Rotation::Half => "180",
+        Rotation::Left => "90l",
+    };
+    let flip = make("videoflip")?;
+    flip.set_property_from_str("video-direction", direction);
+    Ok(vec![flip])
+}
