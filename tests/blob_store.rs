@@ -299,7 +299,7 @@ async fn abandoned_appends_leave_the_order_intact() {
 #[tokio::test]
 async fn a_full_disk_says_so_and_the_blob_goes_on_when_there_is_room() {
     let disk = SimulatedDisk::new(ROOMY);
-    let watermarks = Watermarks { no_new_uploads: 0, no_writes: 0 };
+    let watermarks = Watermarks { no_new_uploads: 0, no_writes: 0, enough: 0 };
     let key = DataKey::random().unwrap();
     let blobs = Blobs::open(Arc::new(disk.clone()), StopFlag::new(), BlobsConfig { watermarks }).unwrap();
     let writer = blobs.create(ASSET, BLOB, BlobKind::Original, 1, &key).await.unwrap();
@@ -454,7 +454,7 @@ async fn many_blobs_at_once_on_a_real_disk_hold_no_plaintext() {
     let blobs = Blobs::open(
         disk,
         StopFlag::new(),
-        BlobsConfig { watermarks: Watermarks { no_new_uploads: 0, no_writes: 0 } },
+        BlobsConfig { watermarks: Watermarks { no_new_uploads: 0, no_writes: 0, enough: 0 } },
     )
     .unwrap();
     let key = DataKey::random().unwrap();

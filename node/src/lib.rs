@@ -20,6 +20,7 @@ pub mod limits;
 pub mod live;
 pub mod logs;
 pub mod metrics;
+pub mod no_core;
 pub mod openapi;
 pub mod play;
 pub mod problem;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use node::cli::{self, ClientCommand};
 use node::config::Config;
 use node::dev::{self, DevOptions};
+use node::no_core;
 use node::logs::{self, LogFormat};
 use node::run::{self, RunOptions};
 use zeroize::Zeroizing;
@@ -137,6 +138,7 @@ fn main() -> ExitCode {
 }
 
 fn run_node(arguments: &RunArguments) -> anyhow::Result<()> {
+    no_core::forbid()?;
     logs::start(if arguments.log_json { LogFormat::Json } else { LogFormat::Text });
     run::run(arguments.config()?, arguments.options()?)
 }

@@ -3,18 +3,23 @@
 use super::{BlobError, Inner};
 use crate::blob::BlobKind;
 
-/// At which share of free space writes are refused.
+/// At which share of free space writes are refused. A share alone would waste most of a large disk, so with [`enough`]
+/// bytes free nothing is refused, whatever the share.
+///
+/// [`enough`]: Watermarks::enough
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermarks {
     /// No new uploads below this many percent free.
     pub no_new_uploads: u8,
     /// No Blob writes at all below this many percent free.
     pub no_writes: u8,
+    /// With this many bytes free, everything is allowed.
+    pub enough: u64,
 }
 
 impl Default for Watermarks {
     fn default() -> Self {
-        Self { no_new_uploads: 15, no_writes: 10 }
+        Self { no_new_uploads: 15, no_writes: 10, enough: 20 << 30 }
     }
 }
 
@@ -42,7 +47,9 @@ pub struct Space {
 
 impl Watermarks {
     fn level(self, total: u64, free: u64) -> Level {
-        let below = |percent: u8| u128::from(free) * 100 < u128::from(total) * u128::from(percent);
+        let below = |percent: u8| {
+            free < self.enough && u128::from(free) * 100 < u128::from(total) * u128::from(percent)
+        };
         if below(self.no_writes) {
             Level::NoWrites
         } else if below(self.no_new_uploads) {
@@ -92,5 +99,8 @@ mod tests {
             ]
         );
         assert_eq!(watermarks.level(u64::MAX, u64::MAX), Level::Fine, "no overflow");
+        let large = 1 << 43;
+        assert_eq!(watermarks.level(large, 20 << 30), Level::Fine, "20 GiB are enough on any disk");
+        assert_eq!(watermarks.level(large, (20 << 30) - 1), Level::NoWrites);
     }
 }
