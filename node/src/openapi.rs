@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder, Server};
 
 use crate::headers;
@@ -34,6 +36,7 @@ pub fn document() -> OpenApi {
         .info(info)
         .servers(Some([Server::new("/")]))
         .components(Some(components))
+        .security(Some(["session", "token"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()))))
         .build();
     let mut routes = Routes::default();
     crate::api::configure_all(&mut routes);

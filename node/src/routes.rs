@@ -31,6 +31,11 @@ pub struct Operation {
     pub method: String,
 }
 
+/// What `#[utoipa::path]` makes beside a handler.
+pub trait Described: utoipa::Path + utoipa::__dev::SchemaReferences + utoipa::__dev::Tags<'static> {}
+
+impl<T: utoipa::Path + utoipa::__dev::SchemaReferences + utoipa::__dev::Tags<'static>> Described for T {}
+
 struct Entry {
     path: String,
     pattern: String,
@@ -55,7 +60,7 @@ impl Routes {
     /// Adds an operation below [`API_PREFIX`]; its annotated path is relative to that.
     pub fn api<P, F, Args>(&mut self, operation: P, handler: F)
     where
-        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        P: Described,
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
@@ -67,7 +72,7 @@ impl Routes {
     /// Adds an operation whose annotated path is absolute (`/play/..`, `/healthz`).
     pub fn root<P, F, Args>(&mut self, operation: P, handler: F)
     where
-        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        P: Described,
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
@@ -78,7 +83,7 @@ impl Routes {
     /// Like [`Routes::root`], served under another actix pattern, such as `/play/{view}/{file:.*}`.
     pub fn root_at<P, F, Args>(&mut self, pattern: &str, operation: P, handler: F)
     where
-        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        P: Described,
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
@@ -88,7 +93,7 @@ impl Routes {
 
     fn add<P, F, Args>(&mut self, _operation: P, path: String, pattern: String, handler: F)
     where
-        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        P: Described,
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
@@ -177,10 +182,12 @@ fn actix_method(method: &HttpMethod) -> Method {
     }
 }
 
-fn describe<P: utoipa::Path + utoipa::__dev::SchemaReferences>(path: &str, document: &mut OpenApi) {
+fn describe<P: Described>(path: &str, document: &mut OpenApi) {
     let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
     P::schemas(&mut schemas);
     let components = document.components.get_or_insert_with(Default::default);
     components.schemas.extend(schemas);
-    document.paths.add_path_operation(path, P::methods(), P::operation());
+    let mut operation = P::operation();
+    operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
+    document.paths.add_path_operation(path, P::methods(), operation);
 }
