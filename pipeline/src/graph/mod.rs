@@ -9,6 +9,7 @@ pub(crate) mod catalog;
 pub(crate) mod demux;
 pub(crate) mod elements;
 mod grid;
+mod header;
 mod jpeg;
 mod output;
 mod pictures;

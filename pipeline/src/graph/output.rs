@@ -11,6 +11,7 @@ use gstreamer::prelude::{Cast, ElementExtManual, ObjectExt, PadExtManual};
 use super::alarm::Alarm;
 use super::elements::{chain, make, running_time, source_pad};
 use super::grid::Grid;
+use super::header::forget_time;
 use crate::failure::{Failure, FailureCode};
 use crate::protocol::FromWorker;
 use crate::sink::{Progress, Sidecar, Stage};
@@ -250,6 +251,7 @@ fn unpack(sample: &gst::Sample, packing: Packing) -> Result<Packed, Failure> {
             packed.keyframes.push(keyframe(offset, map.len(), shown(buffer))?);
         }
     }
+    forget_time(&mut packed.header);
     Ok(packed)
 }
 

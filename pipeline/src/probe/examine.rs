@@ -42,6 +42,7 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
     let pipeline = gst::Pipeline::new();
     let alarm = Alarm::new(&pipeline);
     let shared = Shared { pipeline: pipeline.clone(), facts: Arc::default() };
+    shared.facts().growing = reader.length().is_none();
     let watcher = shared.clone();
     let most_tracks = Limits::default().tracks;
     let demuxer = demux::open(&pipeline, reader, container, most_tracks, &alarm, move |track| {

@@ -6,6 +6,8 @@ use crate::graph::catalog::Kind;
 
 /// Packets of a video track to see: enough to tell a steady frame rate from a varying one and to meet some keyframes.
 const VIDEO_PACKETS: usize = 600;
+/// The same while the source still arrives: whoever waits wants to see the first pictures soon.
+const FIRST_VIDEO_PACKETS: usize = 60;
 /// Packets of a sound track to see.
 const AUDIO_PACKETS: usize = 3;
 /// Bytes after which we stop waiting for a track that stays silent.
@@ -51,8 +53,9 @@ impl TrackFacts {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, growing: bool) -> bool {
         let needed = match self.kind {
+            Kind::Video if growing => FIRST_VIDEO_PACKETS,
             Kind::Video => VIDEO_PACKETS,
             Kind::Audio => AUDIO_PACKETS,
             Kind::Subtitles | Kind::Other => return true,
@@ -79,13 +82,17 @@ pub(super) struct Facts {
     pub(super) tracks: Vec<TrackFacts>,
     /// The demuxer has announced all of its tracks.
     pub(super) complete: bool,
+    /// More of the source is still to arrive.
+    pub(super) growing: bool,
 }
 
 impl Facts {
     /// Whether looking further would not tell more that matters.
     pub(super) fn are_enough(&self) -> bool {
         let bytes: u64 = self.tracks.iter().map(|track| track.bytes).sum();
-        let settled = !self.tracks.is_empty() && self.tracks.iter().all(TrackFacts::is_settled);
-        (self.complete && settled) || (bytes > ENOUGH_BYTES && self.tracks.iter().any(TrackFacts::is_settled))
+        let settled =
+            !self.tracks.is_empty() && self.tracks.iter().all(|track| track.is_settled(self.growing));
+        (self.complete && settled)
+            || (bytes > ENOUGH_BYTES && self.tracks.iter().any(|track| track.is_settled(self.growing)))
     }
 }

@@ -1,0 +1,230 @@
+//! What happens to a transcode when things go wrong around it: kills, hangs, cancellation, growing and enormous sources.
+
+mod pipeline_support;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pipeline::tracks::{RenditionId, SegmentInfo};
+use pipeline::transcode::{Transcode, TranscodeEnd};
+use pipeline::{FailureCode, Progress, Sidecar, Sink, SinkError, Source};
+use pipeline_support::{
+    Clips, FileSource, Keeper, Made, Outcome, decoded_frames, keyframe_times, probe, process, run, spec,
+    test_inputs, transcode, worker,
+};
+
+fn clip_of(clips: &Clips, seconds: u32) -> std::path::PathBuf {
+    let inputs = test_inputs("426x240", "25", seconds);
+    clips.make("clip.mp4", &format!("{inputs} -c:v libx264 -preset ultrafast -c:a aac -movflags +faststart"))
+}
+
+/// A sink that kills the worker after certain segments.
+struct Killer {
+    keeper: Keeper,
+    after: Vec<u64>,
+}
+
+/// The worker of this test program: its only child named so.
+fn kill_workers() {
+    let own = std::process::id().to_string();
+    let children = run("ps", &["--ppid", &own, "-o", "pid=,args="]);
+    for child in children.lines().filter(|line| line.contains("worker")) {
+        let process = child.split_whitespace().next().unwrap();
+        run("kill", &["-9", process]);
+    }
+}
+
+#[async_trait]
+impl Sink for Killer {
+    async fn init(&mut self, rendition: RenditionId, bytes: Bytes) -> Result<(), SinkError> {
+        self.keeper.init(rendition, bytes).await
+    }
+
+    async fn segment(
+        &mut self,
+        rendition: RenditionId,
+        info: SegmentInfo,
+        bytes: Bytes,
+    ) -> Result<(), SinkError> {
+        let sequence = info.sequence;
+        self.keeper.segment(rendition, info, bytes).await?;
+        if rendition == RenditionId::Video(240) && self.after.first() == Some(&sequence) {
+            self.after.remove(0);
+            kill_workers();
+        }
+        Ok(())
+    }
+
+    async fn sidecar(&mut self, kind: Sidecar, bytes: Bytes) -> Result<(), SinkError> {
+        self.keeper.sidecar(kind, bytes).await
+    }
+
+    async fn progress(&mut self, progress: Progress) -> Result<(), SinkError> {
+        self.keeper.progress(progress).await
+    }
+}
+
+#[test]
+fn a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled() {
+    let clips = Clips::new();
+    let clip = clip_of(&clips, 14);
+    let whole = process(&clip, |_| {});
+    let keeper = Keeper::default();
+    let end = actix::System::new().block_on(async {
+        let sink = Killer { keeper: keeper.clone(), after: vec![0, 2] };
+        let mut handle =
+            Transcode::begin_with(worker(), spec(&whole.probe), FileSource::open(&clip), Box::new(sink));
+        tokio::time::timeout(Duration::from_secs(120), handle.ended()).await.unwrap()
+    });
+    let made = keeper.0.lock().unwrap().clone();
+    let outcome = Outcome { probe: whole.probe.clone(), made, end };
+    assert!(outcome.report().restarts >= 1, "{:?}", outcome.report());
+    for (id, segments) in &outcome.made.segments {
+        let sequences: Vec<_> = segments.iter().map(|(info, _)| info.sequence).collect();
+        assert_eq!(sequences, (0..segments.len() as u64).collect::<Vec<_>>(), "{id}");
+        assert_eq!(outcome.durations_us(&id.to_string()), whole.durations_us(&id.to_string()), "{id}");
+    }
+    let file = outcome.write("v240", &clips.path("resumed.mp4"));
+    assert_eq!(decoded_frames(&file), 14 * 25);
+    assert_eq!(keyframe_times(&file), [0, 2000, 4000, 6000, 8000, 10000, 12000]);
+}
+
+#[test]
+fn a_worker_that_always_dies_ends_as_a_failure() {
+    let program = pipeline::WorkerProgram::at("/bin/false".into());
+    let clips = Clips::new();
+    let plan = spec(&process(&clip_of(&clips, 1), |_| {}).probe);
+    let end = actix::System::new().block_on(async {
+        let mut handle = Transcode::begin_with(
+            program,
+            plan,
+            Arc::new(Bytes::from_static(b"x")),
+            Box::new(Keeper::default()),
+        );
+        tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap()
+    });
+    assert!(
+        matches!(&end, TranscodeEnd::Failed(failure) if failure.code == FailureCode::DecoderCrashed),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn a_worker_that_hangs_ends_as_a_failure_and_cancelling_stops_at_once() {
+    // `sleep worker` would complain, so the hang is a program that never speaks.
+    let clips = Clips::new();
+    let hang = clips.path("hang");
+    std::fs::write(&hang, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    run("chmod", &["+x", hang.to_str().unwrap()]);
+    let mut plan = spec(&process(&clip_of(&clips, 1), |_| {}).probe);
+    plan.patience.silence = Duration::from_millis(50);
+    plan.patience.restarts = 1;
+    let silent: Arc<dyn Source> = Arc::new(Bytes::from_static(b"x"));
+    let program = || pipeline::WorkerProgram::at(hang.clone());
+    actix::System::new().block_on(async {
+        let mut handle =
+            Transcode::begin_with(program(), plan.clone(), silent.clone(), Box::new(Keeper::default()));
+        let end = tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap();
+        assert!(
+            matches!(&end, TranscodeEnd::Failed(failure) if failure.code == FailureCode::Stalled),
+            "{end:?}"
+        );
+
+        plan.patience.silence = Duration::from_secs(600);
+        let mut handle = Transcode::begin_with(program(), plan, silent, Box::new(Keeper::default()));
+        handle.cancel();
+        let end = tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap();
+        assert_eq!(end, TranscodeEnd::Cancelled);
+    });
+}
+
+/// A file of which only a part has arrived.
+struct Growing {
+    file: File,
+    arrived: AtomicU64,
+    whole: u64,
+    done: AtomicBool,
+    waited: Mutex<u32>,
+}
+
+#[async_trait]
+impl Source for Growing {
+    async fn length(&self) -> Option<u64> {
+        None
+    }
+
+    async fn read(&self, offset: u64, length: u32) -> io::Result<Bytes> {
+        let end = (offset + u64::from(length)).min(self.whole);
+        while self.arrived.load(Ordering::SeqCst) < end {
+            *self.waited.lock().unwrap() += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut bytes = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap()];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes.into())
+    }
+}
+
+impl Growing {
+    fn open(path: &Path) -> Arc<Self> {
+        let file = File::open(path).unwrap();
+        let whole = file.metadata().unwrap().len();
+        Arc::new(Self {
+            file,
+            arrived: AtomicU64::new(0),
+            whole,
+            done: AtomicBool::new(false),
+            waited: Mutex::default(),
+        })
+    }
+}
+
+#[test]
+fn segments_come_out_while_the_source_still_arrives() {
+    for (name, coding) in [
+        ("growing.mp4", "-c:v libx264 -preset ultrafast -g 50 -c:a aac -movflags +faststart"),
+        ("growing.mkv", "-c:v libx264 -preset ultrafast -g 50 -c:a aac"),
+        ("growing.ts", "-c:v libx264 -preset ultrafast -g 50 -c:a aac"),
+    ] {
+        let clips = Clips::new();
+        let clip = clips.make(name, &format!("{} {coding}", test_inputs("426x240", "25", 14)));
+        let source = Growing::open(&clip);
+        source.arrived.store(source.whole * 7 / 10, Ordering::SeqCst);
+        let first = std::fs::read(&clip).unwrap();
+        assert_eq!(
+            pipeline::streamable(&first[..4096.min(first.len())]),
+            pipeline::Streamable::Yes,
+            "{name}"
+        );
+        let found = probe(source.clone()).unwrap();
+        assert_eq!(found.video.len(), 1, "{name}");
+        let keeper = Keeper::default();
+        let (watched, growing) = (keeper.clone(), source.clone());
+        // The rest arrives only once a segment of every rendition is out.
+        let rest = std::thread::spawn(move || {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let out = |made: &Made| {
+                made.segments.len() == 2 && made.segments.values().all(|segments| !segments.is_empty())
+            };
+            while !out(&watched.0.lock().unwrap()) {
+                assert!(Instant::now() < deadline, "no segment before the end of the source");
+                std::thread::yield_now();
+            }
+            growing.arrived.store(growing.whole, Ordering::SeqCst);
+            growing.done.store(true, Ordering::SeqCst);
+        });
+        let end = transcode(spec(&found), source.clone(), keeper.clone());
+        rest.join().unwrap();
+        let outcome = Outcome { probe: found, made: keeper.0.lock().unwrap().clone(), end };
+        assert!(!outcome.report().damaged, "{name}: {:?}", outcome.report());
+        let frames = decoded_frames(&outcome.write("v240", &clips.path("whole.mp4")));
+        assert!((349..=352).contains(&frames), "{name}: {frames}");
+    }
+}
