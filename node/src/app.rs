@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::web;
 use cluster::Cluster;
 
 use crate::auth::claim::ClaimCode;
@@ -11,6 +12,7 @@ use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::limits::Limiter;
 use crate::live::Live;
+use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::tls::Tls;
@@ -34,6 +36,8 @@ pub struct App {
     pub limiter: Arc<Limiter>,
     /// Counters for `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Uploads, jobs, playback and downloads.
+    pub media: web::Data<Media>,
     /// Progress of what this node works on.
     pub live: Arc<Live>,
     /// When the process began to serve.

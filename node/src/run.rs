@@ -22,6 +22,7 @@ use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::limits::Limiter;
 use crate::live::Live;
+use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::shutdown::{self, Shutdown};
@@ -94,6 +95,7 @@ async fn serve(config: Config, options: RunOptions, cluster: Cluster) -> anyhow:
     if let Some(redirecting) = redirecting {
         redirecting.stop(false).await;
     }
+    app.media.stop();
     app.shutdown.begin();
     stopping.abort();
     let drained =
@@ -114,7 +116,9 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     let metrics = Arc::new(Metrics::default());
     let limiter = Limiter::new(config.limits.clone(), metrics.connections.clone());
     let claim = ClaimCode::open(&config.dir, cluster.state().is_claimed())?;
+    let live = Arc::new(Live::default());
     Ok(App {
+        media: web::Data::new(Media::start(cluster.clone(), live.clone())),
         cluster,
         config: Arc::new(config),
         tls,
@@ -123,7 +127,7 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
         claim,
         limiter,
         metrics,
-        live: Arc::new(Live::default()),
+        live,
         started: Instant::now(),
         shutdown: Shutdown::default(),
     })
@@ -187,7 +191,7 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
     let tls = app.tls.server_config()?;
     let limiter = Arc::clone(&app.limiter);
     let server = HttpServer::new(move || {
-        actix_web::App::new().app_data(app.clone()).wrap(from_fn(answer::around)).configure(configure)
+        actix_web::App::new().app_data(app.clone()).app_data(app.media.clone()).wrap(from_fn(answer::around)).configure(configure)
     });
     let server = server
         .workers(workers(settings.workers)?)

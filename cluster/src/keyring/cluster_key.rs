@@ -179,6 +179,16 @@ impl Keyring {
         wrapping.seal(&context(asset, epoch), key.expose()).map(WrappedKey::from)
     }
 
+    /// A secret that every holder of `epoch` derives alike, for one purpose: the key of View and download tokens.
+    ///
+    /// # Errors
+    /// [`KeyError::UnknownEpoch`] when that epoch is not held.
+    pub fn shared_secret(&self, purpose: &[u8], epoch: KeyEpoch) -> Result<zeroize::Zeroizing<[u8; 32]>, KeyError> {
+        let epochs = self.epochs.load();
+        let secret = &epochs.get(&epoch).ok_or(KeyError::UnknownEpoch(epoch))?.secret;
+        super::derive(secret.as_slice(), &[b"shared", purpose])
+    }
+
     /// Forgets an epoch under which nothing is wrapped any more.
     pub fn forget(&self, epoch: KeyEpoch) {
         self.epochs.rcu(|held| {

@@ -16,12 +16,16 @@ pub mod sessions;
 pub mod system;
 pub mod users;
 
-use crate::openapi;
 use crate::routes::Routes;
+use crate::{download, ingest, openapi, play, sidecars};
 
 /// Every operation this node answers, except the console's files.
 pub fn configure_all(routes: &mut Routes) {
     configure(routes);
+    ingest::configure(routes);
+    play::configure(routes);
+    download::configure(routes);
+    sidecars::configure(routes);
     openapi::configure(routes);
 }
 

@@ -197,7 +197,7 @@ fn title(text: &str) -> Result<String, HeaderError> {
 }
 
 /// A media type is only kept when it looks like one; browsers send an empty one for kinds they do not know.
-fn media_type(text: &str) -> Option<String> {
+pub fn media_type(text: &str) -> Option<String> {
     let token = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
     };

@@ -1,0 +1,286 @@
+//! One asset's Blobs as the node uses them: the Commands of State and the bytes on disk, kept in step.
+//!
+//! State is asked first (open, take over), the disk follows; when sealing, the disk is first and State is told. Whatever is
+//! killed in between, the next one who comes finds which half is missing and completes it.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use bytes::Bytes;
+use bytes::BytesMut;
+use cluster::Cluster;
+use cluster::ProposeError;
+use cluster::actor::Actor;
+use cluster::command::AssetCommand;
+use cluster::command::BlobKind;
+use cluster::command::JobFence;
+use cluster::id::AssetId;
+use cluster::id::BlobId;
+use cluster::keyring::DataKey;
+use cluster::keyring::KeyError;
+use cluster::outcome::Outcome;
+use cluster::refusal::Noun;
+use cluster::refusal::Refusal;
+use cluster::state::Asset;
+use cluster::state::BlobRecord;
+use cluster::store::BlobError;
+use cluster::store::BlobReader;
+use cluster::store::BlobWriter;
+use cluster::store::Sealed;
+use thiserror::Error;
+
+use crate::manifest::LARGEST;
+use crate::manifest::Manifest;
+use crate::manifest::ManifestError;
+use crate::manifest::SealedRef;
+use crate::problem::Problem;
+
+/// Why bytes of an asset could not be read or written.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The bytes.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// Its key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Agreement.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    /// Its manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Larger than such a thing is.
+    #[error("{0} bytes are more than this may have")]
+    TooLong(u64),
+}
+
+impl StoreError {
+    /// There is no such asset (any more).
+    pub fn gone() -> Self {
+        Self::Propose(ProposeError::Refused(Refusal::NotFound(Noun::Asset)))
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Propose(error) => Self::from(error),
+            StoreError::Blob(error) => blob_problem(error),
+            other => Self::internal(other),
+        }
+    }
+}
+
+/// What a failed disk operation means to whoever asked.
+pub fn blob_problem(error: BlobError) -> Problem {
+    match error {
+        BlobError::Full => Problem::disk_full(),
+        BlobError::NotFound => Problem::not_found().caused_by(error),
+        BlobError::Fenced { .. } | BlobError::WriterOver => Problem::new(
+            StatusCode::CONFLICT,
+            "writer_replaced",
+            "Somebody else has taken over writing; ask again where it stands.",
+        ),
+        other => Problem::internal(other),
+    }
+}
+
+/// An open Blob with its one writer.
+#[derive(Debug, Clone)]
+pub struct OpenBlob {
+    /// The Blob.
+    pub id: BlobId,
+    /// What it holds.
+    pub kind: BlobKind,
+    /// Its writer; the epoch is the writer's.
+    pub writer: BlobWriter,
+}
+
+/// What taking over a Blob found.
+#[derive(Debug)]
+pub enum Resumed {
+    /// It can be written on.
+    Open(OpenBlob),
+    /// It is complete, and State knows by now.
+    Sealed(SealedRef),
+}
+
+/// Reads and writes Blobs of assets. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AssetStore {
+    cluster: Cluster,
+}
+
+impl AssetStore {
+    /// Over the node's cluster handle.
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+
+    /// The cluster handle.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// This node, acting by itself.
+    pub fn node(&self) -> Actor {
+        Actor::system(self.cluster.node_id())
+    }
+
+    /// The asset as State has it now.
+    pub fn asset(&self, id: AssetId) -> Result<Arc<Asset>, StoreError> {
+        self.cluster.state().asset(id).cloned().ok_or_else(StoreError::gone)
+    }
+
+    /// The asset's data key.
+    pub fn key(&self, asset: &Asset) -> Result<DataKey, StoreError> {
+        Ok(self.cluster.keys().open_data_key(&asset.wrapped_key, asset.id, asset.key_epoch)?)
+    }
+
+    /// A reader of one of its Blobs.
+    pub async fn reader(&self, asset: &Asset, blob: BlobId) -> Result<BlobReader, StoreError> {
+        Ok(self.cluster.blobs().reader(asset.id, blob, &self.key(asset)?).await?)
+    }
+
+    /// A whole small Blob, of at most `limit` bytes.
+    pub async fn read_whole(&self, asset: &Asset, blob: BlobId, limit: u64) -> Result<Bytes, StoreError> {
+        let reader = self.reader(asset, blob).await?;
+        let length = reader.length();
+        if length > limit {
+            return Err(StoreError::TooLong(length));
+        }
+        Ok(read_span(&reader, 0, length).await?)
+    }
+
+    /// The manifest in force, if there is one.
+    pub async fn manifest(&self, asset: &Asset) -> Result<Option<Manifest>, StoreError> {
+        let Some(named) = asset.manifest else { return Ok(None) };
+        let bytes = self.read_whole(asset, named.blob, LARGEST).await?;
+        Ok(Some(Manifest::decode(&bytes)?))
+    }
+
+    /// Opens a new Blob.
+    pub async fn open(
+        &self,
+        actor: &Actor,
+        asset: &Asset,
+        kind: BlobKind,
+        label: &str,
+        fence: Option<JobFence>,
+    ) -> Result<OpenBlob, StoreError> {
+        let blob = BlobId::generate();
+        let label = label.to_owned();
+        self.propose(actor, AssetCommand::OpenBlob { asset: asset.id, blob, kind, label, fence }).await?;
+        let writer = self.cluster.blobs().create(asset.id, blob, kind, 1, &self.key(asset)?).await?;
+        Ok(OpenBlob { id: blob, kind, writer })
+    }
+
+    /// Goes on with a Blob somebody began.
+    pub async fn resume(&self, actor: &Actor, asset: &Asset, blob: &BlobRecord) -> Result<Resumed, StoreError> {
+        if let Some(sealed) = blob.sealed {
+            let stored = SealedRef { blob: blob.id, kind: blob.kind, length: sealed.length, hash: sealed.hash };
+            return Ok(Resumed::Sealed(stored));
+        }
+        let take_over = AssetCommand::TakeOverBlob { asset: asset.id, blob: blob.id };
+        let Outcome::BlobEpoch(epoch) = self.propose(actor, take_over).await? else {
+            return Err(StoreError::gone());
+        };
+        let (blobs, key) = (self.cluster.blobs(), self.key(asset)?);
+        let writer = match blobs.take_over(asset.id, blob.id, epoch, &key).await {
+            // State was told to open it, and the node was killed before the disk was.
+            Err(BlobError::NotFound) => blobs.create(asset.id, blob.id, blob.kind, epoch, &key).await?,
+            Err(BlobError::Sealed(sealed)) => {
+                let stored = self.tell_sealed(actor, asset.id, blob.id, blob.kind, epoch, sealed).await?;
+                return Ok(Resumed::Sealed(stored));
+            }
+            taken => taken?,
+        };
+        Ok(Resumed::Open(OpenBlob { id: blob.id, kind: blob.kind, writer }))
+    }
+
+    /// Seals a Blob on the disk and in State.
+    pub async fn seal(&self, actor: &Actor, asset: AssetId, open: OpenBlob) -> Result<(SealedRef, Sealed), StoreError> {
+        let epoch = open.writer.epoch();
+        let sealed = open.writer.seal().await?;
+        Ok((self.tell_sealed(actor, asset, open.id, open.kind, epoch, sealed).await?, sealed))
+    }
+
+    /// Writes a small Blob in one go and seals it. Nothing of it is visible unless all of it is there.
+    pub async fn write_whole(
+        &self,
+        actor: &Actor,
+        asset: &Asset,
+        kind: BlobKind,
+        label: &str,
+        bytes: Bytes,
+        fence: Option<JobFence>,
+    ) -> Result<SealedRef, StoreError> {
+        let open = self.open(actor, asset, kind, label, fence).await?;
+        open.writer.write(bytes).await?;
+        Ok(self.seal(actor, asset.id, open).await?.0)
+    }
+
+    /// Length and SHA-256 of the original's bytes, read through: for an upload whose end was interrupted.
+    pub async fn describe_original(&self, asset: &Asset) -> Result<(u64, [u8; 32]), StoreError> {
+        let reader = self.reader(asset, asset.original).await?;
+        let length = reader.length();
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        let mut at = 0;
+        while at < length {
+            let piece = read_span(&reader, at, (length - at).min(u64::from(cluster::store::MAX_READ))).await?;
+            at += piece.len() as u64;
+            context.update(&piece);
+        }
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(context.finish().as_ref());
+        Ok((length, sha256))
+    }
+
+    /// Gives up a Blob.
+    pub async fn drop_blob(&self, actor: &Actor, asset: AssetId, blob: BlobId) -> Result<(), StoreError> {
+        self.propose(actor, AssetCommand::DropBlob { asset, blob }).await.map(drop)
+    }
+
+    /// Proposes a change of an asset.
+    pub async fn propose(&self, actor: &Actor, command: AssetCommand) -> Result<Outcome, StoreError> {
+        Ok(self.cluster.propose(actor.clone(), command.into()).await?)
+    }
+
+    async fn tell_sealed(
+        &self,
+        actor: &Actor,
+        asset: AssetId,
+        blob: BlobId,
+        kind: BlobKind,
+        epoch: u64,
+        sealed: Sealed,
+    ) -> Result<SealedRef, StoreError> {
+        let (length, hash) = (sealed.length, sealed.hash);
+        self.propose(actor, AssetCommand::SealBlob { asset, blob, epoch, length, hash }).await?;
+        Ok(SealedRef { blob, kind, length, hash })
+    }
+}
+
+/// `length` bytes from `offset` in one piece, or an error when the Blob has fewer.
+pub async fn read_span(reader: &BlobReader, offset: u64, length: u64) -> Result<Bytes, BlobError> {
+    let first = reader.read(offset, piece(length)).await?;
+    if first.len() as u64 == length {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0));
+    whole.extend_from_slice(&first);
+    while (whole.len() as u64) < length {
+        let done = whole.len() as u64;
+        let more = reader.read(offset + done, piece(length - done)).await?;
+        if more.is_empty() {
+            return Err(BlobError::Io("the Blob is shorter than its index says".to_owned()));
+        }
+        whole.extend_from_slice(&more);
+    }
+    Ok(whole.freeze())
+}
+
+fn piece(length: u64) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX).min(cluster::store::MAX_READ)
+}

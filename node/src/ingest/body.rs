@@ -1,0 +1,103 @@
+//! A request body into a Blob: in constant memory, whatever its length.
+
+use std::sync::Arc;
+
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use cluster::store::BlobWriter;
+use futures_util::StreamExt;
+use tokio::sync::{Notify, Semaphore};
+
+use super::tus::Checksum;
+use super::uploads::UploadError;
+
+/// Bytes handed to the writer at a time.
+const PIECE: usize = 1024 * 1024;
+/// The largest piece that is checked before it is kept.
+pub const LARGEST_CHECKED: u64 = 16 * 1024 * 1024;
+/// All pieces being checked at one time together.
+const CHECKED_AT_ONCE: usize = 64 * 1024 * 1024;
+
+/// How a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All of it arrived.
+    Whole,
+    /// The client went away, or somebody asked to let go.
+    Cut,
+}
+
+/// Room for pieces that are held in memory until their checksum is known.
+#[derive(Debug, Clone)]
+pub struct CheckedRoom(Arc<Semaphore>);
+
+impl Default for CheckedRoom {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CHECKED_AT_ONCE)))
+    }
+}
+
+/// Writes the body to the end, to the first error, or until `let_go` rings; at most `room` bytes. What arrived is handed
+/// to the writer in every case but a body that is too long.
+pub async fn pour(
+    body: &mut Payload,
+    writer: &BlobWriter,
+    room: Option<u64>,
+    let_go: &Notify,
+) -> Result<Ended, UploadError> {
+    let mut held = BytesMut::with_capacity(PIECE);
+    let mut taken: u64 = 0;
+    let mut let_go = std::pin::pin!(let_go.notified());
+    let ended = loop {
+        let chunk = tokio::select! {
+            biased;
+            () = &mut let_go => break Ended::Cut,
+            chunk = body.next() => chunk,
+        };
+        let chunk = match chunk {
+            None => break Ended::Whole,
+            Some(Err(_)) => break Ended::Cut,
+            Some(Ok(chunk)) => chunk,
+        };
+        taken += chunk.len() as u64;
+        if room.is_some_and(|room| taken > room) {
+            return Err(UploadError::TooLong { length: writer.length() + room.unwrap_or(0) });
+        }
+        held.extend_from_slice(&chunk);
+        if held.len() >= PIECE {
+            writer.write(held.split().freeze()).await?;
+            held.reserve(PIECE);
+        }
+    };
+    writer.write(held.freeze()).await?;
+    Ok(ended)
+}
+
+/// Takes the whole body into memory, checks it, and only then writes it.
+pub async fn pour_checked(
+    body: &mut Payload,
+    writer: &BlobWriter,
+    room: Option<u64>,
+    checksum: &Checksum,
+    checked: &CheckedRoom,
+) -> Result<Ended, UploadError> {
+    let too_large = UploadError::PieceTooLarge { limit: LARGEST_CHECKED };
+    let permits = u32::try_from(LARGEST_CHECKED).unwrap_or(u32::MAX);
+    let _room = checked.0.acquire_many(permits).await.map_err(|_| UploadError::Busy)?;
+    let mut held = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk: Bytes = chunk.map_err(|_| UploadError::Cut)?;
+        if (held.len() + chunk.len()) as u64 > LARGEST_CHECKED {
+            return Err(too_large);
+        }
+        held.extend_from_slice(&chunk);
+    }
+    if room.is_some_and(|room| held.len() as u64 > room) {
+        return Err(UploadError::TooLong { length: writer.length() + room.unwrap_or(0) });
+    }
+    if !checksum.matches(&held) {
+        return Err(UploadError::Checksum);
+    }
+    writer.write(held.freeze()).await?;
+    Ok(Ended::Whole)
+}

@@ -1,0 +1,86 @@
+//! Removes from the disk what State has forgotten: purged assets, dropped Blobs, and what a crash left in between.
+
+use std::collections::HashSet;
+
+use cluster::event::Event;
+use cluster::id::{AssetId, BlobId};
+use cluster::state::State;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::asset_store::{AssetStore, StoreError};
+use crate::play::Library;
+
+/// Removes until the process ends: as events say, and once through everything when it starts or has missed some.
+pub async fn collect(store: AssetStore, library: Library) {
+    let mut events = store.cluster().events();
+    sweep(&store).await;
+    loop {
+        match events.recv().await {
+            Ok(Event::AssetPurged { asset, .. }) => {
+                library.forget_asset(asset);
+                told(store.cluster().blobs().remove(asset).await.map_err(StoreError::from));
+            }
+            Ok(Event::BlobDropped { asset, blob }) => {
+                library.forget_blob(blob);
+                told(store.cluster().blobs().remove_blob(asset, blob).await.map_err(StoreError::from));
+            }
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => sweep(&store).await,
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn told(outcome: Result<(), StoreError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "something State has forgotten could not be removed; it is tried again at the next start");
+    }
+}
+
+async fn sweep(store: &AssetStore) {
+    if let Err(error) = sweep_once(store).await {
+        tracing::warn!(%error, "the disk could not be compared with State");
+    }
+}
+
+/// Listed first, State looked at second: a Blob that is on the disk was told to State before it was created, so what
+/// State does not know by then is not wanted.
+async fn sweep_once(store: &AssetStore) -> Result<(), StoreError> {
+    let stored = store.cluster().blobs().list().await?;
+    let state = store.cluster().state();
+    let assets: HashSet<AssetId> = stored.iter().map(|blob| blob.asset).collect();
+    for asset in assets {
+        let known = match known_blobs(store, &state, asset).await {
+            Ok(known) => known,
+            Err(error) => {
+                // Nothing is removed on a manifest that cannot be read.
+                tracing::warn!(%asset, %error, "an asset's Blobs could not be compared with its manifest");
+                continue;
+            }
+        };
+        match known {
+            None => told(store.cluster().blobs().remove(asset).await.map_err(StoreError::from)),
+            Some(known) => {
+                for unknown in stored.iter().filter(|blob| blob.asset == asset && !known.contains(&blob.blob)) {
+                    let removed = store.cluster().blobs().remove_blob(asset, unknown.blob).await;
+                    told(removed.map_err(StoreError::from));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The Blobs of an asset by State and manifest; `None` for an asset that State has forgotten.
+async fn known_blobs(
+    store: &AssetStore,
+    state: &State,
+    asset: AssetId,
+) -> Result<Option<HashSet<BlobId>>, StoreError> {
+    let Some(asset) = state.asset(asset) else { return Ok(None) };
+    let mut known: HashSet<BlobId> = asset.blobs.iter().map(|blob| blob.id).collect();
+    if let Some(manifest) = store.manifest(asset).await? {
+        known.extend(manifest.stored().map(|stored| stored.blob));
+    }
+    Ok(Some(known))
+}

@@ -1,0 +1,55 @@
+//! The original as the pipeline reads it: by range, also while it still arrives.
+
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cluster::store::{BlobError, BlobReader};
+use pipeline::Source;
+
+use crate::asset_store::read_span;
+
+/// The original of one asset.
+#[derive(Debug, Clone)]
+pub struct OriginalSource {
+    reader: BlobReader,
+}
+
+impl OriginalSource {
+    /// Over a reader of the original's Blob.
+    pub fn new(reader: BlobReader) -> Self {
+        Self { reader }
+    }
+}
+
+#[async_trait]
+impl Source for OriginalSource {
+    async fn length(&self) -> Option<u64> {
+        let progress = self.reader.progress();
+        progress.sealed.then_some(progress.length)
+    }
+
+    async fn read(&self, offset: u64, length: u32) -> io::Result<Bytes> {
+        let wanted = offset.saturating_add(u64::from(length));
+        let mut growth = self.reader.watch_growth();
+        let mut progress = growth.now();
+        // What is asked for in full, or the end: a short answer would be taken for the end of the file.
+        while !progress.sealed && progress.length < wanted {
+            progress = growth.beyond(progress.length).await.map_err(io_error)?;
+        }
+        let end = wanted.min(progress.length);
+        if offset >= end {
+            return Ok(Bytes::new());
+        }
+        read_span(&self.reader, offset, end - offset).await.map_err(io_error)
+    }
+}
+
+fn io_error(error: BlobError) -> io::Error {
+    let kind = match error {
+        BlobError::NotFound => io::ErrorKind::NotFound,
+        BlobError::Corrupt { .. } | BlobError::Damaged(_) => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

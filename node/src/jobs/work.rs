@@ -1,0 +1,251 @@
+//! One try at one job: plan, transcode, seal, manifest. Every step finds what an earlier try left and goes on from there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cluster::ProposeError;
+use cluster::command::{AssetCommand, BlobKind, JobCommand, JobFence, MediaFacts};
+use cluster::refusal::Refusal;
+use cluster::state::Asset;
+use cluster::store::BlobError;
+use pipeline::ladder;
+use pipeline::probe::probe;
+use pipeline::tracks::RenditionId;
+use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec};
+use pipeline::{Failure, FailureCode};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::manifest_of::{audio_id, fill};
+use super::sink::{SharedSink, StoreSink};
+use super::source::OriginalSource;
+use crate::asset_store::{AssetStore, StoreError};
+use crate::live::Live;
+use crate::manifest::{LARGEST, MANIFEST_LABEL, Manifest, PLAN_LABEL, Plan};
+use crate::media::AssetLocks;
+
+/// How a try ended.
+#[derive(Debug)]
+pub enum TryEnd {
+    /// Everything is stored and State knows.
+    Finished,
+    /// It cannot be done; State is to be told.
+    Failed {
+        /// Stable code.
+        code: String,
+        /// For people.
+        reason: String,
+    },
+    /// Somebody else has the job, or nobody wants it any more.
+    Over,
+    /// The cluster or the disk did not answer: to be tried again.
+    Later(String),
+}
+
+/// What a try needs.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Bytes.
+    pub store: AssetStore,
+    /// Progress.
+    pub live: Arc<Live>,
+    /// One change of an asset's manifest at a time.
+    pub locks: AssetLocks,
+    /// By what right.
+    pub fence: JobFence,
+    /// On what.
+    pub asset: Arc<Asset>,
+    /// Ends the try early.
+    pub cancel: CancellationToken,
+}
+
+impl Work {
+    /// Runs the try to its end.
+    pub async fn run(self) -> TryEnd {
+        match self.steps().await {
+            Ok(end) => end,
+            Err(error) => end_of(error),
+        }
+    }
+
+    async fn steps(&self) -> Result<TryEnd, StoreError> {
+        let asset = self.store.asset(self.asset.id)?;
+        if asset.manifest.is_some() {
+            // Killed between the manifest and the word that the job is done.
+            return Ok(TryEnd::Finished);
+        }
+        let source = OriginalSource::new(self.store.reader(&asset, asset.original).await?);
+        let plan = tokio::select! {
+            () = self.cancel.cancelled() => return Ok(TryEnd::Over),
+            plan = self.plan(&asset, &source) => match plan? {
+                Ok(plan) => plan,
+                Err(failure) => return Ok(failed(failure)),
+            },
+        };
+        let asset = self.store.asset(asset.id)?;
+        let sink =
+            StoreSink::resume(&self.store, &asset, self.fence, planned(&plan), self.live.clone()).await?;
+        let mut spec = TranscodeSpec::new(plan.probe.clone(), plan.rungs.clone());
+        spec.resume = sink.resume_points();
+        let sink = Arc::new(Mutex::new(sink));
+        match self.transcode(spec, source, sink.clone()).await {
+            TranscodeEnd::Cancelled => Ok(TryEnd::Over),
+            TranscodeEnd::Failed(failure) => Ok(sink.lock().await.trouble().map_or(failed(failure), end_of)),
+            TranscodeEnd::Done(report) => {
+                let damaged = report.damaged;
+                let mut sink = sink.lock().await;
+                self.finish(&plan, &mut sink, damaged).await
+            }
+        }
+    }
+
+    /// The plan of an earlier try, or a new one.
+    async fn plan(&self, asset: &Asset, source: &OriginalSource) -> Result<Result<Plan, Failure>, StoreError> {
+        let node = self.store.node();
+        for record in asset.blobs.iter().filter(|record| record.label == PLAN_LABEL) {
+            if record.sealed.is_some() {
+                let bytes = self.store.read_whole(asset, record.id, LARGEST).await?;
+                return Ok(Ok(Plan::decode(&bytes)?));
+            }
+            self.store.drop_blob(&node, asset.id, record.id).await?;
+        }
+        let probe = match probe(Arc::new(source.clone())).await {
+            Ok(probe) => probe,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let rungs = probe.video.first().map(ladder::choose).unwrap_or_default();
+        if rungs.is_empty() && probe.audio.is_empty() {
+            return Ok(Err(Failure::new(FailureCode::NoPlayableTracks)));
+        }
+        let plan = Plan::new(probe, rungs);
+        let bytes = encode(&plan)?;
+        let fence = Some(self.fence);
+        self.store.write_whole(&node, asset, BlobKind::Manifest, PLAN_LABEL, bytes, fence).await?;
+        Ok(Ok(plan))
+    }
+
+    async fn transcode(
+        &self,
+        spec: TranscodeSpec,
+        source: OriginalSource,
+        sink: Arc<Mutex<StoreSink>>,
+    ) -> TranscodeEnd {
+        let begun = Transcode::begin(spec, Arc::new(source), Box::new(SharedSink(sink)));
+        let Ok(mut transcode) = begun else {
+            return TranscodeEnd::Failed(Failure::internal("finding the worker program"));
+        };
+        tokio::select! {
+            end = transcode.ended() => end,
+            () = self.cancel.cancelled() => {
+                transcode.cancel();
+                // The worker's process is gone when this returns: nothing it made arrives later.
+                transcode.ended().await;
+                TranscodeEnd::Cancelled
+            }
+        }
+    }
+
+    async fn finish(&self, plan: &Plan, sink: &mut StoreSink, damaged: bool) -> Result<TryEnd, StoreError> {
+        let outputs = sink.seal().await?;
+        let _lock = self.locks.lock(self.asset.id).await;
+        let asset = self.store.asset(self.asset.id)?;
+        let mut manifest = Manifest::new(asset.id, plan.probe.clone());
+        manifest.original_sha256 = asset.sha256.map(|hash| data_encoding::HEXLOWER.encode(&hash));
+        manifest.damaged = damaged;
+        fill(&mut manifest, plan, &outputs);
+        if manifest.video.is_empty() && manifest.audio.is_empty() {
+            return Ok(failed(Failure::new(FailureCode::NoPlayableTracks)));
+        }
+        AssetStore::collect_loose(&asset, &mut manifest);
+        let node = self.store.node();
+        self.store.set_manifest(&node, &asset, &manifest, Some(self.fence)).await?;
+        for plan in asset.blobs.iter().filter(|record| record.label == PLAN_LABEL) {
+            self.store.drop_blob(&node, asset.id, plan.id).await?;
+        }
+        Ok(TryEnd::Finished)
+    }
+}
+
+impl AssetStore {
+    /// Writes a manifest and puts it in force.
+    pub async fn set_manifest(
+        &self,
+        actor: &cluster::actor::Actor,
+        asset: &Asset,
+        manifest: &Manifest,
+        fence: Option<JobFence>,
+    ) -> Result<(), StoreError> {
+        let node = self.node();
+        let bytes = encode(manifest)?;
+        let written = self.write_whole(&node, asset, BlobKind::Manifest, MANIFEST_LABEL, bytes, fence).await?;
+        let command = AssetCommand::SetManifest {
+            asset: asset.id,
+            blob: written.blob,
+            hash: written.hash,
+            length: written.length,
+            replaces: asset.manifest.map(|manifest| manifest.blob),
+            facts: facts(manifest),
+            fence,
+        };
+        self.propose(actor, command).await?;
+        Ok(())
+    }
+
+    /// Tells State how a job ended.
+    pub async fn tell_job(&self, command: JobCommand) -> Result<(), ProposeError> {
+        self.cluster().propose(self.node(), command.into()).await.map(drop)
+    }
+}
+
+fn facts(manifest: &Manifest) -> MediaFacts {
+    MediaFacts {
+        duration_ms: manifest.duration_ms,
+        top_height: manifest.video.iter().map(|track| track.rendition.height).max().unwrap_or(0),
+        has_video: !manifest.video.is_empty(),
+        has_audio: !manifest.audio.is_empty(),
+        stored_bytes: manifest.stored_bytes(),
+    }
+}
+
+fn planned(plan: &Plan) -> Vec<RenditionId> {
+    let video = plan.rungs.iter().map(|rung| rung.id);
+    video.chain(plan.probe.audio.iter().filter_map(audio_id)).collect()
+}
+
+fn encode(value: &impl serde::Serialize) -> Result<Bytes, StoreError> {
+    let bytes = serde_json::to_vec(value).map_err(crate::manifest::ManifestError::from)?;
+    Ok(bytes.into())
+}
+
+fn failed(failure: Failure) -> TryEnd {
+    TryEnd::Failed { code: failure.code.as_str().to_owned(), reason: failure.reason }
+}
+
+/// What a failure of storage or agreement means for the job.
+pub fn end_of(error: StoreError) -> TryEnd {
+    match error {
+        StoreError::Propose(ProposeError::Refused(
+            Refusal::StaleJobEpoch { .. }
+            | Refusal::StaleBlobEpoch { .. }
+            | Refusal::JobState
+            | Refusal::NotFound(_)
+            | Refusal::Trashed,
+        ))
+        | StoreError::Blob(BlobError::Fenced { .. } | BlobError::NotFound) => TryEnd::Over,
+        StoreError::Propose(ProposeError::Refused(refusal)) => internal(&refusal),
+        StoreError::Propose(error) => TryEnd::Later(error.to_string()),
+        StoreError::Blob(BlobError::Full) => TryEnd::Failed {
+            code: "disk_full".to_owned(),
+            reason: "The disk is too full to store what was made. Make room, then try again.".to_owned(),
+        },
+        StoreError::Blob(BlobError::Corrupt { .. } | BlobError::Damaged(_)) => {
+            failed(Failure::new(FailureCode::SourceUnreadable))
+        }
+        other => internal(&other),
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> TryEnd {
+    tracing::error!(%error, "a job cannot go on");
+    failed(Failure::new(FailureCode::Internal))
+}

@@ -1,0 +1,96 @@
+//! Everything that moves media through this node, made once and shared: uploads, jobs, playback, downloads.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use cluster::Cluster;
+use cluster::id::AssetId;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::asset_store::AssetStore;
+use crate::download::Downloads;
+use crate::ingest::uploads::Uploads;
+use crate::ingest::{CheckedRoom, tend};
+use crate::jobs::{Jobs, collect, early};
+use crate::live::Live;
+use crate::play::{Library, TokenKeys};
+
+/// Bytes of ciphertext kept in memory for viewers.
+const SHELF_BYTES: usize = 256 * 1024 * 1024;
+
+/// The media side of a running node: `web::Data<Media>`.
+#[derive(Debug, Clone)]
+pub struct Media {
+    /// Blobs and the Commands about them.
+    pub store: AssetStore,
+    /// Uploads that run.
+    pub uploads: Uploads,
+    /// Room for pieces whose checksum is being checked.
+    pub checked: CheckedRoom,
+    /// Transcodes that wait and run.
+    pub jobs: Jobs,
+    /// What can be watched, read from Blobs and kept hot.
+    pub library: Library,
+    /// Keys of View and download tokens.
+    pub tokens: TokenKeys,
+    /// Download links in use.
+    pub downloads: Downloads,
+    /// One change of an asset's manifest at a time.
+    pub locks: AssetLocks,
+}
+
+impl Media {
+    /// Makes it and starts its workers on an arbiter of their own. Needs a running actix system.
+    pub fn start(cluster: Cluster, live: Arc<Live>) -> Self {
+        let store = AssetStore::new(cluster.clone());
+        let locks = AssetLocks::default();
+        let media = Self {
+            uploads: Uploads::new(store.clone()),
+            checked: CheckedRoom::default(),
+            jobs: Jobs::new(store.clone(), locks.clone(), live),
+            library: Library::new(store.clone(), SHELF_BYTES),
+            tokens: TokenKeys::new(cluster),
+            downloads: Downloads::default(),
+            locks,
+            store,
+        };
+        let arbiter = actix_rt::Arbiter::new();
+        arbiter.spawn(media.jobs.clone().run());
+        arbiter.spawn(tend(media.uploads.clone()));
+        arbiter.spawn(collect::collect(media.store.clone(), media.library.clone()));
+        media
+    }
+
+    /// Follows the front of a new upload, to begin the work on it before it is complete.
+    pub fn watch_front(&self, asset: AssetId) {
+        tokio::spawn(early::watch_front(self.store.clone(), self.jobs.clone(), asset));
+    }
+
+    /// Stops what runs; all of it goes on at the next start.
+    pub fn stop(&self) {
+        self.jobs.stop();
+    }
+}
+
+/// A lock for each asset that is being changed.
+#[derive(Debug, Clone, Default)]
+pub struct AssetLocks {
+    locks: Arc<Mutex<HashMap<AssetId, Weak<tokio::sync::Mutex<()>>>>>,
+}
+
+impl AssetLocks {
+    /// Waits for the asset's lock.
+    pub async fn lock(&self, asset: AssetId) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            let known = locks.get(&asset).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let fresh = Arc::default();
+                locks.insert(asset, Arc::downgrade(&fresh));
+                fresh
+            })
+        };
+        lock.lock_owned().await
+    }
+}

@@ -1,0 +1,164 @@
+//! `/play/<asset or token>/...`: playlists, keys and ciphertext, each after the View was checked again.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use cluster::actor::ActorKind;
+use cluster::id::AssetId;
+use cluster::state::Asset;
+
+use super::files::{self, File, Kind};
+use super::range::{self, Part};
+use super::view::{self, Presented, ViewError};
+use super::views_api::VIEW_COOKIE;
+use crate::access::{Caller, address, allowed_origin};
+use crate::app::App;
+use crate::media::Media;
+use crate::problem::Problem;
+use crate::token::{TokenError, looks_like_token};
+
+/// Plays: playlists, keys, segments and subtitles of a running View.
+///
+/// `view` is the asset's id, with the View in the cookie, or the View's token itself.
+#[utoipa::path(get, path = "/play/{view}/{file}", tag = "watching",
+    params(("view" = String, Path), ("file" = String, Path, description = "`main.m3u8` and what it names")),
+    responses((status = 200, description = "The playlist, key, header, segment or subtitles"),
+        (status = 206, description = "A range of it"),
+        (status = 401, body = crate::problem::ProblemBody, description = "No View, or an expired one: renew it"),
+        (status = 403, body = crate::problem::ProblemBody, description = "The View is over"),
+        (status = 404, body = crate::problem::ProblemBody, description = "Not there")))]
+pub async fn play_file(
+    request: HttpRequest,
+    app: Data<App>,
+    media: Data<Media>,
+    caller: Result<Caller, Problem>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (view, file) = path.into_inner();
+    let in_path = looks_like_token(&view);
+    let asset = admitted(&request, &media, caller, &view)?;
+    let file = File::parse(&file).ok_or_else(Problem::not_found)?;
+    let body = files::load(&media.library, &media.store, &asset, &file).await?.ok_or_else(Problem::not_found)?;
+    let mut answer = ranged(&request, file.kind(), body);
+    if in_path {
+        share(&request, &app, &mut answer);
+    }
+    Ok(answer)
+}
+
+/// What a page of an allowed origin may ask of a capability path.
+#[utoipa::path(options, path = "/play/{view}/{file}", tag = "watching",
+    params(("view" = String, Path), ("file" = String, Path)),
+    responses((status = 204, description = "Allowed, when the answer says so")))]
+pub async fn play_options(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent().finish();
+    share(&request, &app, &mut answer);
+    if answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        let headers = answer.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Range"));
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    answer
+}
+
+/// The asset of a View that may go on now.
+fn admitted(
+    request: &HttpRequest,
+    media: &Media,
+    caller: Result<Caller, Problem>,
+    view: &str,
+) -> Result<Arc<Asset>, Problem> {
+    let cluster = media.store.cluster();
+    let state = cluster.state();
+    let (token, presented) = if looks_like_token(view) {
+        (view.to_owned(), Presented::InPath { address: address(request) })
+    } else {
+        let asset: AssetId = view.parse().map_err(|_| Problem::not_found())?;
+        let caller = caller.map_or(ActorKind::Anonymous, |caller| caller.actor.kind);
+        (view_cookie(request)?, Presented::InCookie { asset, caller })
+    };
+    let claims = media.tokens.verify(&token).map_err(ViewError::from)?;
+    view::check(&claims, &state, cluster.now_ms(), presented)?;
+    Ok(state.asset(claims.asset).cloned().ok_or_else(Problem::not_found)?)
+}
+
+/// The one View cookie. Two of them are two opinions, and neither is believed.
+fn view_cookie(request: &HttpRequest) -> Result<String, ViewError> {
+    let mut found = None;
+    for line in request.headers().get_all(header::COOKIE) {
+        let line = line.to_str().map_err(|_| TokenError::Malformed)?;
+        for pair in line.split(';').map(str::trim) {
+            if let Some((VIEW_COOKIE, value)) = pair.split_once('=')
+                && found.replace(value.to_owned()).is_some()
+            {
+                return Err(ViewError::Misused);
+            }
+        }
+    }
+    found.ok_or(ViewError::Missing)
+}
+
+fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResponse {
+    let length = body.len() as u64;
+    let asked = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
+    // A key or playlist is small and changes: it is given whole.
+    let part = if kind.cacheable() { range::parse(asked, length) } else { Part::Whole };
+    let (status, body, content_range) = match part {
+        Part::Whole => (StatusCode::OK, body, None),
+        Part::Range { start, end } => {
+            let bounds = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+            let slice = bounds.map_or_else(Bytes::new, |(start, end)| body.slice(start..end));
+            (StatusCode::PARTIAL_CONTENT, slice, Some(format!("bytes {start}-{}/{length}", end - 1)))
+        }
+        Part::Unsatisfiable => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new(), Some(format!("bytes */{length}")))
+        }
+    };
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((header::CONTENT_TYPE, kind.media_type()));
+    if kind.cacheable() {
+        answer.insert_header((header::ACCEPT_RANGES, "bytes"));
+        // Ciphertext: worthless without the key, which is never cached.
+        answer.insert_header((header::CACHE_CONTROL, "private, max-age=86400, immutable"));
+    } else {
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+    }
+    if let Some(range) = content_range {
+        answer.insert_header((header::CONTENT_RANGE, range));
+    }
+    answer.body(body)
+}
+
+/// CORS without credentials, for origins the operator allows, and only where the path itself is the right.
+fn share(request: &HttpRequest, app: &App, answer: &mut HttpResponse) {
+    let headers = answer.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    let origin = allowed_origin(request, &app.config).and_then(|origin| HeaderValue::from_str(origin).ok());
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("Content-Length, Content-Range"),
+        );
+        let open = HeaderValue::from_static("cross-origin");
+        headers.insert(header::HeaderName::from_static("cross-origin-resource-policy"), open);
+    }
+    debug_assert!(request.method() != Method::POST);
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ViewError::Refused(refusal) => refusal.into(),
+            ViewError::Expired => Self::new(StatusCode::UNAUTHORIZED, "view_expired", detail),
+            ViewError::Missing => Self::new(StatusCode::UNAUTHORIZED, "view_missing", detail),
+            ViewError::Token(_) | ViewError::Misused => Self::forbidden("view_not_valid", detail),
+        }
+    }
+}
