@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use node::cli::{self, ClientCommand};
 use node::config::Config;
 use node::dev::{self, DevOptions};
-use node::no_core;
 use node::logs::{self, LogFormat};
+use node::no_core;
 use node::run::{self, RunOptions};
 use zeroize::Zeroizing;
 
