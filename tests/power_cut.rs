@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // a test may panic
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::disk::{Disk, RealDisk};
 use cluster::keyring::DataKey;
@@ -9,10 +10,13 @@ use cluster::store::BlobError;
 
 #[path = "support/blob_story.rs"]
 mod blob_story;
+#[path = "support/lab.rs"]
+mod lab;
 #[path = "support/power_cut_fs.rs"]
 mod power_cut_fs;
 
 use blob_story::{Story, recover};
+use lab::{DEADLINE, Dice, Lab, sha256};
 use power_cut_fs::{Left, Names, PowerCutDisk};
 
 const ROOMY: u64 = 1 << 30;
@@ -63,5 +67,129 @@ async fn a_failed_sync_of_a_real_file_system_stops_the_store() {
     assert!(matches!(outcome, Err(BlobError::Failed(_))), "{outcome:?}");
     assert_eq!(disk.syncs_failed(), 1);
     drop(handle);
+    mounted.unmount();
+}
+
+/// Cuts the power under a whole node while it takes an upload: it starts again, and everything it acknowledged is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_survives_power_cuts_during_an_upload() {
+    let mut dice = Dice::new(3);
+    let lab = Lab::mounted();
+    let mut disk = PowerCutDisk::new(Names::Journalled, ROOMY);
+    let mut mounted = disk.mount(&lab.data);
+    let mut node = lab.start().await;
+    let bytes = dice.bytes(5_000_000);
+    let upload = node.begin_upload("story.bin", bytes.len()).await.expect("the upload begins");
+    let mut acknowledged = 0;
+    for cut in 0..6 {
+        let (cutter, delay) = (disk.clone(), Duration::from_millis(dice.below(600)));
+        let cutting = tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            cutter.cut_now();
+        });
+        for piece in bytes[acknowledged..].chunks(60_000) {
+            match node.patch(&upload, acknowledged, piece).await {
+                Ok(answer) if answer.status().as_u16() == 204 => acknowledged += piece.len(),
+                _ => break,
+            }
+        }
+        cutting.await.unwrap();
+        node.kill().await;
+        mounted.unmount();
+        disk = disk.after_cut([Left::Nothing, Left::Everything, Left::Some(cut)][dice.below(3) as usize]);
+        mounted = disk.mount(&lab.data);
+        node = lab.start().await;
+        if acknowledged == bytes.len() {
+            break;
+        }
+        let offset = node.offset(&upload).await;
+        assert!(offset >= acknowledged, "cut {cut}: {offset} of {acknowledged} acknowledged bytes are left");
+        acknowledged = offset;
+    }
+    while acknowledged < bytes.len() {
+        let end = bytes.len().min(acknowledged + 1_000_000);
+        let answer = node.patch(&upload, acknowledged, &bytes[acknowledged..end]).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 204);
+        acknowledged = end;
+    }
+    let asset = node.asset_when(upload.rsplit('/').next().unwrap(), |asset| !asset["sha256"].is_null()).await;
+    assert_eq!(asset["sha256"], sha256(&bytes));
+    node.kill().await;
+    mounted.unmount();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_disk_fails_to_sync_stops_rather_than_lying() {
+    let lab = Lab::mounted();
+    let disk = PowerCutDisk::new(Names::Journalled, ROOMY);
+    let mounted = disk.mount(&lab.data);
+    let mut node = lab.start().await;
+    let bytes = vec![7; 400_000];
+    let upload = node.begin_upload("story.bin", bytes.len() * 2).await.expect("the upload begins");
+    assert_eq!(node.patch(&upload, 0, &bytes).await.unwrap().status().as_u16(), 204);
+    disk.fail_next_sync();
+    let answer = node.patch(&upload, bytes.len(), &bytes).await;
+    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status().is_server_error()), "it was acknowledged");
+    assert!(!node.gone().await, "a node that had to stop says so by its exit");
+    assert_eq!(disk.syncs_failed(), 1);
+    assert!(lab.log().contains("sync"), "the log says why");
+    mounted.unmount();
+
+    let disk = disk.after_cut(Left::Nothing);
+    let mounted = disk.mount(&lab.data);
+    let node = lab.start().await;
+    assert!(node.offset(&upload).await >= bytes.len(), "what was acknowledged before is there");
+    node.kill().await;
+    mounted.unmount();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_answers_507_and_recovers_when_something_is_deleted() {
+    let lab = Lab::mounted();
+    let disk = PowerCutDisk::new(Names::Journalled, 80 << 20);
+    let mounted = disk.mount(&lab.data);
+    let node = lab.start().await;
+    let piece = vec![7; 4 << 20];
+    let mut assets = Vec::new();
+    let mut refused = None;
+    'filling: for number in 0..10 {
+        let upload = match node.begin_upload(&format!("{number}.bin"), piece.len() * 4).await {
+            Ok(upload) => upload,
+            Err(answer) => {
+                refused = Some(answer);
+                break;
+            }
+        };
+        assets.push(upload.rsplit('/').next().unwrap().to_owned());
+        for part in 0..4 {
+            let answer = node.patch(&upload, part * piece.len(), &piece).await.unwrap();
+            if answer.status().as_u16() != 204 {
+                refused = Some(answer);
+                break 'filling;
+            }
+        }
+    }
+    let answer = refused.expect("the disk fills up");
+    assert_eq!(answer.status().as_u16(), 507);
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(problem["code"], "disk_full", "{problem}");
+    node.get("/me").await;
+
+    let first = &assets[0];
+    for action in ["trash", "purge"] {
+        let (status, body) = node.post(&format!("/assets/{first}/{action}"), &serde_json::json!({})).await;
+        assert!(status < 300, "{action}: {status} {body}");
+    }
+    let began = std::time::Instant::now();
+    let upload = loop {
+        match node.begin_upload("again.bin", 1000).await {
+            Ok(upload) => break upload,
+            Err(answer) => assert_eq!(answer.status().as_u16(), 507),
+        }
+        assert!(began.elapsed() < DEADLINE, "deleting made no room");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!(node.patch(&upload, 0, &piece[..1000]).await.unwrap().status().as_u16(), 204);
+    node.kill().await;
     mounted.unmount();
 }
