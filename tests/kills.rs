@@ -105,7 +105,8 @@ async fn a_transcode_survives_kills_of_node_and_worker() {
         assert_eq!(done["state"], "ready", "{done}");
         assert_eq!(done["sha256"], sha256(&bytes));
         let jobs = node.get("/jobs?limit=500").await;
-        let jobs: Vec<&Value> = jobs["items"].as_array().unwrap().iter().filter(|job| job["asset"] == asset).collect();
+        let jobs: Vec<&Value> =
+            jobs["items"].as_array().unwrap().iter().filter(|job| job["asset"] == asset).collect();
         assert_eq!(jobs.len(), 1, "one job, neither lost nor doubled: {jobs:?}");
         assert_eq!(jobs[0]["state"], "finished", "{jobs:?}");
         plays(&node, &asset).await;
@@ -139,7 +140,11 @@ fn assert_absent(folder: &Path, log: &str, canaries: &[(&str, &str)]) {
             let Ok(bytes) = std::fs::read(&path) else { continue };
             files += 1;
             for (what, canary) in canaries {
-                assert!(!contains(&bytes, canary.as_bytes()), "the {what} lies in clear in {}", path.display());
+                assert!(
+                    !contains(&bytes, canary.as_bytes()),
+                    "the {what} lies in clear in {}",
+                    path.display()
+                );
             }
         }
     }

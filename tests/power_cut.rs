@@ -129,7 +129,10 @@ async fn a_node_whose_disk_fails_to_sync_stops_rather_than_lying() {
     assert_eq!(node.patch(&upload, 0, &bytes).await.unwrap().status().as_u16(), 204);
     disk.fail_next_sync();
     let answer = node.patch(&upload, bytes.len(), &bytes).await;
-    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status().is_server_error()), "it was acknowledged");
+    assert!(
+        answer.is_err() || answer.is_ok_and(|answer| answer.status().is_server_error()),
+        "it was acknowledged"
+    );
     assert!(!node.gone().await, "a node that had to stop says so by its exit");
     assert_eq!(disk.syncs_failed(), 1);
     assert!(lab.log().contains("sync"), "the log says why");

@@ -177,9 +177,15 @@ impl AssetStore {
     }
 
     /// Goes on with a Blob somebody began.
-    pub async fn resume(&self, actor: &Actor, asset: &Asset, blob: &BlobRecord) -> Result<Resumed, StoreError> {
+    pub async fn resume(
+        &self,
+        actor: &Actor,
+        asset: &Asset,
+        blob: &BlobRecord,
+    ) -> Result<Resumed, StoreError> {
         if let Some(sealed) = blob.sealed {
-            let stored = SealedRef { blob: blob.id, kind: blob.kind, length: sealed.length, hash: sealed.hash };
+            let stored =
+                SealedRef { blob: blob.id, kind: blob.kind, length: sealed.length, hash: sealed.hash };
             return Ok(Resumed::Sealed(stored));
         }
         let take_over = AssetCommand::TakeOverBlob { asset: asset.id, blob: blob.id };
@@ -200,7 +206,12 @@ impl AssetStore {
     }
 
     /// Seals a Blob on the disk and in State.
-    pub async fn seal(&self, actor: &Actor, asset: AssetId, open: OpenBlob) -> Result<(SealedRef, Sealed), StoreError> {
+    pub async fn seal(
+        &self,
+        actor: &Actor,
+        asset: AssetId,
+        open: OpenBlob,
+    ) -> Result<(SealedRef, Sealed), StoreError> {
         let epoch = open.writer.epoch();
         let sealed = open.writer.seal().await?;
         Ok((self.tell_sealed(actor, asset, open.id, open.kind, epoch, sealed).await?, sealed))
@@ -228,7 +239,8 @@ impl AssetStore {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         let mut at = 0;
         while at < length {
-            let piece = read_span(&reader, at, (length - at).min(u64::from(cluster::store::MAX_READ))).await?;
+            let piece =
+                read_span(&reader, at, (length - at).min(u64::from(cluster::store::MAX_READ))).await?;
             at += piece.len() as u64;
             context.update(&piece);
         }

@@ -7,11 +7,11 @@
 use cluster::command::BlobKind;
 use cluster::id::AssetId;
 use cluster::id::BlobId;
+use pipeline::ladder::Rung;
 use pipeline::tracks::AudioRendition;
 use pipeline::tracks::Probe;
 use pipeline::tracks::SubtitleRendition;
 use pipeline::tracks::VideoRendition;
-use pipeline::ladder::Rung;
 use serde::Deserialize;
 use serde::Serialize;
 use thiserror::Error;
@@ -168,7 +168,13 @@ impl Manifest {
     /// Every Blob the manifest names.
     pub fn stored(&self) -> impl Iterator<Item = SealedRef> + '_ {
         let sidecars = &self.sidecars;
-        let beside = [sidecars.poster, sidecars.chosen_poster, sidecars.storyboard, sidecars.storyboard_vtt, sidecars.waveform];
+        let beside = [
+            sidecars.poster,
+            sidecars.chosen_poster,
+            sidecars.storyboard,
+            sidecars.storyboard_vtt,
+            sidecars.waveform,
+        ];
         let video = self.video.iter().map(|track| track.stored);
         let audio = self.audio.iter().map(|track| track.stored);
         let text = self.subtitles.iter().chain(&self.captions).map(|track| track.stored);
@@ -208,8 +214,15 @@ mod tests {
 
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new(AssetId([3; 16]), Probe::default());
-        let stored = SealedRef { blob: BlobId([4; 16]), kind: BlobKind::Caption, length: 10, hash: [0xab; 32] };
-        let rendition = SubtitleRendition { id: "de".into(), language: Some("de".into()), name: "Deutsch".into(), default: false, forced: false };
+        let stored =
+            SealedRef { blob: BlobId([4; 16]), kind: BlobKind::Caption, length: 10, hash: [0xab; 32] };
+        let rendition = SubtitleRendition {
+            id: "de".into(),
+            language: Some("de".into()),
+            name: "Deutsch".into(),
+            default: false,
+            forced: false,
+        };
         manifest.captions.push(TextTrack { rendition, stored });
         manifest.sidecars.poster = Some(SealedRef { length: 5, ..stored });
         manifest

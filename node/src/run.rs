@@ -191,7 +191,11 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
     let tls = app.tls.server_config()?;
     let limiter = Arc::clone(&app.limiter);
     let server = HttpServer::new(move || {
-        actix_web::App::new().app_data(app.clone()).app_data(app.media.clone()).wrap(from_fn(answer::around)).configure(configure)
+        actix_web::App::new()
+            .app_data(app.clone())
+            .app_data(app.media.clone())
+            .wrap(from_fn(answer::around))
+            .configure(configure)
     });
     let server = server
         .workers(workers(settings.workers)?)

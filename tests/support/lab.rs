@@ -65,7 +65,10 @@ impl Lab {
         self.try_start(log).await.unwrap_or_else(|error| {
             let log = self.log();
             let end: Vec<&str> = log.lines().rev().take(30).collect();
-            panic!("the node does not start: {error}\n{}", end.into_iter().rev().collect::<Vec<_>>().join("\n"))
+            panic!(
+                "the node does not start: {error}\n{}",
+                end.into_iter().rev().collect::<Vec<_>>().join("\n")
+            )
         })
     }
 
@@ -76,10 +79,12 @@ impl Lab {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
-        let line = tokio::time::timeout(DEADLINE, lines.next_line()).await.map_err(|_| "not ready in time")?;
+        let line =
+            tokio::time::timeout(DEADLINE, lines.next_line()).await.map_err(|_| "not ready in time")?;
         let line = line.map_err(|error| error.to_string())?.ok_or("it ended before it was ready")?;
         let ready: Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-        let pid = ready["nodes"][0]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).ok_or("no pid")?;
+        let pid =
+            ready["nodes"][0]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).ok_or("no pid")?;
         let pem = std::fs::read(ready["ca"].as_str().ok_or("no ca")?).map_err(|error| error.to_string())?;
         let mut node = Node { child, pid, http: client(&pem), token: String::new(), ready };
         let account = json!({ "username": node.ready["username"], "password": node.ready["password"] });
@@ -136,7 +141,8 @@ impl Node {
     /// Begins a tus upload; gives its path or the refusal.
     pub async fn begin_upload(&self, name: &str, length: usize) -> Result<String, Response> {
         let field = |name: &str, value: &str| format!("{name} {}", BASE64.encode(value.as_bytes()));
-        let metadata = [field("filename", name), field("title", name), field("application", self.application())];
+        let metadata =
+            [field("filename", name), field("title", name), field("application", self.application())];
         let request = self.api(Method::POST, "/uploads").header("Tus-Resumable", "1.0.0");
         let request = request.header("Upload-Length", length.to_string());
         let answer = request.header("Upload-Metadata", metadata.join(",")).send().await.unwrap();
@@ -253,7 +259,16 @@ pub fn clip(folder: &Path) -> Vec<u8> {
     let file = folder.join("clip.mp4");
     let made = Tool::new("ffmpeg")
         .args(["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=3"])
-        .args(["-f", "lavfi", "-i", "sine=frequency=440:duration=3", "-c:v", "libx264", "-preset", "ultrafast"])
+        .args([
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=frequency=440:duration=3",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+        ])
         .args(["-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"])
         .arg(&file)
         .status();

@@ -183,7 +183,11 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyError::UnknownEpoch`] when that epoch is not held.
-    pub fn shared_secret(&self, purpose: &[u8], epoch: KeyEpoch) -> Result<zeroize::Zeroizing<[u8; 32]>, KeyError> {
+    pub fn shared_secret(
+        &self,
+        purpose: &[u8],
+        epoch: KeyEpoch,
+    ) -> Result<zeroize::Zeroizing<[u8; 32]>, KeyError> {
         let epochs = self.epochs.load();
         let secret = &epochs.get(&epoch).ok_or(KeyError::UnknownEpoch(epoch))?.secret;
         super::derive(secret.as_slice(), &[b"shared", purpose])

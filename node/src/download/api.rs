@@ -81,7 +81,8 @@ pub async fn download_file(
     media: Data<Media>,
     token: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let refused = || Problem::forbidden("download_not_valid", "This link is not valid (any more); make a new one.");
+    let refused =
+        || Problem::forbidden("download_not_valid", "This link is not valid (any more); make a new one.");
     let claims: DownloadClaims = media.tokens.verify(&token).map_err(|_| refused())?;
     let cluster = media.store.cluster();
     let (state, now_ms) = (cluster.state(), cluster.now_ms());

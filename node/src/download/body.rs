@@ -103,12 +103,14 @@ impl Joined {
             JoinSource::Header => Bytes::copy_from_slice(self.join.header()),
             JoinSource::Segment { track, index } => self.segment(&piece, track, index).await?,
         };
-        let within = |at: u64| usize::try_from(at.saturating_sub(piece.at)).unwrap_or(usize::MAX).min(whole.len());
+        let within =
+            |at: u64| usize::try_from(at.saturating_sub(piece.at)).unwrap_or(usize::MAX).min(whole.len());
         Ok(whole.slice(within(range.start)..within(range.end)))
     }
 
     async fn segment(&self, piece: &JoinPiece, track: usize, index: usize) -> Result<Bytes, StoreError> {
-        let damaged = || StoreError::Blob(cluster::store::BlobError::Io("a segment cannot be joined".to_owned()));
+        let damaged =
+            || StoreError::Blob(cluster::store::BlobError::Io("a segment cannot be joined".to_owned()));
         let (reader, stored) = self.tracks.get(track).ok_or_else(damaged)?;
         let mark = stored.segments().get(index).ok_or_else(damaged)?;
         let ciphertext = read_span(reader.reader(), mark.offset, mark.length).await?;

@@ -191,7 +191,10 @@ mod tests {
         assert_eq!(admit(client("10.0.0.2", Some(&cookie), true)), Admission::Refused);
         let other_tool = Client { user_agent: "tool/2".into(), ..client("10.0.0.1", None, true) };
         assert_eq!(admit(other_tool), Admission::Refused);
-        assert_eq!(downloads.admit(&link, &client("10.0.0.1", Some(&cookie), true), DOWNLOAD_LIFETIME_MS), Admission::Expired);
+        assert_eq!(
+            downloads.admit(&link, &client("10.0.0.1", Some(&cookie), true), DOWNLOAD_LIFETIME_MS),
+            Admission::Expired
+        );
     }
 
     #[test]

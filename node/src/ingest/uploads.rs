@@ -243,8 +243,9 @@ impl Uploads {
                 original,
             };
             match self.store.propose(actor, command).await {
-                Err(StoreError::Propose(cluster::ProposeError::Refused(Refusal::StaleKeyEpoch { .. })))
-                    if !last_try => {}
+                Err(StoreError::Propose(cluster::ProposeError::Refused(Refusal::StaleKeyEpoch {
+                    ..
+                }))) if !last_try => {}
                 outcome => return Ok(outcome.map(drop)?),
             }
         }

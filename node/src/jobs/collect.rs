@@ -61,7 +61,8 @@ async fn sweep_once(store: &AssetStore) -> Result<(), StoreError> {
         match known {
             None => told(store.cluster().blobs().remove(asset).await.map_err(StoreError::from)),
             Some(known) => {
-                for unknown in stored.iter().filter(|blob| blob.asset == asset && !known.contains(&blob.blob)) {
+                for unknown in stored.iter().filter(|blob| blob.asset == asset && !known.contains(&blob.blob))
+                {
                     let removed = store.cluster().blobs().remove_blob(asset, unknown.blob).await;
                     told(removed.map_err(StoreError::from));
                 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use pipeline::Sidecar;
+use pipeline::ladder::Rung;
 use pipeline::mp4::read_init;
 use pipeline::playlist::{language_tag, measure, measure_iframes};
 use pipeline::tracks::{
     AudioRendition, AudioTrack, RenditionId, SubtitleRendition, SubtitleTrack, VideoRendition,
 };
-use pipeline::ladder::Rung;
 
 use super::sink::Outputs;
 use super::stored_track::StoredTrack;

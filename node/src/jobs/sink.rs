@@ -158,7 +158,8 @@ impl StoreSink {
 
     async fn store_init(&mut self, id: RenditionId, bytes: Bytes) -> Result<(), StoreError> {
         if !self.outputs.contains_key(&id) {
-            let kind = if matches!(id, RenditionId::Audio(_)) { BlobKind::Audio } else { BlobKind::Rendition };
+            let kind =
+                if matches!(id, RenditionId::Audio(_)) { BlobKind::Audio } else { BlobKind::Rendition };
             let asset = self.store.asset(self.asset)?;
             let blob = self.store.open(&self.actor, &asset, kind, &id.to_string(), Some(self.fence)).await?;
             self.outputs.insert(id, Output::Open { blob, track: StoredTrack::default() });
@@ -216,7 +217,8 @@ impl StoreSink {
         if self.watchable {
             return Ok(());
         }
-        let stored = |id: &RenditionId| self.outputs.get(id).map_or(0, |output| output.track().next_sequence());
+        let stored =
+            |id: &RenditionId| self.outputs.get(id).map_or(0, |output| output.track().next_sequence());
         let all_begun = self.planned.iter().all(|id| stored(id) > 0);
         let one_far = self.planned.iter().any(|id| stored(id) >= ENOUGH_OF_ONE);
         if all_begun || one_far {

@@ -62,7 +62,10 @@ fn movie(front: &[u8]) -> Verdict {
             ]),
             length => length.into(),
         };
-        let Some(next) = usize::try_from(length).ok().filter(|length| *length >= 8).and_then(|length| at.checked_add(length))
+        let Some(next) = usize::try_from(length)
+            .ok()
+            .filter(|length| *length >= 8)
+            .and_then(|length| at.checked_add(length))
         else {
             return Verdict::No;
         };
@@ -101,8 +104,12 @@ mod tests {
     #[test]
     fn data_before_the_header_is_not() {
         assert_eq!(judge(&[boxed(b"ftyp", 32), boxed(b"mdat", 100)].concat()), Verdict::No);
-        assert_eq!(judge(&[boxed(b"ftyp", 32), boxed(b"wide", 8), boxed(b"mdat", 100)].concat()), Verdict::No);
-        let huge = [boxed(b"ftyp", 32), (u32::MAX).to_be_bytes().to_vec(), b"moov".to_vec(), vec![0; LOOK_AT_MOST]];
+        assert_eq!(
+            judge(&[boxed(b"ftyp", 32), boxed(b"wide", 8), boxed(b"mdat", 100)].concat()),
+            Verdict::No
+        );
+        let huge =
+            [boxed(b"ftyp", 32), (u32::MAX).to_be_bytes().to_vec(), b"moov".to_vec(), vec![0; LOOK_AT_MOST]];
         assert_eq!(judge(&huge.concat()), Verdict::No);
     }
 

@@ -100,7 +100,11 @@ impl Work {
     }
 
     /// The plan of an earlier try, or a new one.
-    async fn plan(&self, asset: &Asset, source: &OriginalSource) -> Result<Result<Plan, Failure>, StoreError> {
+    async fn plan(
+        &self,
+        asset: &Asset,
+        source: &OriginalSource,
+    ) -> Result<Result<Plan, Failure>, StoreError> {
         let node = self.store.node();
         for record in asset.blobs.iter().filter(|record| record.label == PLAN_LABEL) {
             if record.sealed.is_some() {
@@ -177,7 +181,8 @@ impl AssetStore {
     ) -> Result<(), StoreError> {
         let node = self.node();
         let bytes = encode(manifest)?;
-        let written = self.write_whole(&node, asset, BlobKind::Manifest, MANIFEST_LABEL, bytes, fence).await?;
+        let written =
+            self.write_whole(&node, asset, BlobKind::Manifest, MANIFEST_LABEL, bytes, fence).await?;
         let command = AssetCommand::SetManifest {
             asset: asset.id,
             blob: written.blob,

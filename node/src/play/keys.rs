@@ -51,7 +51,8 @@ impl TokenKeys {
         if let Some(held) = self.held.load_full().filter(|held| held.epoch == epoch) {
             return Ok(held);
         }
-        let key = |epoch| self.cluster.keys().shared_secret(PURPOSE, epoch).map(|secret| TokenKey::new(&secret));
+        let key =
+            |epoch| self.cluster.keys().shared_secret(PURPOSE, epoch).map(|secret| TokenKey::new(&secret));
         let before = epoch.checked_sub(1).and_then(|before| key(before).ok());
         let held = Arc::new(Held { epoch, newest: key(epoch)?, before });
         self.held.store(Some(held.clone()));

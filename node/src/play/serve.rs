@@ -42,7 +42,8 @@ pub async fn play_file(
     let in_path = looks_like_token(&view);
     let asset = admitted(&request, &media, caller, &view)?;
     let file = File::parse(&file).ok_or_else(Problem::not_found)?;
-    let body = files::load(&media.library, &media.store, &asset, &file).await?.ok_or_else(Problem::not_found)?;
+    let body =
+        files::load(&media.library, &media.store, &asset, &file).await?.ok_or_else(Problem::not_found)?;
     let mut answer = ranged(&request, file.kind(), body);
     if in_path {
         share(&request, &app, &mut answer);

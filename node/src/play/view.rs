@@ -114,12 +114,7 @@ pub enum Presented {
 }
 
 /// Whether the claims of a good token may be used this way by this client now.
-pub fn check(
-    claims: &ViewClaims,
-    state: &State,
-    now_ms: u64,
-    presented: Presented,
-) -> Result<(), ViewError> {
+pub fn check(claims: &ViewClaims, state: &State, now_ms: u64, presented: Presented) -> Result<(), ViewError> {
     if !fits(claims, presented) {
         return Err(ViewError::Misused);
     }

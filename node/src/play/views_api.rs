@@ -158,12 +158,7 @@ fn answer(
         Carrier::Path { .. } => format!("/play/{token}/main.m3u8"),
     };
     answer.insert_header(("Cache-Control", "no-store"));
-    Ok(answer.json(StartedView {
-        view: name(claims),
-        playlist_url,
-        expires_ms: claims.expires_ms,
-        renewal,
-    }))
+    Ok(answer.json(StartedView { view: name(claims), playlist_url, expires_ms: claims.expires_ms, renewal }))
 }
 
 fn cookie(claims: &ViewClaims, token: String) -> Cookie<'static> {

@@ -92,7 +92,8 @@ pub async fn waveform_show(
     asset: Path<AssetId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    sidecar(&caller, &media, *asset, &request, "application/json", |all| all.waveform.map(|one| one.blob)).await
+    sidecar(&caller, &media, *asset, &request, "application/json", |all| all.waveform.map(|one| one.blob))
+        .await
 }
 
 /// Puts captions of one language in: the body is WebVTT. What is not plain WebVTT is refused.
@@ -137,8 +138,9 @@ pub async fn captions_delete(
 }
 
 fn language_of(text: &str) -> Result<String, Problem> {
-    pipeline::playlist::language_tag(text)
-        .ok_or_else(|| Problem::invalid("bad_language", "Name the language as BCP 47 does, such as `de` or `pt-BR`."))
+    pipeline::playlist::language_tag(text).ok_or_else(|| {
+        Problem::invalid("bad_language", "Name the language as BCP 47 does, such as `de` or `pt-BR`.")
+    })
 }
 
 fn visible(caller: &Caller, media: &Media, asset: AssetId) -> Result<std::sync::Arc<Asset>, Problem> {
@@ -169,7 +171,8 @@ async fn load(media: &Media, asset: &Asset, blob: BlobId) -> Result<Bytes, Probl
 /// Private to the browser and asked for again each time, so that whoever may not see it any more does not.
 fn shown(request: &HttpRequest, blob: BlobId, kind: &'static str, bytes: Bytes) -> HttpResponse {
     let tag = format!("\"{blob}\"");
-    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let known =
+        request.headers().get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     answer.insert_header((header::ETAG, tag));
     answer.insert_header((header::CACHE_CONTROL, "private, no-cache"));
@@ -182,7 +185,8 @@ fn shown(request: &HttpRequest, blob: BlobId, kind: &'static str, bytes: Bytes) 
 async fn small_body(mut payload: Payload, limit: u64) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Problem::invalid("body_cut", "The request ended before its body did."))?;
+        let chunk =
+            chunk.map_err(|_| Problem::invalid("body_cut", "The request ended before its body did."))?;
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Problem::too_large(limit));
         }

@@ -51,7 +51,12 @@ pub async fn set_captions(
 }
 
 /// Makes a picture the one that stands for the video.
-pub async fn set_poster(media: &Media, actor: &Actor, asset: AssetId, picture: Bytes) -> Result<(), StoreError> {
+pub async fn set_poster(
+    media: &Media,
+    actor: &Actor,
+    asset: AssetId,
+    picture: Bytes,
+) -> Result<(), StoreError> {
     let _lock = media.locks.lock(asset).await;
     let (store, asset) = (&media.store, media.store.asset(asset)?);
     let stored = store.write_whole(actor, &asset, BlobKind::Poster, CHOSEN_POSTER, picture, None).await?;
