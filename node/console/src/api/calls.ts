@@ -43,7 +43,9 @@ export const system = () => call<System>('GET', '/system');
 export const status = () => call<Status>('GET', '/system/status');
 export const claim = (claim: { code: string; username: string; password: string; application_name: string }) =>
   call<ClaimAnswer>('POST', '/claim', { json: claim, quiet: true });
-export const confirmRecovery = () => call<void>('POST', '/claim/recovery-confirmed');
+export const confirmRecovery = (recovery_key: string) =>
+  call<void>('POST', '/claim/recovery-confirmed', { json: { recovery_key } });
+export const newRecoveryKey = () => call<{ recovery_key: string }>('POST', '/system/recovery-key');
 
 // Session and account
 export const me = () => call<Me>('GET', '/me', { quiet: true });
@@ -124,10 +126,9 @@ export const deleteCaptions = (id: string, language: string) =>
 export const posterUrl = (asset: { id: string; updated_ms?: number | null }) =>
   apiUrl(`/assets/${asset.id}/poster`, { v: asset.updated_ms });
 export const storyboardUrl = (id: string) => apiUrl(`/assets/${id}/storyboard.vtt`);
-export const startView = (id: string) => call<View>('POST', `/assets/${id}/views`, { json: {} });
+export const startView = (id: string) => call<View>('POST', `/assets/${id}/views`, { json: { carrier: 'cookie' } });
 /** Prolongs a View that is about to end. */
-export const renewView = (asset: string, view: View | undefined) =>
-  call<View>('POST', '/views/renew', { json: { asset, view: view?.view }, quiet: true });
+export const renewView = (renewal: string) => call<View>('POST', '/views/renew', { json: { renewal }, quiet: true });
 export const download = (id: string, what: string) =>
   call<{ url: string }>('POST', `/assets/${id}/downloads`, { json: { what } });
 

@@ -145,7 +145,7 @@ export interface Job {
 export interface User {
   id: string;
   username: string;
-  cluster_admin: boolean;
+  admin: boolean;
   suspended: boolean;
   created_ms?: number | null;
 }
@@ -230,7 +230,9 @@ export interface Status {
 }
 
 export interface View {
-  view?: string | null;
+  view: string;
+  /** What renewing takes. */
+  renewal: string;
   playlist_url: string;
   expires_ms: number;
 }

@@ -7,16 +7,18 @@ import type { TextKey } from '../text/t';
 const known: Record<string, TextKey> = {
   unreachable: 'problem.unreachable',
   wrong_credentials: 'problem.wrong_credentials',
-  invalid_credentials: 'problem.wrong_credentials',
-  too_many_attempts: 'problem.too_many_attempts',
-  too_many_requests: 'problem.too_many_attempts',
+  too_many_logins: 'problem.too_many_attempts',
+  too_many_claims: 'problem.too_many_attempts',
+  too_many_links: 'problem.too_many_attempts',
+  link_not_valid: 'problem.link_not_valid',
+  view_over: 'problem.view_over',
+  recovery_key_wrong: 'problem.recovery_key_wrong',
   wrong_claim_code: 'problem.wrong_claim_code',
   already_claimed: 'problem.already_claimed',
-  username_taken: 'problem.username_taken',
+  name_taken: 'problem.username_taken',
   not_found: 'problem.not_found',
   asset_not_found: 'problem.not_found',
   disk_full: 'problem.disk_full',
-  insufficient_storage: 'problem.disk_full',
 };
 
 /** Says in one sentence, in the reader's language, what went wrong. */

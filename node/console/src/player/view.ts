@@ -23,7 +23,7 @@ export class ViewKeeper {
   /** Starts the View; gives the address of the playlist. */
   async start(): Promise<string> {
     this.view = await api.startView(this.asset);
-    return `/play/${this.asset}/main.m3u8`;
+    return this.view.playlist_url;
   }
 
   markStale(): void {
@@ -45,7 +45,7 @@ export class ViewKeeper {
 
   private async renew(): Promise<void> {
     try {
-      this.view = await api.renewView(this.asset, this.view);
+      if (this.view) this.view = await api.renewView(this.view.renewal);
       this.stale = false;
     } catch (error) {
       if (error instanceof Problem && [401, 403, 404, 410].includes(error.status)) this.refusal = error;

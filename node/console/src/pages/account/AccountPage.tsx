@@ -38,7 +38,7 @@ export function AccountPage() {
               </Text>
             </li>
           ))}
-          {me.user.cluster_admin && (
+          {me.user.admin && (
             <li>
               <Text size="sm">{t('users.admin')}</Text>
             </li>

@@ -21,12 +21,12 @@ export function AuditPage() {
   const application = useApplication();
   const search = useSearch({ from: '/inside/audit' });
   // Only cluster admins may read the whole log; others read their application's part of it.
-  const filter = me.user.cluster_admin ? search : { ...search, application: application?.id };
+  const filter = me.user.admin ? search : { ...search, application: application?.id };
   const found = useInfiniteQuery(auditQuery(filter));
   const [shown, setShown] = useState<AuditRecord | null>(null);
   const records = found.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <Page title={t('audit.title')} lead={t('audit.lead')} actions={me.user.cluster_admin && <VerifyButton />}>
+    <Page title={t('audit.title')} lead={t('audit.lead')} actions={me.user.admin && <VerifyButton />}>
       <Filters key={JSON.stringify(search)} />
       {found.isPending && <RowsSkeleton />}
       {found.isError && <ErrorState error={found.error} retry={() => void found.refetch()} />}

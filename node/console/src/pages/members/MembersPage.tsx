@@ -28,7 +28,7 @@ export function MembersPage() {
   const me = useMe();
   const [inviting, setInviting] = useState(false);
   const [link, setLink] = useState<string | null>(null);
-  const users = useQuery({ ...usersQuery, enabled: me.user.cluster_admin }).data ?? [];
+  const users = useQuery({ ...usersQuery, enabled: me.user.admin }).data ?? [];
   return (
     <Page
       title={t('members.title')}
@@ -41,7 +41,7 @@ export function MembersPage() {
       }
     >
       <MemberList app={app} />
-      {me.user.cluster_admin && <AddMember app={app} users={users} />}
+      {me.user.admin && <AddMember app={app} users={users} />}
       <InviteList app={app} />
       {inviting && <InviteDialog app={app} close={() => setInviting(false)} made={setLink} />}
       {link && (

@@ -121,8 +121,8 @@ function DeleteApplication({ application }: { application: Application }) {
         <Button
           color="red"
           variant="outline"
-          disabled={!me.user.cluster_admin}
-          title={me.user.cluster_admin ? undefined : t('why.clusterAdmin')}
+          disabled={!me.user.admin}
+          title={me.user.admin ? undefined : t('why.clusterAdmin')}
           loading={remove.isPending}
           onClick={() => void ask()}
         >

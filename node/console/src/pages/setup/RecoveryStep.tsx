@@ -1,4 +1,4 @@
-import { Alert, Button, Checkbox, Paper, Stack, Text, Textarea } from '@mantine/core';
+import { Alert, Button, Paper, Stack, Text, Textarea } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { KeyRound } from 'lucide-react';
 import { useState } from 'react';
@@ -7,15 +7,25 @@ import { CopyField } from '../../parts/CopyField';
 import { useProblemText } from '../../parts/problemText';
 import { useText } from '../../text/TextProvider';
 
-/** What counts of a key that was typed: not the blanks, dashes and capitals people put in. */
-const bare = (key: string) => key.toLowerCase().replace(/[^a-z0-9]/g, '');
-
-/** The recovery key, shown once, then typed again from where it was written down. */
+/**
+ * The recovery key, shown once, then typed again from where it was written down; the node checks it.
+ *
+ * After a reload the page no longer has it: it asks for what was written down, or makes a new key in its place.
+ */
 export function RecoveryStep(props: { recoveryKey: string | null; confirmed: () => void }) {
-  const [written, setWritten] = useState(false);
-  if (!props.recoveryKey) return <ConfirmUnseen confirmed={props.confirmed} />;
-  if (!written) return <ShowKey recoveryKey={props.recoveryKey} next={() => setWritten(true)} />;
-  return <Retype recoveryKey={props.recoveryKey} confirmed={props.confirmed} again={() => setWritten(false)} />;
+  const [shown, setShown] = useState(props.recoveryKey);
+  const [written, setWritten] = useState(props.recoveryKey === null);
+  if (shown && !written) return <ShowKey recoveryKey={shown} next={() => setWritten(true)} />;
+  return (
+    <Retype
+      again={shown ? () => setWritten(false) : undefined}
+      confirmed={props.confirmed}
+      replaced={(key) => {
+        setShown(key);
+        setWritten(false);
+      }}
+    />
+  );
 }
 
 function ShowKey(props: { recoveryKey: string; next: () => void }) {
@@ -34,28 +44,34 @@ function ShowKey(props: { recoveryKey: string; next: () => void }) {
   );
 }
 
-function Retype(props: { recoveryKey: string; confirmed: () => void; again: () => void }) {
+function Retype(props: { confirmed: () => void; again?: () => void; replaced: (recoveryKey: string) => void }) {
   const { t } = useText();
+  const problemText = useProblemText();
   const [typed, setTyped] = useState('');
-  const [wrong, setWrong] = useState(false);
-  const confirm = useConfirmation(props.confirmed);
+  const confirm = useMutation({ mutationFn: () => api.confirmRecovery(typed.trim()), onSuccess: props.confirmed });
+  const replace = useMutation({
+    mutationFn: api.newRecoveryKey,
+    onSuccess: (made) => props.replaced(made.recovery_key),
+  });
+  const problem = confirm.error ?? replace.error;
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        const right = bare(typed) === bare(props.recoveryKey);
-        setWrong(!right);
-        if (right) confirm.mutate();
+        confirm.mutate();
       }}
     >
       <Stack mt="md">
         <Text>{t('setup.recoveryConfirmLead')}</Text>
-        <ConfirmFault error={confirm.error} />
+        {problem && (
+          <Alert color="red" role="alert">
+            {problemText(problem)}
+          </Alert>
+        )}
         <Textarea
           label={t('setup.recoveryKey')}
           value={typed}
           onChange={(event) => setTyped(event.currentTarget.value)}
-          error={wrong ? t('setup.recoveryWrong') : undefined}
           autosize
           minRows={3}
           autoComplete="off"
@@ -66,45 +82,16 @@ function Retype(props: { recoveryKey: string; confirmed: () => void; again: () =
         <Button type="submit" loading={confirm.isPending}>
           {t('setup.recoveryConfirm')}
         </Button>
-        <Button variant="subtle" onClick={props.again}>
-          {t('setup.recoveryAgain')}
-        </Button>
+        {props.again ? (
+          <Button variant="subtle" onClick={props.again}>
+            {t('setup.recoveryAgain')}
+          </Button>
+        ) : (
+          <Button variant="subtle" loading={replace.isPending} onClick={() => replace.mutate()}>
+            {t('setup.recoveryNew')}
+          </Button>
+        )}
       </Stack>
     </form>
-  );
-}
-
-/** After a reload: the page no longer has the key and nobody else has it, so all it can ask is whether it was written down. */
-function ConfirmUnseen({ confirmed }: { confirmed: () => void }) {
-  const { t } = useText();
-  const [sure, setSure] = useState(false);
-  const confirm = useConfirmation(confirmed);
-  return (
-    <Stack mt="md">
-      <Text>{t('setup.recoveryUnseen')}</Text>
-      <ConfirmFault error={confirm.error} />
-      <Checkbox
-        checked={sure}
-        onChange={(event) => setSure(event.currentTarget.checked)}
-        label={t('setup.recoverySure')}
-      />
-      <Button onClick={() => confirm.mutate()} loading={confirm.isPending} disabled={!sure}>
-        {t('setup.recoveryConfirm')}
-      </Button>
-    </Stack>
-  );
-}
-
-function useConfirmation(confirmed: () => void) {
-  return useMutation({ mutationFn: api.confirmRecovery, onSuccess: confirmed });
-}
-
-function ConfirmFault({ error }: { error: Error | null }) {
-  const problemText = useProblemText();
-  if (!error) return null;
-  return (
-    <Alert color="red" role="alert">
-      {problemText(error)}
-    </Alert>
   );
 }

@@ -15,7 +15,7 @@ export function HomePage() {
   return (
     <Page title={t('home.none')}>
       <Empty icon={<FolderOpen />} title={t('home.none')} text={t('home.noneText')}>
-        {me.user.cluster_admin && <ButtonLink to="/applications">{t('nav.applications')}</ButtonLink>}
+        {me.user.admin && <ButtonLink to="/applications">{t('nav.applications')}</ButtonLink>}
       </Empty>
     </Page>
   );

@@ -32,13 +32,13 @@ export function MainMenu({ application }: { application: Membership | undefined 
         <ApplicationChoice application={application} />
         {application && <ApplicationLinks app={application.id} mayEdit={may('user')} mayAdmin={may('admin')} />}
         <Section title={t('nav.system')}>
-          {(me.user.cluster_admin || may('read_only')) && (
+          {(me.user.admin || may('read_only')) && (
             <MenuLink to="/activity" label={t('nav.activity')} leftSection={<Activity size={iconSize} />} />
           )}
-          {(me.user.cluster_admin || may('admin')) && (
+          {(me.user.admin || may('admin')) && (
             <MenuLink to="/audit" label={t('nav.audit')} leftSection={<FileClock size={iconSize} />} />
           )}
-          {me.user.cluster_admin && (
+          {me.user.admin && (
             <>
               <MenuLink to="/users" label={t('nav.users')} leftSection={<Users size={iconSize} />} />
               <MenuLink to="/applications" label={t('nav.applications')} leftSection={<Boxes size={iconSize} />} />

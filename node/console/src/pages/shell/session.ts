@@ -7,7 +7,7 @@ import { assetQuery, meQuery } from '../../api/queries';
 const storageKey = 'mediakeep.application';
 
 const nobody: Me = {
-  user: { id: '', username: '', cluster_admin: false, suspended: false },
+  user: { id: '', username: '', admin: false, suspended: false },
   applications: [],
   recovery_unconfirmed: false,
 };
@@ -50,5 +50,5 @@ const rank: Record<Role, number> = { viewer: 0, read_only: 1, user: 2, admin: 3 
 export function useMay(application: string | undefined): (least: Role) => boolean {
   const me = useMe();
   const role = me.applications.find((one) => one.id === application)?.role;
-  return (least) => me.user.cluster_admin || (role !== undefined && rank[role] >= rank[least]);
+  return (least) => me.user.admin || (role !== undefined && rank[role] >= rank[least]);
 }

@@ -47,7 +47,7 @@ export function UsersPage() {
                 cell: (user) => (
                   <Group gap={6}>
                     {user.username}
-                    {user.cluster_admin && (
+                    {user.admin && (
                       <Badge variant="default" tt="none">
                         {t('users.admin')}
                       </Badge>
@@ -133,8 +133,8 @@ function UserButtons({ user, reset }: { user: User; reset: (link: string) => voi
       >
         {t('users.reset')}
       </Button>
-      <Button {...button} onClick={() => change.mutate({ admin: !user.cluster_admin })}>
-        {user.cluster_admin ? t('users.removeAdmin') : t('users.makeAdmin')}
+      <Button {...button} onClick={() => change.mutate({ admin: !user.admin })}>
+        {user.admin ? t('users.removeAdmin') : t('users.makeAdmin')}
       </Button>
       <Button {...button} onClick={() => void askSuspend()}>
         {user.suspended ? t('users.unsuspend') : t('users.suspend')}

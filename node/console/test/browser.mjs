@@ -1,0 +1,89 @@
+// Chromium from the distribution, watched: whatever the page complains about fails the test that opened it.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const axeRules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+/** Long, since CI has two loaded cores; every wait ends as soon as its condition holds. */
+export const patience = 60_000;
+
+export const launchChromium = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--autoplay-policy=no-user-gesture-required',
+    ],
+  });
+
+/** A page of its own context; `troubles` collects violations of the policy, script errors, dialogs and foreign requests. */
+export async function openPage(browser, node, options = {}) {
+  const context = await browser.newContext({
+    ignoreHTTPSErrors: true,
+    baseURL: node.url,
+    viewport: { width: 1280, height: 800 },
+    locale: 'en-US',
+    reducedMotion: 'reduce',
+    ...options,
+  });
+  context.setDefaultTimeout(patience);
+  context.setDefaultNavigationTimeout(patience);
+  const troubles = [];
+  await context.exposeBinding('reportViolation', (_source, text) => troubles.push(`policy: ${text}`));
+  await context.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      window.reportViolation(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+    });
+  });
+  const page = await context.newPage();
+  page.on('pageerror', (error) => troubles.push(`error: ${error.stack}`));
+  page.on('dialog', (dialog) => {
+    if (dialog.type() !== 'beforeunload') troubles.push(`dialog: ${dialog.message()}`);
+    dialog.accept().catch(() => undefined);
+  });
+  page.on('request', (request) => {
+    const address = new URL(request.url());
+    if (address.protocol.startsWith('http') && address.origin !== node.url) troubles.push(`foreign: ${address.href}`);
+  });
+  return { page, context, troubles };
+}
+
+export async function logIn(page, { username, password }) {
+  await page.goto('/login');
+  await page.getByLabel('User name').fill(username);
+  await page.getByLabel('Passphrase', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Library' }).waitFor();
+}
+
+/** What axe finds on the page as it is, one line for each rule broken. */
+export async function axeFindings(page) {
+  await page.evaluate(axeSource);
+  return page.evaluate(async (rules) => {
+    const found = await window.axe.run({ runOnly: rules });
+    return found.violations.map((violation) => {
+      const first = violation.nodes[0];
+      return `${violation.id} (${violation.impact}): ${first?.target} ${first?.failureSummary}`;
+    });
+  }, axeRules);
+}
+
+/** Waits until `check` gives something true; fails with what it was waiting for. */
+export async function until(what, check, within = patience) {
+  const end = Date.now() + within;
+  let last;
+  while (Date.now() < end) {
+    last = await check();
+    if (last) return last;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`waited ${within} ms for ${what}; last: ${JSON.stringify(last)}`);
+}

@@ -1,0 +1,92 @@
+// A real node for the browser tests: the binary named by MEDIAKEEP_BIN, in a folder of its own, on a free port.
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const startWithin = 60_000;
+
+function binary() {
+  const path = process.env.MEDIAKEEP_BIN;
+  if (!path) throw new Error('MEDIAKEEP_BIN must name the mediakeep binary');
+  return path;
+}
+
+/** Starts the binary and gives the first line it prints, read as JSON. */
+async function start(args, dir) {
+  const child = spawn(binary(), args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, RUST_LOG: 'warn' } });
+  let log = '';
+  child.stderr.on('data', (text) => {
+    log = (log + text).slice(-8_000);
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const stop = async () => {
+    child.stdin.end();
+    const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    await ended;
+    clearTimeout(timer);
+    await rm(dir, { recursive: true, force: true });
+  };
+  const line = await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`the node did not start\n${log}`)), startWithin);
+    createInterface({ input: child.stdout }).once('line', (text) => {
+      clearTimeout(timer);
+      resolve(text);
+    });
+    ended.then((code) => {
+      clearTimeout(timer);
+      reject(new Error(`the node ended with ${code}\n${log}`));
+    });
+  });
+  return { told: JSON.parse(line), stop, log: () => log };
+}
+
+const freshFolder = () => mkdtemp(join(tmpdir(), 'mediakeep-console-'));
+
+/** A claimed node with an application, as `mediakeep dev` makes it. */
+export async function claimedNode() {
+  const dir = await freshFolder();
+  const { told, stop, log } = await start(['dev', '--nodes', '1', '--dir', dir, '--stop-with-input'], dir);
+  const { username, password, application } = told;
+  return { url: told.nodes[0].url, username, password, application, stop, log };
+}
+
+/** A node that nobody has claimed yet. */
+export async function unclaimedNode() {
+  const dir = await freshFolder();
+  const args = ['run', '--dir', join(dir, 'data'), '--key-file', join(dir, 'node.key'), '--listen', '127.0.0.1:0'];
+  const { told, stop, log } = await start([...args, '--announce', '--stop-with-input'], dir);
+  return { url: told.url, claimCode: told.claim_code, stop, log };
+}
+
+/** One call of the API from outside the browser; trusts this node's own certificate only because it is a test's. */
+export function callApi(node, method, path, { token, json } = {}) {
+  const body = json === undefined ? undefined : JSON.stringify(json);
+  const headers = { accept: 'application/json' };
+  if (body) Object.assign(headers, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  if (token) headers.authorization = `Bearer ${token}`;
+  return new Promise((resolve, reject) => {
+    const url = new URL(`/api/v1${path}`, node.url);
+    const sent = request(url, { method, headers, rejectUnauthorized: false }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (part) => {
+        text += part;
+      });
+      answer.on('end', () => {
+        if (answer.statusCode >= 400) reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+        else resolve(text === '' ? undefined : JSON.parse(text));
+      });
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+/** A token of the node's first admin. */
+export async function adminToken(node) {
+  const json = { username: node.username, password: node.password };
+  const answer = await callApi(node, 'POST', '/sessions?kind=token', { json });
+  return answer.token;
+}
