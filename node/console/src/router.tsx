@@ -11,7 +11,6 @@ import {
 import type { AssetFilter, AuditFilter, JobFilter } from './api/calls';
 import { meQuery, systemQuery } from './api/queries';
 import { LibraryPage } from './pages/library/LibraryPage';
-import { LoginPage } from './pages/login/LoginPage';
 import { ErrorPage, MissingPage } from './pages/shell/ErrorPage';
 import { HomePage } from './pages/shell/HomePage';
 import { Root } from './pages/shell/Root';
@@ -44,7 +43,7 @@ const time = (value: unknown): number | undefined => (typeof value === 'number' 
 const login = createRoute({
   getParentRoute: () => root,
   path: '/login',
-  component: LoginPage,
+  component: lazyRouteComponent(() => import('./pages/login/LoginPage'), 'LoginPage'),
   validateSearch: (search: Record<string, unknown>): { next?: string } => ({ next: ownAddress(search.next) }),
 });
 

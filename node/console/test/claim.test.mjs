@@ -42,7 +42,7 @@ test('a fresh node is claimed with the code, and its recovery key is typed again
   await page.getByLabel('Passphrase', { exact: true }).fill('seven quiet herons wade');
   await page.getByRole('button', { name: 'Claim this node' }).click();
 
-  const key = await page.locator('.secret p').innerText();
+  const key = await page.locator('.secret p').textContent();
   assert.ok(key.length > 20, 'a recovery key is shown');
   await page.getByRole('button', { name: 'I wrote it down' }).click();
   await page.getByLabel('Recovery key').fill('not the key');

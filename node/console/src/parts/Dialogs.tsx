@@ -1,6 +1,7 @@
-import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
-import { createContext, type ReactNode, useCallback, useContext, useState } from 'react';
-import { useText } from '../text/TextProvider';
+import { createContext, lazy, type ReactNode, Suspense, useCallback, useContext, useState } from 'react';
+
+/** Its own chunk: most visits ask nothing. */
+const ConfirmDialog = lazy(async () => ({ default: (await import('./ConfirmDialog')).ConfirmDialog }));
 
 export interface ConfirmQuestion {
   title: string;
@@ -14,7 +15,7 @@ export interface ConfirmQuestion {
 }
 
 type Ask = (question: ConfirmQuestion) => Promise<boolean>;
-interface Open {
+export interface OpenQuestion {
   question: ConfirmQuestion;
   answer: (yes: boolean) => void;
 }
@@ -23,7 +24,7 @@ const AskContext = createContext<Ask | null>(null);
 
 /** The one helper through which every destructive action asks. */
 export function DialogProvider(props: { children: ReactNode }) {
-  const [open, setOpen] = useState<Open | null>(null);
+  const [open, setOpen] = useState<OpenQuestion | null>(null);
   const ask = useCallback<Ask>(
     (question) =>
       new Promise((resolve) => {
@@ -40,52 +41,12 @@ export function DialogProvider(props: { children: ReactNode }) {
   return (
     <AskContext value={ask}>
       {props.children}
-      {open && <ConfirmDialog question={open.question} answer={open.answer} />}
+      {open && (
+        <Suspense>
+          <ConfirmDialog question={open.question} answer={open.answer} />
+        </Suspense>
+      )}
     </AskContext>
-  );
-}
-
-function ConfirmDialog({ question, answer }: Open) {
-  const { t } = useText();
-  const [typed, setTyped] = useState('');
-  const ready = question.typed === undefined || typed.trim() === question.typed.trim();
-  return (
-    <Modal
-      opened
-      onClose={() => answer(false)}
-      title={question.title}
-      closeButtonProps={{ 'aria-label': t('action.close') }}
-    >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (ready) answer(true);
-        }}
-      >
-        <Stack>
-          <Text component="div" size="sm">
-            {question.text}
-          </Text>
-          {question.typed !== undefined && (
-            <TextInput
-              label={t('confirm.type', { name: question.typed })}
-              value={typed}
-              onChange={(event) => setTyped(event.currentTarget.value)}
-              autoComplete="off"
-              data-autofocus
-            />
-          )}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={() => answer(false)}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" color={question.dangerous ? 'red' : undefined} disabled={!ready}>
-              {question.action}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
   );
 }
 

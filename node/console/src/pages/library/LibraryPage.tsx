@@ -2,7 +2,7 @@ import { Button, Group, Loader, Text } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useParams, useSearch } from '@tanstack/react-router';
 import { Clapperboard, SearchX, Trash2, Upload } from 'lucide-react';
-import { useMemo } from 'react';
+import { lazy, Suspense, useMemo } from 'react';
 import type { Asset } from '../../api/model';
 import { assetsQuery } from '../../api/queries';
 import { ButtonLink } from '../../parts/links';
@@ -11,10 +11,11 @@ import { Empty, ErrorState } from '../../parts/States';
 import { useText } from '../../text/TextProvider';
 import { useMay } from '../shell/session';
 import { AssetGrid, GridSkeleton } from './AssetGrid';
-import { AssetTable } from './AssetTable';
-import { BulkBar } from './BulkBar';
 import { FilterBar } from './FilterBar';
 import { useSelection } from './selection';
+
+const BulkBar = lazy(async () => ({ default: (await import('./BulkBar')).BulkBar }));
+const AssetTable = lazy(async () => ({ default: (await import('./AssetTable')).AssetTable }));
 
 /** All assets of an application, or its trash: searched, filtered, sorted, selected. */
 export function LibraryPage() {
@@ -46,13 +47,17 @@ export function LibraryPage() {
       }
     >
       <FilterBar app={app} />
-      {selection.count > 0 && <BulkBar app={app} assets={assets} selection={selection} trashed={trashed} />}
+      <Suspense>
+        {selection.count > 0 && <BulkBar app={app} assets={assets} selection={selection} trashed={trashed} />}
+      </Suspense>
       {found.isPending && <GridSkeleton />}
       {found.isError && <ErrorState error={found.error} retry={() => void found.refetch()} />}
       {found.isSuccess && assets.length === 0 && (
         <NothingHere app={app} filtered={isFiltered(filter)} trashed={trashed} />
       )}
-      {assets.length > 0 && (view === 'list' ? <AssetTable {...list} /> : <AssetGrid {...list} />)}
+      <Suspense fallback={<GridSkeleton />}>
+        {assets.length > 0 && (view === 'list' ? <AssetTable {...list} /> : <AssetGrid {...list} />)}
+      </Suspense>
       <Foot
         count={assets.length}
         loading={found.isFetchingNextPage}

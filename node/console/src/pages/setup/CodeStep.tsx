@@ -1,4 +1,4 @@
-import { Button, Code, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Stack, Text, TextInput } from '@mantine/core';
 import { useText } from '../../text/TextProvider';
 import type { SetupDraft } from './draft';
 
@@ -32,9 +32,9 @@ export function CodeStep(props: {
         {props.fingerprint && (
           <Stack gap={4}>
             <Text size="sm">{t('setup.fingerprint')}</Text>
-            <Code block className="breakable">
+            <Text size="sm" ff="monospace" className="breakable">
               {props.fingerprint}
-            </Code>
+            </Text>
           </Stack>
         )}
         <Button type="submit">{t('action.next')}</Button>
