@@ -1,12 +1,54 @@
-//! The command line's client side: commands that talk to a node over its public API.
+//! The command line's client side: commands that talk to a node over its public API, by one HTTP client.
+//!
+//! Address, authority and credential come from options, from `MEDIAKEEP_URL`, `MEDIAKEEP_CA` and `MEDIAKEEP_TOKEN`, or
+//! from the login kept by `mediakeep login`. What a script wants goes to standard output, everything for people to
+//! standard error; a failure is one plain sentence and a non-zero exit.
+
+mod assets;
+mod client;
+mod connection;
+mod download;
+mod error;
+mod node_state;
+mod people;
+mod recover;
+mod shown;
+mod unfinished;
+mod upload;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Subcommand};
 
+pub use error::CliError;
+
 /// Commands for people and scripts that use a node.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
+    /// Log in, and keep the sign-in for later commands.
+    Login(people::Login),
+    /// End the kept sign-in.
+    Logout(people::Logout),
+    /// Upload a file; prints the id of the new asset.
+    Upload(upload::Upload),
+    /// List assets.
+    Assets(assets::Assets),
+    /// Show one asset: state, tracks, renditions, copies.
+    Asset(assets::Asset),
+    /// Print an address that any HLS player can play.
+    Play(assets::Play),
+    /// Download an asset.
+    Download(download::Download),
+    /// Move assets to the trash, or forget them for good.
+    Delete(assets::Delete),
+    /// List the people of the cluster.
+    Users(people::Users),
+    /// Show how the node is.
+    Status(node_state::Status),
+    /// Check the audit log.
+    Audit(node_state::Audit),
+    /// Give a node its lost key back, by the recovery key.
+    Recover(recover::Recover),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -16,10 +58,37 @@ pub enum ClientCommand {
 
 /// Carries out a client command.
 pub fn run<C: CommandFactory>(command: ClientCommand) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(carry_out::<C>(command)),
+        Err(error) => Err(CliError::Usage(error.to_string())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shown::note(&format!("mediakeep: {}", shown::safe(&error.to_string())));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out<C: CommandFactory>(command: ClientCommand) -> Result<(), CliError> {
     match command {
+        ClientCommand::Login(command) => command.run().await,
+        ClientCommand::Logout(command) => command.run().await,
+        ClientCommand::Upload(command) => command.run().await,
+        ClientCommand::Assets(command) => command.run().await,
+        ClientCommand::Asset(command) => command.run().await,
+        ClientCommand::Play(command) => command.run().await,
+        ClientCommand::Download(command) => command.run().await,
+        ClientCommand::Delete(command) => command.run().await,
+        ClientCommand::Users(command) => command.run().await,
+        ClientCommand::Status(command) => command.run().await,
+        ClientCommand::Audit(command) => command.run().await,
+        ClientCommand::Recover(command) => command.run(),
         ClientCommand::Completions { shell } => {
             clap_complete::generate(shell, &mut C::command(), "mediakeep", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            Ok(())
         }
     }
 }

@@ -1,0 +1,226 @@
+//! The command line on a real node, as stories: what a person types, what comes out, and how it ends.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+use support::{Node, PASSPHRASE, program, started, stop};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// Somebody at a terminal with a home folder of their own.
+struct Person {
+    home: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+/// What a command left.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    error: String,
+}
+
+impl Person {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), environment: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// Somebody who has logged in as the cluster admin of `node`.
+    async fn logged_in(node: &Node) -> Self {
+        let person = Self::new();
+        person.log_in(node).await.well();
+        person
+    }
+
+    async fn log_in(&self, node: &Node) -> Said {
+        let (ca, ready) = (node.ready.ca.display().to_string(), &node.ready);
+        let who = ["--username", &ready.username, "--password", &ready.password];
+        let arguments = [["login", "--url"].as_slice(), &[node.url(), "--ca", &ca], &who].concat();
+        self.types(&arguments).await
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(arguments).env_clear().env("HOME", self.home.path()).kill_on_drop(true);
+        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    async fn types(&self, arguments: &[&str]) -> Said {
+        self.types_and_enters(arguments, "").await
+    }
+
+    async fn types_and_enters(&self, arguments: &[&str], input: &str) -> Said {
+        let mut child = self.command(arguments).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        let waited = tokio::time::timeout(support::DEADLINE * 2, child.wait_with_output()).await;
+        Said::of(&waited.expect("the command ends").unwrap())
+    }
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), error: text(&output.stderr) }
+    }
+
+    /// It worked; gives what it printed.
+    #[track_caller]
+    fn well(&self) -> &str {
+        assert_eq!(self.code, Some(0), "{}{}", self.out, self.error);
+        self.out.trim_end()
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(self.well()).expect("JSON")
+    }
+
+    /// It failed with one plain sentence and printed nothing a script would take for an answer.
+    #[track_caller]
+    fn badly(&self, sentence: &str) {
+        assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{}", self.error);
+        let expected = format!("mediakeep: {sentence}");
+        assert!(self.error.starts_with(&expected), "{:?} does not begin with {expected:?}", self.error);
+        assert_eq!(self.error.lines().count(), 1, "{}", self.error);
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_kept_for_its_owner_and_its_node_alone() {
+    let node = Node::start().await;
+    let person = Person::new();
+    person.types(&["status"]).await.badly("which node? log in first");
+    let strange = ["login", "--url", node.url(), "--username", "x", "--password", "y"];
+    person.types(&strange).await.badly("cannot reach https://127.0.0.1:");
+    let ca = node.ready.ca.display().to_string();
+    let wrong = [strange.as_slice(), &["--ca", &ca]].concat();
+    person.types(&wrong).await.badly("The user name or the passphrase is not right.");
+    let asked = ["login", "--url", node.url(), "--ca", &ca, "--username", "x"];
+    person.types(&asked).await.badly("there is no terminal to ask on; give --password");
+
+    person.log_in(&node).await.well();
+    let kept = person.home.path().join(".config/mediakeep/login.json");
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!std::fs::read_to_string(&kept).unwrap().contains(&node.ready.password));
+    assert_eq!(person.types(&["status", "--json"]).await.json()["node"]["name"], "n1");
+
+    // Another address does not get the token.
+    person.types(&["status", "--url", "https://127.0.0.1:1"]).await.badly("log in first");
+    person.types(&["logout"]).await.well();
+    assert!(!kept.exists());
+    person.types(&["status"]).await.badly("which node?");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_script_uses_the_environment_and_a_revoked_key_ends_it() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let keys = format!("/applications/{}/api-keys", node.application());
+    let key = admin.post(&keys, &json!({ "name": "script", "role": "read_only" })).await.expect(201);
+    let script = Person::new()
+        .with("MEDIAKEEP_URL", node.url())
+        .with("MEDIAKEEP_CA", node.ready.ca.display().to_string())
+        .with("MEDIAKEEP_TOKEN", key["secret"].as_str().unwrap());
+    assert_eq!(script.types(&["assets", "--json"]).await.json(), json!([]));
+    script.types(&["users"]).await.badly("");
+    let id = key["id"].as_str().or(key["key"]["id"].as_str()).unwrap();
+    admin.delete(&format!("/api-keys/{id}")).await.expect(204);
+    script.types(&["assets"]).await.badly("the sign-in has ended; log in again");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_admin_looks_at() {
+    let node = Node::start().await;
+    let person = Person::logged_in(&node).await;
+    let users = person.types(&["users", "--json"]).await.json();
+    assert_eq!((&users[0]["username"], &users[0]["admin"]), (&json!("admin"), &json!(true)));
+    let table = person.types(&["users"]).await;
+    assert!(table.well().starts_with("ID ") && table.out.contains("admin"), "{}", table.out);
+    let status = person.types(&["status"]).await;
+    assert!(status.well().contains("a stolen machine can be read"), "{}", status.out);
+    let audit = person.types(&["audit", "verify"]).await;
+    assert!(audit.well().starts_with("The audit log is whole: "), "{}", audit.out);
+    let nothing = "There is nothing here, or nothing you may see.";
+    person.types(&["asset", "00000000000000000000000000"]).await.badly(nothing);
+    person.types(&["play", "../../users"]).await.badly(nothing);
+    person.types(&["assets", "-a", "Elsewhere"]).await.badly("there is no application `Elsewhere`");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn mistakes_get_a_sentence_before_anything_is_sent() {
+    let nowhere = Person::new().with("MEDIAKEEP_URL", "https://127.0.0.1:1").with("MEDIAKEEP_TOKEN", "t");
+    let folder = nowhere.home.path().display().to_string();
+    let empty = nowhere.home.path().join("empty.mp4");
+    std::fs::write(&empty, b"").unwrap();
+    let (empty, absent) = (empty.display().to_string(), format!("{folder}/absent.mp4"));
+    nowhere.types(&["upload", &absent]).await.badly(&format!("{absent}: No such file"));
+    nowhere.types(&["upload", &folder]).await.badly(&format!("{folder} is not a file"));
+    nowhere.types(&["upload", &empty]).await.badly(&format!("{empty} is empty"));
+    nowhere.types(&["status"]).await.badly("cannot reach https://127.0.0.1:1: ");
+    let plain = ["status", "--url", "http://127.0.0.1:1"];
+    nowhere.types(&plain).await.badly("`http://127.0.0.1:1` is not an address such as https://");
+    let usage = nowhere.types(&["upload"]).await;
+    assert_eq!(usage.code, Some(2));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(nowhere.types(&["completions", shell]).await.well().contains("mediakeep"));
+    }
+}
+
+/// Starts a bare node in `dir` and gives what it announces.
+async fn run_bare(dir: &Path) -> (tokio::process::Child, Value) {
+    let mut command = Command::new(program());
+    command.arg("run").arg("--dir").arg(dir.join("data")).arg("--key-file").arg(dir.join("node.key"));
+    command.args(["--listen", "127.0.0.1:0", "--announce", "--stop-with-input"]);
+    let (child, line) = started(&mut command, "run").await;
+    (child, serde_json::from_str(&line).expect("one JSON line"))
+}
+
+#[tokio::test]
+async fn a_lost_node_key_comes_back_by_the_recovery_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, key_file) = (folder.path().join("data"), folder.path().join("node.key"));
+    let (child, announced) = run_bare(folder.path()).await;
+    let http = support::http(&data.join("tls/ca.pem"));
+    let base = announced["url"].as_str().unwrap().to_owned();
+    let client = support::Client { http, base, token: None };
+    let claim = json!({
+        "code": announced["claim_code"], "username": "ada", "password": PASSPHRASE, "application_name": "Videos",
+    });
+    let claimed = client.post("/claim?kind=token", &claim).await.expect(201);
+    let recovery_key = claimed["recovery_key"].as_str().unwrap().to_owned();
+    stop(child).await;
+    std::fs::remove_file(&key_file).unwrap();
+
+    let person = Person::new();
+    let (data, key) = (data.display().to_string(), key_file.display().to_string());
+    let recover = ["recover", "--dir", &data, "--key-file", &key];
+    person.types_and_enters(&recover, "").await.badly("give the recovery key");
+    person.types_and_enters(&recover, "MKR1-NONSENSE\n").await.badly("");
+    assert!(!key_file.exists());
+    person.types_and_enters(&recover, &format!("{recovery_key}\n")).await.well();
+    assert_eq!(std::fs::metadata(&key_file).unwrap().permissions().mode() & 0o777, 0o600);
+    person.types_and_enters(&recover, &format!("{recovery_key}\n")).await.badly("there is a node key at");
+
+    let (child, announced) = run_bare(folder.path()).await;
+    assert_eq!(announced["claim_code"], Value::Null, "it is the same, claimed node");
+    let again = support::Client { base: announced["url"].as_str().unwrap().to_owned(), ..client };
+    let login = json!({ "username": "ada", "password": PASSPHRASE });
+    again.post("/sessions?kind=token", &login).await.expect(201);
+    stop(child).await;
+}
