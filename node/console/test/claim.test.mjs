@@ -24,7 +24,7 @@ test('a fresh node is claimed with the code, and its recovery key is typed again
   await page.getByLabel('Claim code').fill('wrong-code');
   await page.getByRole('button', { name: 'Next' }).click();
   await page.getByLabel('User name').fill('olga');
-  await page.getByLabel('Passphrase', { exact: true }).fill('seven quiet herons wade');
+  await page.locator('input[autocomplete=new-password]').fill('seven quiet herons wade');
   await page.getByLabel('Application').fill('School of Crafts');
   await page.getByText('Strength: strong').waitFor();
   await page.getByRole('button', { name: 'Claim this node' }).click();
@@ -38,8 +38,8 @@ test('a fresh node is claimed with the code, and its recovery key is typed again
   await page.getByLabel('User name').waitFor();
   await page.reload();
   assert.equal(await page.getByLabel('User name').inputValue(), 'olga');
-  assert.equal(await page.getByLabel('Passphrase', { exact: true }).inputValue(), '');
-  await page.getByLabel('Passphrase', { exact: true }).fill('seven quiet herons wade');
+  assert.equal(await page.locator('input[autocomplete=new-password]').inputValue(), '');
+  await page.locator('input[autocomplete=new-password]').fill('seven quiet herons wade');
   await page.getByRole('button', { name: 'Claim this node' }).click();
 
   const key = await page.locator('.secret p').textContent();

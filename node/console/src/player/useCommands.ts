@@ -54,6 +54,7 @@ export function useCommands({ video, frame, hls, tracks, help }: Parts): Command
     if (!hls) return;
     hls.subtitleDisplay = track >= 0;
     hls.subtitleTrack = track;
+    tracks.refresh();
   };
   const actions: Record<PlayerAction, () => void> = {
     toggle: () => togglePlay(video.current),
@@ -80,9 +81,11 @@ export function useCommands({ video, frame, hls, tracks, help }: Parts): Command
     setSpeed,
     setQuality: (level) => {
       if (hls) hls.nextLevel = level;
+      tracks.refresh();
     },
     setAudio: (track) => {
       if (hls) hls.audioTrack = track;
+      tracks.refresh();
     },
     setCaption,
   };

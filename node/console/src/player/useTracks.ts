@@ -12,6 +12,8 @@ export interface Choice {
 }
 
 export interface Tracks {
+  /** Reads hls.js again, for choices that it tells of by no event. */
+  refresh: () => void;
   qualities: Choice[];
   /** -1 = automatic. */
   quality: number;
@@ -24,10 +26,20 @@ export interface Tracks {
   caption: number;
 }
 
-const none: Tracks = { qualities: [], quality: -1, playing: -1, audio: [], audioTrack: -1, captions: [], caption: -1 };
+const none: Tracks = {
+  refresh: () => undefined,
+  qualities: [],
+  quality: -1,
+  playing: -1,
+  audio: [],
+  audioTrack: -1,
+  captions: [],
+  caption: -1,
+};
 
-function read(hls: Hls): Tracks {
+function read(hls: Hls, refresh: () => void): Tracks {
   return {
+    refresh,
     qualities: hls.levels
       .map((level, value) => ({
         value,
@@ -35,7 +47,7 @@ function read(hls: Hls): Tracks {
         bitrate: level.averageBitrate || level.bitrate,
       }))
       .reverse(),
-    quality: hls.autoLevelEnabled ? -1 : hls.nextLevel,
+    quality: hls.manualLevel,
     playing: hls.currentLevel,
     audio: hls.audioTracks.map((track, value) => ({ value, language: track.lang, name: track.name })),
     audioTrack: hls.audioTrack,
@@ -51,7 +63,7 @@ export function useTracks(hls: Hls | null): Tracks {
       setTracks(none);
       return;
     }
-    const update = () => setTracks(read(hls));
+    const update = () => setTracks(read(hls, update));
     const names = [
       Hls.Events.MANIFEST_PARSED,
       Hls.Events.LEVELS_UPDATED,

@@ -20,10 +20,12 @@ export function ErrorPage(props: { error: unknown; reset?: () => void }) {
 export function MissingPage() {
   const { t } = useText();
   return (
-    <Page title={t('missing.title')}>
-      <Empty icon={<SearchX />} title={t('missing.title')} text={t('missing.text')}>
-        <ButtonLink to="/">{t('missing.home')}</ButtonLink>
-      </Empty>
-    </Page>
+    <main id="main" tabIndex={-1} className="bare-main">
+      <Page title={t('missing.title')}>
+        <Empty icon={<SearchX />} title={t('missing.where')} text={t('missing.text')}>
+          <ButtonLink to="/">{t('missing.home')}</ButtonLink>
+        </Empty>
+      </Page>
+    </main>
   );
 }
