@@ -239,7 +239,10 @@ pub struct Dice(Xoshiro256PlusPlus);
 impl Dice {
     pub fn new(story: u64) -> Self {
         let seed = std::env::var("MEDIAKEEP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-        println!("MEDIAKEEP_SEED={seed}");
+        #[expect(clippy::print_stdout, reason = "whoever repeats a story needs the seed")]
+        {
+            println!("MEDIAKEEP_SEED={seed}");
+        }
         Self(Xoshiro256PlusPlus::seed_from_u64(seed ^ story << 32))
     }
 

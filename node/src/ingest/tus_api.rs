@@ -15,6 +15,10 @@ use crate::media::Media;
 use crate::problem::Problem;
 use crate::routes::API_PREFIX;
 
+/// How often, and how far apart, an upload that is being finished is looked at before its client is told.
+const FINISH_LOOKS: u32 = 50;
+const FINISH_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// What tus says of this server.
 #[utoipa::path(options, path = "/uploads", tag = "uploads",
     responses((status = 204, description = "Version, extensions, largest upload and checksum algorithms, as headers")))]
@@ -84,8 +88,16 @@ pub async fn upload_head(
     if let Some(length) = complete_length(&media, *asset) {
         return Ok(standing(length, Some(length)));
     }
-    let hold = media.uploads.hold_after_letting_go(*asset).await?;
-    Ok(standing(hold.offset().await?, hold.length()))
+    match media.uploads.hold_after_letting_go(*asset).await {
+        Ok(hold) => Ok(standing(hold.offset().await?, hold.length())),
+        // Complete, or about to be (sealed before a kill, and being finished now): the client must hear that nothing is
+        // missing, not that the upload is gone.
+        Err(UploadError::Complete) => {
+            let length = finished_length(&media, *asset).await.ok_or(UploadError::Complete)?;
+            Ok(standing(length, Some(length)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Goes on with an upload at `Upload-Offset`.
@@ -166,6 +178,17 @@ async fn go_on(
         return Ok(offset);
     }
     if ended == Ended::Cut { Err(UploadError::Cut.into()) } else { Ok(offset) }
+}
+
+/// The length of an upload whose last byte is here, once it is finished.
+async fn finished_length(media: &Media, asset: AssetId) -> Option<u64> {
+    for _ in 0..FINISH_LOOKS {
+        if let Some(length) = complete_length(media, asset) {
+            return Some(length);
+        }
+        tokio::time::sleep(FINISH_PAUSE).await;
+    }
+    complete_length(media, asset)
 }
 
 /// The length of an upload that is over, for a client that did not hear the last answer.

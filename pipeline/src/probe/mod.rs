@@ -15,7 +15,8 @@ use crate::tracks::Probe;
 use crate::transcode::Patience;
 use crate::worker_process::{Conversation, WorkerEnd, WorkerProgram};
 
-/// Says what the source is, in a worker process of its own. Never more than one try: a file that kills the prober is refused.
+/// Says what the source is, in a worker process of its own. A worker that dies is followed by another, a few times: it may
+/// have been killed from outside. A file that kills every one of them is refused.
 pub async fn probe(source: Arc<dyn Source>) -> Result<Probe, ProbeFailure> {
     let program = WorkerProgram::current().map_err(|_| Failure::internal("finding the worker program"))?;
     probe_with(&program, source, Patience::default()).await
@@ -23,6 +24,23 @@ pub async fn probe(source: Arc<dyn Source>) -> Result<Probe, ProbeFailure> {
 
 /// As [`probe`], with another worker program and patience.
 pub async fn probe_with(
+    program: &WorkerProgram,
+    source: Arc<dyn Source>,
+    patience: Patience,
+) -> Result<Probe, ProbeFailure> {
+    for restarts in 0..patience.restarts {
+        match probe_once(program, Arc::clone(&source), patience).await {
+            Err(failure) if failure.code == FailureCode::DecoderCrashed => {
+                tracing::warn!(restarts, "a probing worker was lost");
+            }
+            outcome => return outcome,
+        }
+        tokio::time::sleep(patience.back_off * 2_u32.saturating_pow(restarts)).await;
+    }
+    probe_once(program, source, patience).await
+}
+
+async fn probe_once(
     program: &WorkerProgram,
     source: Arc<dyn Source>,
     patience: Patience,
