@@ -1,0 +1,121 @@
+//! Jobs: watchable before they end, resumed after any loss, ended for a reason.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::media_support::{begin, clip, longer_clip, plays, put, ready, send, settled, view};
+use crate::support::{Client, Node, wait_for};
+
+/// The worker processes below the process `ancestor`.
+fn workers_of(ancestor: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        entry.ok()?.file_name().to_str()?.parse::<u32>().ok()
+    });
+    let is_worker = |id: &u32| {
+        let folder = PathBuf::from(format!("/proc/{id}"));
+        let status = std::fs::read_to_string(folder.join("status")).unwrap_or_default();
+        let below = status.lines().any(|line| line == format!("PPid:\t{ancestor}"));
+        below && std::fs::read(folder.join("cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"))
+    };
+    processes.filter(is_worker).collect()
+}
+
+fn kill(id: u32) {
+    let _ = std::process::Command::new("kill").args(["-9", &id.to_string()]).status();
+}
+
+async fn watchable(client: &Client, asset: &str) {
+    wait_for("the first segments", || async {
+        let found = client.get(&format!("/assets/{asset}")).await.expect(200);
+        assert_ne!(found["state"], "failed", "{found}");
+        (found["watchable"] == true).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upload_can_be_watched_while_it_still_arrives() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let file = longer_clip();
+    let most = file.len() * 9 / 10;
+    let asset = begin(&admin, file.len()).await;
+    assert_eq!(send(&admin, &asset, 0, &file[..most]).await.status, 204);
+    watchable(&admin, &asset).await;
+    let path = view(&admin, &asset).await;
+    let index = admin.get(&format!("{path}a0/index.m3u8")).await.text();
+    assert!(index.contains("PLAYLIST-TYPE:EVENT") && !index.contains("ENDLIST"), "{index}");
+    assert_eq!(admin.get(&format!("{path}a0/0.m4s")).await.status, 200);
+    assert_eq!(send(&admin, &asset, most, &file[most..]).await.status, 204);
+    ready(&admin, &asset).await;
+    let index = admin.get(&format!("{path}a0/index.m3u8")).await.text();
+    assert!(index.contains("PLAYLIST-TYPE:VOD") && index.contains("ENDLIST"), "{index}");
+    plays(&node, &admin, &path).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_worker_is_replaced_and_the_video_has_no_gap() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let asset = put(&node, &admin, longer_clip()).await;
+    let parent = node.ready.nodes[0].pid;
+    let killed = wait_for("a worker to kill", || async { workers_of(parent).first().copied() }).await;
+    kill(killed);
+    ready(&admin, &asset).await;
+    let path = view(&admin, &asset).await;
+    plays(&node, &admin, &path).await;
+    let jobs = admin.get("/jobs").await.expect(200);
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 1, "{jobs}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_restarted_node_goes_on_where_it_stood() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let asset = put(&node, &admin, longer_clip()).await;
+    watchable(&admin, &asset).await;
+    let node = node.restart().await;
+    let admin = node.admin().await;
+    ready(&admin, &asset).await;
+    let path = view(&admin, &asset).await;
+    plays(&node, &admin, &path).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_media_fails_with_a_reason_and_keeps_the_original() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let cases: [&[u8]; 3] = [&[0x5a; 20_000], b"PK\x03\x04 this is an archive", &clip()[..300]];
+    for bytes in cases {
+        let asset = put(&node, &admin, bytes).await;
+        let found = settled(&admin, &asset).await;
+        assert_eq!(found["state"], "failed", "{found}");
+        assert!(found["reason"].is_object() || found["reason"].is_string(), "{found}");
+        let wanted = json!({ "what": "original" });
+        admin.post(&format!("/assets/{asset}/downloads"), &wanted).await.expect(201);
+        let retried = admin.post(&format!("/assets/{asset}/retry"), &json!({})).await;
+        assert!(retried.status < 300, "{}", retried.text());
+        assert_eq!(settled(&admin, &asset).await["state"], "failed");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_job_can_be_taken_up_again() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let asset = put(&node, &admin, longer_clip()).await;
+    let cancelled = admin.post(&format!("/assets/{asset}/cancel"), &json!({})).await;
+    assert!(cancelled.status < 300, "{}", cancelled.text());
+    assert_eq!(settled(&admin, &asset).await["state"], "failed");
+    let parent = node.ready.nodes[0].pid;
+    wait_for("the worker to be gone", || async { workers_of(parent).is_empty().then_some(()) }).await;
+    let retried = admin.post(&format!("/assets/{asset}/retry"), &json!({})).await;
+    assert!(retried.status < 300, "{}", retried.text());
+    ready(&admin, &asset).await;
+    node.stop().await;
+}

@@ -1,0 +1,8 @@
+//! Media through a real node, as stories: upload, process, watch, download, with real clips and ffmpeg as the player.
+
+mod media_download;
+mod media_jobs;
+mod media_support;
+mod media_upload;
+mod media_view;
+mod support;
