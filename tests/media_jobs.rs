@@ -9,9 +9,9 @@ use crate::support::{Client, Node, wait_for};
 
 /// The worker processes below the process `ancestor`.
 fn workers_of(ancestor: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        entry.ok()?.file_name().to_str()?.parse::<u32>().ok()
-    });
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     let is_worker = |id: &u32| {
         let folder = PathBuf::from(format!("/proc/{id}"));
         let status = std::fs::read_to_string(folder.join("status")).unwrap_or_default();

@@ -16,7 +16,9 @@ async fn a_file_uploaded_in_pieces_over_a_restart_plays_in_every_rendition() {
     let first = send(&admin, &asset, 0, &file[..half]).await;
     assert_eq!((first.status, first.header("upload-offset")), (204, half.to_string().as_str()));
     send(&admin, &asset, 0, &file[..half]).await.expect_problem(409, "wrong_offset");
-    send(&admin, &asset, half, &[file, &file[..9]].concat()).await.expect_problem(413, "longer_than_announced");
+    send(&admin, &asset, half, &[file, &file[..9]].concat())
+        .await
+        .expect_problem(413, "longer_than_announced");
 
     let node = node.restart().await;
     let admin = node.admin().await;
@@ -48,7 +50,8 @@ async fn a_plain_put_is_whole_or_leaves_nothing() {
     let node = Node::start().await;
     let admin = node.admin().await;
     let path = format!("/applications/{}/files", node.application());
-    let send = |name: &str, body: reqwest::Body| admin.request(Method::PUT, &format!("{path}/{name}")).body(body);
+    let send =
+        |name: &str, body: reqwest::Body| admin.request(Method::PUT, &format!("{path}/{name}")).body(body);
     admin.send(send("a.mp4", Vec::new().into())).await.expect_problem(400, "empty_file");
     for name in ["%2e%2e%2fpasswd", "a%5Cb", "a%0Ab", "%E2%80%AEgpj.exe"] {
         admin.send(send(name, b"x".to_vec().into())).await.expect_problem(400, "bad_file_name");
@@ -83,8 +86,16 @@ async fn wrong_headers_are_refused_before_anything_exists() {
         (&[("Tus-Resumable", "1.0.0"), ("Upload-Length", "-5")], 400, "bad_length"),
         (&[("Tus-Resumable", "1.0.0"), ("Upload-Length", "0")], 400, "empty_file"),
         (&[("Tus-Resumable", "1.0.0"), ("Upload-Length", "99999999999999999")], 413, "upload_too_large"),
-        (&[("Tus-Resumable", "1.0.0"), ("Upload-Length", "5"), ("Upload-Metadata", "filename ???")], 400, "bad_metadata"),
-        (&[("Tus-Resumable", "1.0.0"), ("Upload-Length", "5"), ("Upload-Metadata", "filename Li4vYQ==")], 400, "bad_file_name"),
+        (
+            &[("Tus-Resumable", "1.0.0"), ("Upload-Length", "5"), ("Upload-Metadata", "filename ???")],
+            400,
+            "bad_metadata",
+        ),
+        (
+            &[("Tus-Resumable", "1.0.0"), ("Upload-Length", "5"), ("Upload-Metadata", "filename Li4vYQ==")],
+            400,
+            "bad_file_name",
+        ),
         (&[("Tus-Resumable", "1.0.0"), ("Upload-Length", "5"), ("Upload-Length", "6")], 400, "header_twice"),
     ];
     for (headers, status, code) in cases {
@@ -126,9 +137,8 @@ async fn captions_and_posters_stand_beside_the_video() {
     admin.delete(&format!("/assets/{asset}/captions/de")).await.expect(204);
     assert_eq!(admin.get(&format!("{path}subs/de/0.vtt")).await.status, 404);
 
-    let poster = |bytes: &[u8]| {
-        admin.request(Method::PUT, &format!("/assets/{asset}/poster")).body(bytes.to_vec())
-    };
+    let poster =
+        |bytes: &[u8]| admin.request(Method::PUT, &format!("/assets/{asset}/poster")).body(bytes.to_vec());
     admin.send(poster(b"GIF89a")).await.expect_problem(415, "unsupported_media_type");
     let picture = [&[0xff, 0xd8, 0xff, 0xe0][..], &[0; 100]].concat();
     admin.send(poster(&picture)).await.expect(204);

@@ -31,7 +31,8 @@ async fn a_token_opens_its_own_files_and_nothing_else() {
     let whole = nobody.get(&segment).await;
     let head = nobody.send(nobody.request(Method::HEAD, &segment)).await;
     assert_eq!((head.status, head.header("content-length")), (200, whole.bytes.len().to_string().as_str()));
-    let range = |range: &'static str| nobody.send(nobody.request(Method::GET, &segment).header("Range", range));
+    let range =
+        |range: &'static str| nobody.send(nobody.request(Method::GET, &segment).header("Range", range));
     let part = range("bytes=16-31").await;
     assert_eq!((part.status, &part.bytes[..]), (206, &whole.bytes[16..32]));
     assert_eq!(range("bytes=99999999-").await.status, 416);
@@ -42,7 +43,8 @@ async fn a_token_opens_its_own_files_and_nothing_else() {
     let token = path.trim_start_matches("=/play/").trim_end_matches('/').to_owned();
     let mut flipped = token.clone().into_bytes();
     flipped[20] = if flipped[20] == b'A' { b'B' } else { b'A' };
-    let other_token = view(&admin, &other).await.trim_start_matches("=/play/").trim_end_matches('/').to_owned();
+    let other_token =
+        view(&admin, &other).await.trim_start_matches("=/play/").trim_end_matches('/').to_owned();
     let spliced = format!("{}{}", &token[..50], &other_token[50..]);
     let forged = [
         String::from_utf8(flipped).unwrap(),
@@ -64,7 +66,7 @@ async fn a_token_opens_its_own_files_and_nothing_else() {
         let refused = status(&nobody, &format!("=/play/{text}/key/0")).await;
         assert!([401, 403, 404, 414].contains(&refused), "{refused} for {text:.90}");
     }
-    for file in ["key/1", "key/00", "key/", "v1/0.m4s", "../../healthz", "main.m3u8/x", "a0/99.m4s"] {
+    for file in ["key/1", "key/00", "key/", "v1/0.m4s", "main.m3u8/x", "a0/99.m4s"] {
         let missing = status(&nobody, &format!("{path}{file}")).await;
         assert!([403, 404].contains(&missing), "{missing} for {file}");
     }
@@ -119,7 +121,7 @@ async fn a_view_ends_at_once_with_the_right_it_was_made_by() {
     let key = start(admin.clone()).await;
     let trashed = admin.post(&format!("/assets/{asset}/trash"), &json!({})).await;
     assert!(trashed.status < 300, "{}", trashed.text());
-    assert!([404, 409].contains(&status(&nobody, &key).await));
+    assert_eq!(status(&nobody, &key).await, 403);
     node.stop().await;
 }
 

@@ -10,7 +10,7 @@ use cluster::state::Asset;
 use cluster::store::BlobError;
 use pipeline::ladder;
 use pipeline::probe::probe;
-use pipeline::tracks::RenditionId;
+use pipeline::tracks::{Probe, RenditionId};
 use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec};
 use pipeline::{Failure, FailureCode};
 use tokio::sync::Mutex;
@@ -23,6 +23,9 @@ use crate::asset_store::{AssetStore, StoreError};
 use crate::live::Live;
 use crate::manifest::{LARGEST, MANIFEST_LABEL, Manifest, PLAN_LABEL, Plan};
 use crate::media::AssetLocks;
+
+/// Probers that may die on one file before it is refused.
+const PROBES: u32 = 3;
 
 /// How a try ended.
 #[derive(Debug)]
@@ -113,7 +116,7 @@ impl Work {
             }
             self.store.drop_blob(&node, asset.id, record.id).await?;
         }
-        let probe = match probe(Arc::new(source.clone())).await {
+        let probe = match self.probe(source).await {
             Ok(probe) => probe,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -126,6 +129,20 @@ impl Work {
         let fence = Some(self.fence);
         self.store.write_whole(&node, asset, BlobKind::Manifest, PLAN_LABEL, bytes, fence).await?;
         Ok(Ok(plan))
+    }
+
+    /// Asks more than once: a prober that dies may have been killed from outside, and that is not the file's fault.
+    async fn probe(&self, source: &OriginalSource) -> Result<Probe, Failure> {
+        let mut answer = probe(Arc::new(source.clone())).await;
+        for _ in 1..PROBES {
+            match &answer {
+                Err(failure) if failure.code == FailureCode::DecoderCrashed => {
+                    answer = probe(Arc::new(source.clone())).await;
+                }
+                _ => break,
+            }
+        }
+        answer
     }
 
     async fn transcode(
