@@ -224,3 +224,84 @@ async fn a_lost_node_key_comes_back_by_the_recovery_key() {
     again.post("/sessions?kind=token", &login).await.expect(201);
     stop(child).await;
 }
+
+/// A real clip of two seconds.
+async fn make_clip(path: &Path) {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2"]);
+    command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-c:v", "libx264", "-c:a", "aac"]);
+    command.args(["-pix_fmt", "yuv420p", "-shortest"]).arg(path);
+    assert!(command.status().await.expect("ffmpeg is installed").success());
+}
+
+#[tokio::test]
+async fn a_film_goes_up_is_played_comes_down_and_goes_away() {
+    let node = Node::start().await;
+    let person = Person::logged_in(&node).await;
+    let clip = person.home.path().join("A film.mp4");
+    make_clip(&clip).await;
+    let path = clip.display().to_string();
+    let upload = person.types(&["upload", &path, "--title", "First film", "--wait"]).await;
+    let id = upload.well().to_owned();
+    assert_eq!(id.len(), 26);
+    let unfinished = person.home.path().join(".local/state/mediakeep/uploads.json");
+    assert_eq!(std::fs::read_to_string(unfinished).unwrap(), "{}", "nothing is left unfinished");
+
+    let list = person.types(&["assets"]).await;
+    assert!(list.well().contains("First film"), "{}", list.out);
+    let asset = person.types(&["asset", &id, "--json"]).await.json();
+    assert_eq!((&asset["state"], &asset["file_name"]), (&json!("ready"), &json!("A film.mp4")));
+    assert_eq!((&asset["height"], &asset["watchable"]), (&json!(240), &json!(true)));
+
+    let played = person.types(&["play", &id]).await;
+    let address = played.well().to_owned();
+    assert!(address.starts_with(node.url()) && address.ends_with("/main.m3u8"), "{address}");
+    let playlist = support::http(&node.ready.ca).get(&address).send().await.unwrap().text().await.unwrap();
+    assert!(playlist.starts_with("#EXTM3U"), "{playlist}");
+
+    let copy = person.home.path().join("copy.mp4").display().to_string();
+    let download = ["download", &id, "--output", &copy];
+    assert_eq!(person.types(&download).await.well(), copy);
+    assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(&clip).unwrap());
+    person.types(&download).await.badly(&format!("{copy} exists already"));
+
+    person.types(&["delete", &id]).await.well();
+    assert_eq!(person.types(&["assets", "--json"]).await.json(), json!([]));
+    assert_eq!(person.types(&["assets", "--trashed", "--json"]).await.json()[0]["id"], json!(id));
+    person.types(&["play", &id]).await.badly("");
+    person.types(&["delete", "--purge", &id]).await.well();
+    person.types(&["asset", &id]).await.badly("There is nothing here");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_film_fails_with_its_reason() {
+    let node = Node::start().await;
+    let person = Person::logged_in(&node).await;
+    let file = person.home.path().join("notes.mp4");
+    std::fs::write(&file, "These are notes, not a film.\n".repeat(500)).unwrap();
+    let said = person.types(&["upload", &file.display().to_string(), "--wait"]).await;
+    assert_eq!(said.code, Some(1));
+    let id = said.out.trim_end().to_owned();
+    assert!(said.error.contains(&format!("the asset {id} could not be processed: ")), "{}", said.error);
+    assert_eq!(person.types(&["asset", &id, "--json"]).await.json()["state"], "failed");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_was_stopped_goes_on_where_it_stood() {
+    let node = Node::start().await;
+    let person = Person::logged_in(&node).await;
+    let file = person.home.path().join("long.mp4");
+    std::fs::File::create(&file).unwrap().set_len(96 << 20).unwrap();
+    let path = file.display().to_string();
+    let kept = person.home.path().join(".local/state/mediakeep/uploads.json");
+    let mut first = person.command(&["upload", &path]).spawn().unwrap();
+    support::wait_for("the upload", || async { kept.exists().then_some(()) }).await;
+    first.kill().await.unwrap();
+    let id = person.types(&["upload", &path]).await.well().to_owned();
+    let all = person.types(&["assets", "--json"]).await.json();
+    assert_eq!((all.as_array().unwrap().len(), &all[0]["id"]), (1, &json!(id)), "one asset, not two");
+    assert_eq!(all[0]["size"], json!(96 << 20));
+    node.stop().await;
+}
