@@ -12,7 +12,8 @@ use super::alarm::Alarm;
 use super::elements::{chain, make, running_time, source_pad};
 use super::grid::Grid;
 use super::header::forget_time;
-use crate::failure::{Failure, FailureCode};
+use crate::failure::Failure;
+use crate::mp4;
 use crate::protocol::FromWorker;
 use crate::sink::{Progress, Sidecar, Stage};
 use crate::tracks::{Keyframe, RenditionId, SegmentInfo};
@@ -171,10 +172,11 @@ fn cut_on_grid(pad: &gst::Pad, packing: Packing) {
 
 fn callbacks(packing: Packing, outputs: Arc<Outputs>) -> gstreamer_app::AppSinkCallbacks {
     let mut sequence = packing.first;
+    let mut header = None;
     gstreamer_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            match deliver(&sample, packing, &mut sequence, &outputs) {
+            match deliver(&sample, packing, &mut sequence, &mut header, &outputs) {
                 Ok(()) => Ok(gst::FlowSuccess::Ok),
                 Err(failure) => {
                     outputs.alarm.raise(failure);
@@ -190,7 +192,6 @@ fn callbacks(packing: Packing, outputs: Arc<Outputs>) -> gstreamer_app::AppSinkC
 struct Packed {
     header: Vec<u8>,
     fragment: Vec<u8>,
-    keyframes: Vec<Keyframe>,
     start: Option<gst::ClockTime>,
     duration: gst::ClockTime,
 }
@@ -199,10 +200,12 @@ fn deliver(
     sample: &gst::Sample,
     packing: Packing,
     sequence: &mut u64,
+    header: &mut Option<mp4::Init>,
     outputs: &Outputs,
 ) -> Result<(), Failure> {
-    let packed = unpack(sample, packing)?;
+    let packed = unpack(sample)?;
     if !packed.header.is_empty() {
+        *header = mp4::read_init(&packed.header).ok();
         outputs.send(&FromWorker::Init(packing.id), &packed.header)?;
     }
     let Some(start) = packed.start.filter(|_| !packed.fragment.is_empty()) else {
@@ -212,7 +215,7 @@ fn deliver(
         sequence: *sequence,
         start_us: start.useconds(),
         duration_us: packed.duration.useconds(),
-        keyframes: packed.keyframes,
+        keyframes: keyframes(&packed.fragment, header.as_ref(), packing, *sequence),
     };
     *sequence += 1;
     outputs.note(packing.id, &info, packing.passed_through);
@@ -222,12 +225,11 @@ fn deliver(
     outputs.send(&FromWorker::Progress(outputs.progress(Stage::Encoding)), &[])
 }
 
-fn unpack(sample: &gst::Sample, packing: Packing) -> Result<Packed, Failure> {
+fn unpack(sample: &gst::Sample) -> Result<Packed, Failure> {
     let mut packed = Packed::default();
     let list = sample.buffer_list_owned();
     let single = sample.buffer();
     let buffers = list.iter().flat_map(|list| list.iter()).chain(single);
-    let video = matches!(packing.id, RenditionId::Video(_));
     let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
     let shown = |buffer: &gst::BufferRef| segment.and_then(|segment| segment.to_running_time(buffer.pts()?));
     for buffer in buffers {
@@ -239,27 +241,19 @@ fn unpack(sample: &gst::Sample, packing: Packing) -> Result<Packed, Failure> {
             packed.header.extend_from_slice(&map);
             continue;
         }
-        let offset = packed.fragment.len();
         packed.fragment.extend_from_slice(&map);
         if packed.start.is_none() {
             packed.start = shown(buffer);
             packed.duration = buffer.duration().unwrap_or_default();
-        } else if video
-            && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
-            && !buffer.flags().contains(gst::BufferFlags::HEADER)
-        {
-            packed.keyframes.push(keyframe(offset, map.len(), shown(buffer))?);
         }
     }
     forget_time(&mut packed.header);
     Ok(packed)
 }
 
-fn keyframe(offset: usize, length: usize, shown: Option<gst::ClockTime>) -> Result<Keyframe, Failure> {
-    let too_large = |_| Failure::new(FailureCode::Damaged);
-    Ok(Keyframe {
-        offset: u32::try_from(offset).map_err(too_large)?,
-        length: u32::try_from(length).map_err(too_large)?,
-        pts_us: shown.unwrap_or_default().useconds(),
-    })
+/// Where the keyframes of a picture segment are, read from the fragment itself: the muxer does not say in its buffers.
+fn keyframes(fragment: &[u8], header: Option<&mp4::Init>, packing: Packing, sequence: u64) -> Vec<Keyframe> {
+    let video = matches!(packing.id, RenditionId::Video(_));
+    let info = header.filter(|_| video).and_then(|init| mp4::segment_info(fragment, init, sequence).ok());
+    info.map(|info| info.keyframes).unwrap_or_default()
 }
