@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds the release binary and measures it beside its peers. Arguments go to benches/bench.sh.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+missing=()
+for package in nginx wrk time; do dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package"); done
+if [ ${#missing[@]} -gt 0 ]; then
+  as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+fi
+cargo build --release --locked --workspace
+MEDIAKEEP_BIN=$PWD/target/release/mediakeep benches/bench.sh "$@"
