@@ -38,6 +38,9 @@ function styleNonce(): string {
   return meta?.nonce || meta?.content || '';
 }
 
+/** Where react-remove-scroll, below Mantine's dialogs, looks for the nonce of the style it writes. */
+(globalThis as { __webpack_nonce__?: string }).__webpack_nonce__ = styleNonce();
+
 async function start(): Promise<void> {
   const root = document.getElementById('root');
   if (!root) throw new Error('index.html has no #root');

@@ -123,3 +123,37 @@ test('somebody whose access is taken away is refused', async () => {
   assert.deepEqual(troubles, []);
   await context.close();
 });
+
+test('hostile text in every field of an asset is shown as text', async () => {
+  const hostile = `"><img src=x onerror=alert(1)><script>alert(2)</script>'`;
+  const collections = `/applications/${node.application}/collections`;
+  const collection = await callApi(node, 'POST', collections, { token, json: { name: hostile } });
+  const change = {
+    title: hostile,
+    description: `${hostile}\njavascript:alert(3)`,
+    tags: [hostile.slice(0, 40)],
+    fields: { [hostile.slice(0, 40)]: hostile },
+    collections: [collection.id],
+  };
+  await callApi(node, 'PATCH', `/assets/${asset}`, { token, json: change });
+  const { page, context, troubles } = await openPage(browser, node, { colorScheme: 'dark' });
+  await logIn(page, node);
+  const library = `/a/${node.application}/library`;
+  for (const address of [
+    `/watch/${asset}`,
+    `/asset/${asset}`,
+    library,
+    `${library}?view=list`,
+    '/activity',
+    '/audit',
+  ]) {
+    await page.goto(address);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.locator('[role=status][aria-label=Loading]').waitFor({ state: 'detached' });
+    if (!address.startsWith('/audit')) await page.getByText(hostile).filter({ visible: true }).first().waitFor();
+    assert.equal(await page.locator('img[src=x], script:not([src])').count(), 0, address);
+    assert.deepEqual(await axeFindings(page), [], address);
+  }
+  assert.deepEqual(troubles, []);
+  await context.close();
+});

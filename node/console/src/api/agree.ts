@@ -1,0 +1,29 @@
+/**
+ * Where the console's own types meet the node's document (`schema.d.ts`): what the node answers must fit what the console reads.
+ *
+ * Only types; when the node's document changes so that this no longer holds, the type check names the field.
+ */
+import type * as model from './model';
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
+/** Compiles only when everything the node may answer (`Theirs`) can be read as `Ours`. */
+type Reads<Ours, Theirs extends Ours> = Theirs;
+
+export type Agreement = [
+  Reads<model.System, Schemas['SystemView']>,
+  Reads<model.Status, Schemas['StatusView']>,
+  Reads<model.Me, Schemas['MeView']>,
+  Reads<model.User, Schemas['UserView']>,
+  Reads<model.Asset, Schemas['AssetView']>,
+  Reads<model.Application, Schemas['ApplicationView']>,
+  Reads<model.Member, Schemas['MemberView']>,
+  Reads<model.Invite, Schemas['InviteView']>,
+  Reads<model.ApiKey, Schemas['ApiKeyView']>,
+  Reads<model.Collection, Schemas['CollectionView']>,
+  Reads<model.Session, Schemas['SessionView']>,
+  Reads<model.Job, Schemas['JobView']>,
+  Reads<model.AuditRecord, Schemas['AuditView']>,
+  Reads<model.AuditVerification, Schemas['AuditVerification']>,
+];
