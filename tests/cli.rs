@@ -26,7 +26,7 @@ struct Said {
 
 impl Person {
     fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), environment: Vec::new() }
+        Self { home: tempfile::tempdir().expect("a home folder"), environment: Vec::new() }
     }
 
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -61,12 +61,12 @@ impl Person {
     }
 
     async fn types_and_enters(&self, arguments: &[&str], input: &str) -> Said {
-        let mut child = self.command(arguments).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).await.unwrap();
+        let mut child = self.command(arguments).spawn().expect("the binary is there");
+        let mut stdin = child.stdin.take().expect("input is piped");
+        stdin.write_all(input.as_bytes()).await.expect("it reads its input");
         drop(stdin);
         let waited = tokio::time::timeout(support::DEADLINE * 2, child.wait_with_output()).await;
-        Said::of(&waited.expect("the command ends").unwrap())
+        Said::of(&waited.expect("the command ends").expect("its output is whole"))
     }
 }
 
