@@ -1,4 +1,5 @@
 //! What people upload: many containers and codecs, each becoming whole renditions of the right length.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod pipeline_support;
 

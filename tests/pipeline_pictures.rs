@@ -1,4 +1,5 @@
 //! Pictures are shown as they were meant: upright, in shape, in even motion, in the right light.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod pipeline_support;
 

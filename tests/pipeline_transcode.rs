@@ -1,4 +1,5 @@
 //! A source becomes a ladder of aligned renditions, whatever it is made of.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod pipeline_support;
 

@@ -51,7 +51,7 @@ pub enum Job {
     /// Say what the source is.
     Probe,
     /// Make the renditions.
-    Transcode(TranscodeSpec),
+    Transcode(Box<TranscodeSpec>),
     /// Try what the sandbox must refuse and say what was possible; for tests.
     TrySandbox,
 }

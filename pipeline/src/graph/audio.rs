@@ -5,12 +5,12 @@ use std::sync::Arc;
 use gstreamer as gst;
 use gstreamer::prelude::ObjectExt;
 
-use super::Work;
 use super::catalog::{decoder_for, is_raw, parser_of};
 use super::demux::Track;
 use super::elements::{caps_filter, chain, make, packet_queue, short_queue, source_pad, wake};
 use super::grid::Grid;
 use super::output::{self, Packing};
+use super::{Health, Work};
 use crate::failure::{Failure, FailureCode};
 use crate::tracks::{FrameRate, RenditionId};
 
@@ -36,6 +36,7 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
     if work.spec.probe.audio.first().is_some_and(|audio| audio.index == track.index) {
         work.waveform.listen(&source_pad(&elements[mixed])?);
     }
+    Health::watch_reach(&work.health, &source_pad(&elements[mixed - MIXED - 1])?);
     let id = RenditionId::Audio(u16::try_from(track.index).unwrap_or(u16::MAX));
     let rate = work.spec.rungs.first().map_or(RATE_WITHOUT_PICTURES, |rung| rung.frame_rate);
     // Sound is always made again from its start, so that its packets lie on the same samples after a crash: it costs little.

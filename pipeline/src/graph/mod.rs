@@ -6,6 +6,7 @@
 mod alarm;
 mod audio;
 pub(crate) mod catalog;
+mod complaints;
 pub(crate) mod demux;
 pub(crate) mod elements;
 mod grid;
@@ -68,9 +69,22 @@ pub(crate) struct Health {
     pub(crate) frames: AtomicU64,
     /// Pictures that came out broken.
     pub(crate) corrupt: AtomicU64,
+    /// When the last thing decoded is shown or heard, in milliseconds. What is made may be longer: gaps are filled.
+    pub(crate) reached_ms: AtomicU64,
 }
 
 impl Health {
+    /// Notes how far what passes this pad reaches.
+    fn watch_reach(health: &Arc<Self>, pad: &gst::Pad) {
+        use gstreamer::prelude::PadExtManual;
+        let health = health.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let time = info.buffer().and_then(|buffer| elements::running_time(pad, buffer));
+            health.reached_ms.fetch_max(time.unwrap_or_default().mseconds(), Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+    }
+
     /// Packets that became no good picture. A few may always be missing at the start of an open group.
     fn errors(&self) -> u32 {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -175,6 +189,9 @@ pub(crate) fn transcode(
     Ok(report)
 }
 
+/// Sound media may draw a remark or two from a decoder.
+const FORGIVEN_ERRORS: u32 = 2;
+
 fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
     let renditions = work.outputs.reports();
     let end_us = renditions.iter().map(|report| report.end_us).max().unwrap_or(0);
@@ -183,15 +200,15 @@ fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
     }
     let made = |id| renditions.iter().any(|report| report.id == id && report.end_us > 0);
     let missing = work.spec.rungs.iter().any(|rung| !made(rung.id));
-    // Containers round; a second and two hundredths is more than rounding.
-    let short =
-        work.spec.probe.duration_ms.is_some_and(|claimed| end_us / 1000 + 1_000 + claimed / 50 < claimed);
-    let decode_errors = work.health.errors() + ending.warnings;
+    let reached_ms = work.health.reached_ms.load(Ordering::Relaxed);
+    // Containers round; half a second and two hundredths is more than rounding.
+    let short = work.spec.probe.duration_ms.is_some_and(|claimed| reached_ms + 500 + claimed / 50 < claimed);
+    let decode_errors = work.health.errors() + ending.warnings + complaints::count();
     Ok(Report {
         renditions,
         duration_ms: end_us / 1000,
         decode_errors,
-        damaged: ending.failure.is_some() || short || missing || decode_errors > 0,
+        damaged: ending.failure.is_some() || short || missing || decode_errors > FORGIVEN_ERRORS,
         restarts: 0,
     })
 }

@@ -76,6 +76,7 @@ pub enum PluginError {
 /// Starts GStreamer and loads the plugins.
 pub(crate) fn load_plugins() -> Result<(), PluginError> {
     gst::init()?;
+    super::complaints::listen();
     gstfmp4::plugin_register_static()?;
     for name in NEEDED {
         load(name).ok_or(PluginError::Missing(name))?;

@@ -77,6 +77,7 @@ fn attach_decoded(pad: &gst::Pad, caps: &gst::Caps, work: &Arc<Work>) -> Result<
     elements.push(tee.clone());
     chain(&work.pipeline, &elements)?;
     shape::name_colors(&elements[0])?;
+    Health::watch_reach(&work.health, pad);
     let pictures = pictures::attach(&tee, work, &|size| shaping.to(size))?;
     let rungs = attach_rungs(&tee, &shaping, work)?;
     elements.extend(pictures);

@@ -77,7 +77,7 @@ async fn one_worker(
     cancel: &CancellationToken,
 ) -> io::Result<Round> {
     let mut worker =
-        Conversation::start(program, Job::Transcode(spec.clone()), source, spec.patience).await?;
+        Conversation::start(program, Job::Transcode(Box::new(spec.clone())), source, spec.patience).await?;
     tracing::debug!(process = worker.process_id(), "a worker transcodes");
     loop {
         let next = tokio::select! {

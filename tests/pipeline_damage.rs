@@ -1,0 +1,87 @@
+//! Damaged, lying and enormous files: played as far as they go, or refused with a reason, in bounded memory.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod pipeline_support;
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pipeline::FailureCode;
+use pipeline::transcode::TranscodeEnd;
+use pipeline_support::{Clips, FileSource, Keeper, probe, process, spec, test_inputs, transcode};
+
+const CODING: &str = "-c:v libx264 -preset ultrafast -g 25 -c:a aac";
+
+fn clip(clips: &Clips, name: &str, extra: &str) -> Vec<u8> {
+    std::fs::read(clips.make(name, &format!("{} {CODING} {extra}", test_inputs("320x240", "25", 4)))).unwrap()
+}
+
+/// Whatever the bytes are, there is an answer: something playable, or a typed reason.
+fn answer(bytes: Vec<u8>) -> Result<(usize, bool), FailureCode> {
+    let source = Arc::new(Bytes::from(bytes));
+    let found = probe(source.clone()).map_err(|failure| failure.code)?;
+    let keeper = Keeper::default();
+    match transcode(spec(&found), source, keeper.clone()) {
+        TranscodeEnd::Done(report) => Ok((keeper.0.lock().unwrap().segments.len(), report.damaged)),
+        TranscodeEnd::Failed(failure) => Err(failure.code),
+        TranscodeEnd::Cancelled => panic!("nobody cancelled"),
+    }
+}
+
+#[test]
+fn a_file_cut_short_plays_as_far_as_it_goes_or_says_why_not() {
+    let clips = Clips::new();
+    let index_last = clip(&clips, "last.mp4", "");
+    let index_first = clip(&clips, "first.mp4", "-movflags +faststart");
+    let matroska = clip(&clips, "whole.mkv", "");
+    let transport = clip(&clips, "whole.ts", "");
+    let cut = |bytes: &[u8], percent: usize| bytes[..bytes.len() * percent / 100].to_vec();
+    assert_eq!(answer(cut(&index_last, 90)), Err(FailureCode::Damaged));
+    let answer_first = answer(cut(&index_first, 40));
+    assert_eq!(answer_first, Ok((2, true)));
+    assert_eq!(answer(cut(&matroska, 40)), Ok((2, true)));
+    assert!(matches!(answer(cut(&transport, 60)), Ok((2, _))));
+}
+
+#[test]
+fn flipped_bytes_in_the_middle_are_noticed_and_survived() {
+    let clips = Clips::new();
+    for name in ["flipped.mp4", "flipped.mkv"] {
+        let mut bytes = clip(&clips, name, "");
+        let mut seed = 7_u64;
+        for _ in 0..400 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let at = bytes.len() / 5 + usize::try_from(seed >> 33).unwrap() % (bytes.len() / 2);
+            bytes[at] ^= 0x55;
+        }
+        let answer = answer(bytes);
+        assert!(matches!(answer, Ok((_, true)) | Err(FailureCode::Damaged)), "{name}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_film_of_twenty_gigabytes_with_its_index_last_is_read_where_it_matters() {
+    let clips = Clips::new();
+    let path = clips.make("huge.mp4", &format!("{} {CODING}", test_inputs("320x240", "25", 2)));
+    // A hole of 20 GB between the head and the media: the index stands far behind it.
+    let bytes = std::fs::read(&path).unwrap();
+    let index = bytes.windows(4).position(|name| name == b"moov").unwrap() - 4;
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    let hole = 20_u64 << 30;
+    let mut free = [0_u8; 16];
+    free[3] = 1;
+    free[4..8].copy_from_slice(b"free");
+    free[8..].copy_from_slice(&hole.to_be_bytes());
+    file.write_all_at(&free, index as u64).unwrap();
+    file.write_all_at(&bytes[index..], index as u64 + hole).unwrap();
+    assert!(File::open(&path).unwrap().metadata().unwrap().len() > hole);
+    let source = FileSource::open(&path);
+    let outcome = process(&path, |_| {});
+    assert!(!outcome.report().damaged, "{:?}", outcome.report());
+    let found = probe(source.clone()).unwrap();
+    assert_eq!(found.video.len(), 1);
+    let read = *source.most.lock().unwrap();
+    assert!(read < 64 << 20, "{read} bytes read to look at it");
+}
