@@ -89,7 +89,7 @@ impl Health {
     fn errors(&self) -> u32 {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let lost = count(&self.packets).saturating_sub(count(&self.frames));
-        let lost = if lost > 2 { lost } else { 0 };
+        let lost = if lost > 4 { lost } else { 0 };
         u32::try_from(lost.max(count(&self.corrupt))).unwrap_or(u32::MAX)
     }
 }

@@ -51,8 +51,11 @@ fn decoder(caps: &gst::Caps, health: &Arc<Health>) -> Result<gst::Element, Failu
 fn watch_health(decoder: &gst::Element, health: &Arc<Health>) -> Result<(), Failure> {
     let sink = decoder.static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
     let count = health.clone();
-    sink.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        count.packets.fetch_add(1, Ordering::Relaxed);
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        // Packets without a time are headers.
+        if info.buffer().is_some_and(|packet| packet.pts().or(packet.dts()).is_some()) {
+            count.packets.fetch_add(1, Ordering::Relaxed);
+        }
         gst::PadProbeReturn::Ok
     });
     let count = health.clone();

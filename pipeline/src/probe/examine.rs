@@ -20,11 +20,17 @@ use crate::transcode::Limits;
 struct Shared {
     pipeline: gst::Pipeline,
     facts: Arc<Mutex<Facts>>,
+    pads: Arc<Mutex<Vec<gst::Pad>>>,
 }
 
 impl Shared {
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The demuxer's pads, in the order of the tracks.
+    fn pads(&self) -> MutexGuard<'_, Vec<gst::Pad>> {
+        self.pads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the run when enough is known.
@@ -41,7 +47,7 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
     let container = demux::identify(reader)?;
     let pipeline = gst::Pipeline::new();
     let alarm = Alarm::new(&pipeline);
-    let shared = Shared { pipeline: pipeline.clone(), facts: Arc::default() };
+    let shared = Shared { pipeline: pipeline.clone(), facts: Arc::default(), pads: Arc::default() };
     shared.facts().growing = reader.length().is_none();
     let watcher = shared.clone();
     let most_tracks = Limits::default().tracks;
@@ -58,6 +64,9 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
         });
     }
     let ending = watch::run(&pipeline, &alarm, || {})?;
+    for (pad, track) in shared.pads().iter().zip(&mut shared.facts().tracks) {
+        take_tags(pad, track);
+    }
     let duration =
         pipeline.query_duration::<gst::ClockTime>().or_else(|| demuxer.query_duration::<gst::ClockTime>());
     let probe = describe(&shared.facts(), container.name, duration, reader.length().is_none());
@@ -67,9 +76,19 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
     Ok(probe)
 }
 
+/// What a track says about itself may still be on its way through a queue: the demuxer's pad has it already.
+fn take_tags(pad: &gst::Pad, facts: &mut TrackFacts) {
+    let tags = (0..).map_while(|number| pad.sticky_event::<gst::event::Tag>(number));
+    for event in tags {
+        facts.tags = facts.tags.merge(event.tag(), gst::TagMergeMode::Keep);
+    }
+}
+
 fn watch_track(track: &Track, shared: &Shared) -> Result<(), Failure> {
     let position = {
-        let mut facts = shared.facts();
+        // In this order everywhere.
+        let (mut pads, mut facts) = (shared.pads(), shared.facts());
+        pads.push(track.pad.clone());
         facts.tracks.push(TrackFacts::new(track.kind, track.index, track.caps.clone()));
         facts.tracks.len() - 1
     };
