@@ -1,4 +1,5 @@
 //! The API of a real node, as stories.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api_access;
 mod api_document;

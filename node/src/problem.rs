@@ -46,9 +46,12 @@ pub struct ProblemBody {
     pub needs: Option<String>,
 }
 
-/// An error answer on its way out.
+/// An error answer on its way out. Boxed, so that the way of success stays light.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     status: StatusCode,
     code: Cow<'static, str>,
     detail: Cow<'static, str>,
@@ -59,19 +62,19 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}: {}", self.status.as_u16(), self.code, self.detail)
+        write!(formatter, "{} {}: {}", self.0.status.as_u16(), self.0.code, self.0.detail)
     }
 }
 
 impl std::error::Error for Problem {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
+        self.0.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The bare answer; [`crate::answer`] replaces it by one that carries the request id.
@@ -84,14 +87,8 @@ impl Problem {
     /// Any problem: prefer the named constructors.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            code: Cow::Borrowed(code),
-            detail: detail.into(),
-            needs: None,
-            header: None,
-            cause: None,
-        }
+        let code = Cow::Borrowed(code);
+        Self(Box::new(Parts { status, code, detail: detail.into(), needs: None, header: None, cause: None }))
     }
 
     /// 400: the request itself is malformed or breaks a rule.
@@ -105,7 +102,7 @@ impl Problem {
     pub fn unauthenticated() -> Self {
         let mut problem =
             Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Log in, or send a valid API key.");
-        problem.header =
+        problem.0.header =
             Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mediakeep\"")));
         problem
     }
@@ -127,7 +124,7 @@ impl Problem {
     pub fn method_not_allowed(allow: String) -> Self {
         let detail = format!("This address answers {allow}.");
         let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
-        problem.header = HeaderValue::try_from(allow).ok().map(|value| (header::ALLOW, value));
+        problem.0.header = HeaderValue::try_from(allow).ok().map(|value| (header::ALLOW, value));
         problem
     }
 
@@ -159,7 +156,7 @@ impl Problem {
     pub fn too_many(code: &'static str, wait_seconds: u64) -> Self {
         let detail = format!("Too many attempts. Try again in {wait_seconds} s.");
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail);
-        problem.header = Some((header::RETRY_AFTER, HeaderValue::from(wait_seconds)));
+        problem.0.header = Some((header::RETRY_AFTER, HeaderValue::from(wait_seconds)));
         problem
     }
 
@@ -174,7 +171,7 @@ impl Problem {
     #[must_use]
     pub fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-        problem.header = Some((header::RETRY_AFTER, HeaderValue::from(2)));
+        problem.0.header = Some((header::RETRY_AFTER, HeaderValue::from(2)));
         problem
     }
 
@@ -189,38 +186,38 @@ impl Problem {
     /// Remembers why, for the log.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.cause = Some(cause.into());
+        self.0.cause = Some(cause.into());
         self
     }
 
     /// What went wrong, for people.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// The answer, naming the request.
     #[must_use]
     pub fn answer(&self, request_id: &str) -> HttpResponse {
         let body = ProblemBody {
-            kind: format!("urn:mediakeep:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: self.status.as_u16(),
-            code: self.code.clone().into_owned(),
-            detail: self.detail.clone().into_owned(),
+            kind: format!("urn:mediakeep:problem:{}", self.0.code),
+            title: self.0.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.0.status.as_u16(),
+            code: self.0.code.clone().into_owned(),
+            detail: self.0.detail.clone().into_owned(),
             request_id: request_id.to_owned(),
-            needs: self.needs.clone(),
+            needs: self.0.needs.clone(),
         };
-        let mut answer = HttpResponse::build(self.status);
+        let mut answer = HttpResponse::build(self.0.status);
         answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         answer.insert_header((header::CACHE_CONTROL, "no-store"));
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = &self.0.header {
             answer.insert_header((name.clone(), value.clone()));
         }
         answer.body(serde_json::to_vec(&body).unwrap_or_default())
@@ -248,7 +245,11 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.class() {
             RefusalClass::NotSignedIn => return Self::unauthenticated(),
-            RefusalClass::NotFound => return Self { code: refusal.code().into(), ..Self::not_found() },
+            RefusalClass::NotFound => {
+                let mut problem = Self::not_found();
+                problem.0.code = refusal.code().into();
+                return problem;
+            }
             RefusalClass::Forbidden => StatusCode::FORBIDDEN,
             RefusalClass::Conflict => StatusCode::CONFLICT,
             RefusalClass::Invalid => StatusCode::BAD_REQUEST,
@@ -259,7 +260,7 @@ impl From<Refusal> for Problem {
         };
         let detail = needs.map_or_else(|| sentence(&refusal.to_string()), |(_, detail)| detail.to_owned());
         let mut problem = Self::new(status, refusal.code(), detail);
-        problem.needs = needs.map(|(needs, _)| needs.to_owned());
+        problem.0.needs = needs.map(|(needs, _)| needs.to_owned());
         problem
     }
 }
