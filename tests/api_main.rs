@@ -4,6 +4,8 @@
 mod api_access;
 mod api_document;
 mod api_library;
+mod api_matrix;
 mod api_people;
 mod api_refusals;
+mod api_web;
 mod support;

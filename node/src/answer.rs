@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
@@ -13,7 +14,7 @@ use rand::RngExt;
 use crate::app::App;
 use crate::limits::Connection;
 use crate::problem::Problem;
-use crate::{headers, logs};
+use crate::{access, headers, logs};
 
 /// Names one request in answers, log and audit.
 #[derive(Debug, Clone)]
@@ -45,6 +46,9 @@ pub async fn around(
         let answer = refusal.answer(&id.0);
         return Ok(finish(request.into_response(answer), app.as_ref(), began, &id.0));
     }
+    if let Some(answer) = app.as_ref().and_then(|app| preflight(app, request.request())) {
+        return Ok(finish(request.into_response(answer), app.as_ref(), began, &id.0));
+    }
     // The router needs the request to itself: no clone of it may live across this call.
     let mut response = next.call(request).await?.map_into_boxed_body();
     if let Some(error) = response.response().error() {
@@ -64,9 +68,27 @@ fn finish(
     if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
+    if let Some(origin) = app.and_then(|app| api_origin(app, response.request())) {
+        headers::allow_origin(&origin, response.headers_mut());
+    }
     headers::apply(response.headers_mut());
     record(app.map(|app| app.get_ref()), &response, began, id);
     response
+}
+
+/// The allow-listed origin whose page asks the API. Never with credentials: such pages send a token of their own.
+fn api_origin(app: &App, http: &HttpRequest) -> Option<String> {
+    let api = http.path().starts_with("/api/");
+    access::allowed_origin(http, &app.config).filter(|_| api).map(str::to_owned)
+}
+
+/// Answers a browser that asks on behalf of an allow-listed origin what it may send.
+fn preflight(app: &App, http: &HttpRequest) -> Option<actix_web::HttpResponse> {
+    let asked = http.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let origin = (*http.method() == Method::OPTIONS && asked).then(|| api_origin(app, http)).flatten()?;
+    let mut answer = actix_web::HttpResponse::NoContent().finish();
+    headers::allow_methods(&origin, answer.headers_mut());
+    Some(answer)
 }
 
 /// One network may neither open connections without end nor call the API faster than its bucket fills.

@@ -35,6 +35,34 @@ pub fn console_policy(nonce: &str) -> String {
     CONSOLE_POLICY.replace("{nonce}", nonce)
 }
 
+/// Lets a page of `origin` read this answer.
+pub fn allow_origin(origin: &str, headers: &mut HeaderMap) {
+    if let Ok(origin) = HeaderValue::try_from(origin) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        headers.insert(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("cross-origin"),
+        );
+    }
+}
+
+/// Tells a page of `origin` what it may send.
+pub fn allow_methods(origin: &str, headers: &mut HeaderMap) {
+    allow_origin(origin, headers);
+    let allowed = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, tus-resumable, upload-length, upload-offset, upload-metadata, upload-checksum",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    for (name, value) in allowed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
 /// Sets what the handler did not set itself; the fixed ones may be narrowed or, for `cross-origin-resource-policy`
 /// on a capability path, opened by the handler.
 pub fn apply(headers: &mut HeaderMap) {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod bulk;
+mod detail;
 mod list;
 mod view;
 
@@ -10,6 +11,7 @@ pub use actions::{
     asset_trash, asset_unpublish,
 };
 pub use bulk::asset_bulk;
+pub use detail::asset_detail;
 pub use list::asset_list;
 pub use view::{AccessView, AssetView, asset_update, asset_view};
 
@@ -21,6 +23,7 @@ pub fn configure(routes: &mut Routes) {
     routes.api(bulk::__path_asset_bulk, asset_bulk);
     routes.api(view::__path_asset_view, asset_view);
     routes.api(view::__path_asset_update, asset_update);
+    routes.api(detail::__path_asset_detail, asset_detail);
     routes.api(actions::__path_asset_publish, asset_publish);
     routes.api(actions::__path_asset_unpublish, asset_unpublish);
     routes.api(actions::__path_asset_trash, asset_trash);
