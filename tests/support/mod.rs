@@ -1,6 +1,7 @@
 //! A real node for tests: `mediakeep dev` in a temporary folder on a free port, and a JSON client that trusts its
 //! authority. The node stops when the test ends, however it ends, because its standard input ends with the test.
 #![allow(dead_code, reason = "every test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::PathBuf;
 use std::process::Stdio;
