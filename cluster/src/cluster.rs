@@ -214,7 +214,7 @@ impl Cluster {
             // An error here only says that it was stopped before.
             drop(running.log.close().await);
         }
-        if let Err(error) = self.inner.audit.sync().await {
+        if let Err(error) = self.inner.audit.close().await {
             tracing::warn!(%error, "the audit log could not be synced at the end");
         }
     }

@@ -146,6 +146,18 @@ impl AuditLog {
         }
     }
 
+    /// Makes everything durable and closes the file. Nothing is taken after this.
+    ///
+    /// # Errors
+    /// When the last sync fails.
+    pub async fn close(&self) -> Result<(), AuditError> {
+        let synced = self.sync().await;
+        let mut writing = self.writing();
+        writing.open = None;
+        writing.failed.get_or_insert_with(|| AuditError::Io("the audit log is closed".to_owned()));
+        synced.map(drop)
+    }
+
     /// Goes on after record `sequence`, though the ones before it are not held: they were lost, or came in a snapshot
     /// from elsewhere. [`AuditLog::verify`] names them.
     pub fn resume_after(&self, sequence: u64) {

@@ -65,8 +65,13 @@ impl Cluster {
             cluster.shutdown().await;
             return Err(OpenError::Exists(dir));
         }
-        let secrets = cluster.initialise().await?;
-        Ok((cluster, secrets))
+        match cluster.initialise().await {
+            Ok(secrets) => Ok((cluster, secrets)),
+            Err(error) => {
+                cluster.shutdown().await;
+                Err(error)
+            }
+        }
     }
 
     /// Opens the node in `config.dir`.
@@ -218,7 +223,7 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
     Ok(cluster)
 }
 
-/// Starts consensus and waits until a lone voter leads and has carried out its whole log.
+/// Starts consensus, and leaves nothing running when it does not start.
 async fn run(
     config: &ClusterConfig,
     store: LogStore,
@@ -230,6 +235,19 @@ async fn run(
     let raft = Raft::<TypeConfig>::new(FOUNDER.0, raft_config, Network, store.clone(), machine)
         .await
         .map_err(|error| consensus(&error))?;
+    if let Err(error) = lead_alone(&raft).await {
+        drop(raft.shutdown().await);
+        drop(store.close().await);
+        return Err(error);
+    }
+    follow_voters(&raft, &store);
+    let proposer = Proposer { raft: raft.clone(), shown, deadline: config.propose_deadline };
+    Ok(Running { proposals: proposer.spawn(), reads: reader::spawn(raft.clone()), raft, log: store })
+}
+
+/// Waits until a lone voter leads and has carried out its whole log; makes it a voter first if it is new.
+async fn lead_alone(raft: &Raft<TypeConfig>) -> Result<(), OpenError> {
+    let consensus = |error: &dyn std::fmt::Display| OpenError::Consensus(error.to_string());
     if !raft.is_initialized().await.map_err(|error| consensus(&error))? {
         raft.initialize(BTreeSet::from([FOUNDER.0])).await.map_err(|error| consensus(&error))?;
     }
@@ -245,8 +263,24 @@ async fn run(
         )
         .await
         .map_err(|error| consensus(&error))?;
-    let proposer = Proposer { raft: raft.clone(), shown, deadline: config.propose_deadline };
-    Ok(Running { proposals: proposer.spawn(), reads: reader::spawn(raft.clone()), raft, log: store })
+    Ok(())
+}
+
+/// Tells the log how many voters there are, for as long as consensus runs: below three it keeps a journal.
+fn follow_voters(raft: &Raft<TypeConfig>, store: &LogStore) {
+    let (mut metrics, store) = (raft.server_metrics(), store.clone());
+    tokio::spawn(async move {
+        loop {
+            let voters = metrics.borrow_and_update().membership_config.voter_ids().count();
+            if let Err(error) = store.set_voters(u32::try_from(voters).unwrap_or(u32::MAX)).await {
+                tracing::debug!(%error, "the log follows the number of voters no longer");
+                return;
+            }
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    });
 }
 
 /// Snapshots are taken and the log is cut by its bytes, by a worker; never by openraft's own count of records.

@@ -84,6 +84,8 @@ pub fn open(options: LogOptions) -> Result<Opened, LogError> {
 struct Survey {
     mark: Watermark,
     mark_is_known: bool,
+    /// There is no log yet.
+    is_new: bool,
     best: Content,
     /// The database `best` came from, if it did.
     tree: Option<LogTree>,
@@ -103,7 +105,8 @@ impl Survey {
         let is_new = journal.is_none() && current.is_none();
         let (mark, mark_is_known) = match watermark::read(&watermark_path(dir))? {
             Found::Good(mark) => (mark, true),
-            Found::Absent if is_new => (Watermark::default(), true),
+            // Without a log nothing was acknowledged: an earlier start was cut off here.
+            Found::Absent | Found::Damaged if is_new => (Watermark::default(), true),
             Found::Absent | Found::Damaged => (Watermark::default(), false),
         };
         if !mark_is_known {
@@ -126,6 +129,7 @@ impl Survey {
         let mut survey = Self {
             mark,
             mark_is_known,
+            is_new,
             best: Content::default(),
             tree: None,
             generation: generation::newest(dir)?,
@@ -189,6 +193,10 @@ impl Survey {
     fn start(mut self, options: LogOptions, accepted: Option<MissingRange>) -> Result<Opened, LogError> {
         let dir = options.dir;
         let mut rebuilt = false;
+        if self.is_new {
+            // Before the log itself: from then on a missing watermark means a loss.
+            WatermarkFile::create(&watermark_path(&dir), self.mark)?;
+        }
         if self.best.last < self.snapshot {
             // The snapshot is ahead: what is left of the log is behind it and of no use.
             self.best.records.clear();

@@ -73,7 +73,18 @@ impl Writer {
         while let Ok(first) = requests.recv() {
             let mut drained = vec![first];
             drained.extend(requests.try_iter().take(QUEUE));
+            let closing = drained.iter().position(|request| matches!(request.task, Task::Close));
+            // Whatever comes after the end finds nobody to answer it, which says that the log is closed.
+            let ending = closing.map(|at| drained.drain(at..).next());
             self.carry_out(drained);
+            if let Some(ending) = ending {
+                drop(self.shared.replace_tree(None));
+                drop(self);
+                if let Some(Request { done: Done::Reply(reply), .. }) = ending {
+                    drop(reply.send(Ok(())));
+                }
+                return;
+            }
         }
     }
 
@@ -154,12 +165,8 @@ impl Writer {
             Task::Change(change) => self.barrier(vec![change]),
             Task::Compact => self.compact(),
             Task::Voters(voters) => self.set_voters(voters),
-            Task::Close => {
-                drop(self.shared.replace_tree(None));
-                self.journal = None;
-                self.failed = Some("it is closed".to_owned());
-                Ok(())
-            }
+            // Taken out of the queue before it comes here.
+            Task::Close => Ok(()),
         }
     }
 
