@@ -86,6 +86,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             format!("The body is nested deeper than {DEPTH} levels."),
         ));
     }
+    // serde would take a list for a struct, field by field.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("invalid_body", "The body is a list; an object is expected."));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let what = match error.classify() {
             serde_json::error::Category::Data => "does not have the expected form",

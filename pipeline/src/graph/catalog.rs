@@ -131,9 +131,15 @@ pub(crate) fn parser_of(caps: &gst::CapsRef) -> Option<&'static str> {
     }
 }
 
+/// Decoders of every layer of MPEG audio. Containers rarely name the layer, and the decoders of a single layer rank alike.
+const MPEG_AUDIO_DECODERS: [&str; 2] = ["mpg123audiodec", "avdec_mp3"];
+
 /// The best decoder for these caps; `None` when there is none. Raw media needs none and is not asked about.
 pub(crate) fn decoder_for(caps: &gst::Caps) -> Option<gst::ElementFactory> {
     use gst::prelude::PluginFeatureExtManual;
+    if parser_of(caps) == Some("mpegaudioparse") {
+        return MPEG_AUDIO_DECODERS.into_iter().find_map(gst::ElementFactory::find);
+    }
     let kinds = gst::ElementFactoryType::DECODER
         | gst::ElementFactoryType::MEDIA_VIDEO
         | gst::ElementFactoryType::MEDIA_AUDIO;

@@ -24,7 +24,7 @@ const NEEDED: [&str; 14] = [
 ];
 
 /// Each of these adds a container, a codec or a nicety; a machine without one refuses only the files that need it.
-const WELCOME: [&str; 32] = [
+const WELCOME: [&str; 33] = [
     "mpegtsdemux",
     "mpegpsdemux",
     "avi",
@@ -50,6 +50,7 @@ const WELCOME: [&str; 32] = [
     "jpeg",
     "png",
     "flac",
+    "mpg123",
     "subparse",
     "openh264",
     "lcms",

@@ -31,11 +31,39 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
     chain(&work.pipeline, &elements)?;
     let last = elements.last().ok_or_else(|| Failure::internal("no elements"))?;
     let (shared, alarm) = (work.clone(), work.alarm.clone());
-    when_caps_known(&source_pad(last)?, move |pad, caps| {
+    let pictures = source_pad(last)?;
+    let held = hold_end(&work.pipeline, &pictures)?;
+    when_caps_known(&pictures, move |pad, caps| {
         alarm.check(attach_decoded(pad, &caps, &shared));
+        release_end(&held);
     });
     wake(&elements)?;
     work.enter(&track.pad, &elements[0])
+}
+
+/// Keeps the pipeline from ending before there is anything behind the decoder. It ends when all of its sinks have ended, and
+/// a subtitle track alone may do so before the first picture is decoded. A decoder that ends without a picture lets go too.
+fn hold_end(pipeline: &gst::Pipeline, pictures: &gst::Pad) -> Result<gst::Pad, Failure> {
+    let holder = make("fakesink")?;
+    holder.set_property("sync", false);
+    holder.set_property("async", false);
+    chain(pipeline, std::slice::from_ref(&holder))?;
+    let held = holder.static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
+    wake(&[holder])?;
+    let ending = held.clone();
+    pictures.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            release_end(&ending);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(held)
+}
+
+/// Once the branch stands, its own sinks say when it ends. Doing it again changes nothing.
+fn release_end(held: &gst::Pad) {
+    held.send_event(gst::event::StreamStart::new("held"));
+    held.send_event(gst::event::Eos::new());
 }
 
 fn decoder(caps: &gst::Caps, health: &Arc<Health>) -> Result<gst::Element, Failure> {
