@@ -31,6 +31,7 @@ cat <<END
 
   mediakeep runs at   $MEDIAKEEP_URL
   certificate         SHA-256 $fingerprint
+  its authority       $MEDIAKEEP_CA
   user                $username
   password            $password
   log                 $data/log
