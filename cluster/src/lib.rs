@@ -29,6 +29,7 @@ pub mod store;
 pub mod audit;
 pub mod clock;
 pub mod cluster;
+pub mod net;
 pub mod persist;
 pub mod raft;
 pub mod worker;
