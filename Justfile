@@ -27,7 +27,7 @@ test-long: setup console
 verify: setup console
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --locked --quiet --document-private-items
     command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
     cargo deny --locked check bans licenses sources
     npm --prefix node/console run --silent check

@@ -79,7 +79,8 @@ async fn wrong_headers_are_refused_before_anything_exists() {
     let admin = node.admin().await;
     let options = admin.send(admin.request(Method::OPTIONS, "/uploads")).await;
     assert!(options.header("tus-extension").contains("creation") && options.status == 204);
-    let cases: [(&[(&str, &str)], u16, &str); 9] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+    let cases: [Case<'_>; 9] = [
         (&[("Upload-Length", "5")], 412, "tus_version"),
         (&[("Tus-Resumable", "0.2.2"), ("Upload-Length", "5")], 412, "tus_version"),
         (&[("Tus-Resumable", "1.0.0")], 400, "bad_length"),

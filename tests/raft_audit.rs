@@ -29,7 +29,7 @@ fn records(count: u64) -> (Vec<AuditRecord>, ChainHead) {
         sequence: 0,
         time_ms: 1_000 + number,
         actor: Actor::system(NodeId(number % 2)),
-        action: if number % 5 == 0 { "session.refused" } else { "asset.trash" }.to_owned(),
+        action: if number.is_multiple_of(5) { "session.refused" } else { "asset.trash" }.to_owned(),
         target: format!("asset:{number}"),
         application: None,
         result: "ok".to_owned(),

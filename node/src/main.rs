@@ -40,10 +40,10 @@ struct RunArguments {
     /// The data folder.
     #[arg(long, env = "MEDIAKEEP_DIR")]
     dir: Option<PathBuf>,
-    /// Where HTTPS is served, e.g. [::]:443.
+    /// Where HTTPS is served, e.g. 192.0.2.10:443.
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// Where plain HTTP is redirected to HTTPS, e.g. [::]:80.
+    /// Where plain HTTP is redirected to HTTPS, e.g. 192.0.2.10:80.
     #[arg(long)]
     redirect_listen: Option<SocketAddr>,
     /// What people call this node.

@@ -1,6 +1,7 @@
 //! Plays an asset through a capability URL, as any player would, and checks every playlist on the way.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use pipeline::hls_check::{Playlist, Presentation, Resource, check_presentation, read};
@@ -53,9 +54,9 @@ async fn everything(player: &Client, folder: &str, main: &str) -> Result<BTreeMa
         for segment in &media.segments {
             for uri in segment.map.iter().chain([&segment.uri]) {
                 let name = format!("{near}/{uri}");
-                if !files.contains_key(&name) {
-                    let bytes = fetch(player, &format!("{folder}{name}")).await?;
-                    files.insert(name, bytes);
+                if let Entry::Vacant(place) = files.entry(name) {
+                    let bytes = fetch(player, &format!("{folder}{}", place.key())).await?;
+                    place.insert(bytes);
                 }
             }
         }

@@ -92,6 +92,16 @@ pub(super) enum Frame<'a> {
     Unreadable,
 }
 
+/// One frame taken apart, nothing checked yet.
+struct Parts<'a> {
+    /// The checksum it carries.
+    expected: u32,
+    number: &'a [u8],
+    sealed: &'a [u8],
+    /// What follows the frame.
+    after: &'a [u8],
+}
+
 /// Walks the frames of a segment.
 #[derive(Debug)]
 pub(super) struct Frames<'a> {
@@ -109,15 +119,15 @@ impl<'a> Frames<'a> {
         self.filter_map(|frame| if let Frame::Whole(stored) = frame { Some(stored) } else { None })
     }
 
-    /// Length, checksum, number and sealed bytes, and what follows. `None` when they do not fit in what is there.
-    fn split(&self) -> Option<(u32, &'a [u8], &'a [u8], &'a [u8])> {
+    /// The next frame's parts. `None` when they do not fit in what is there.
+    fn split(&self) -> Option<Parts<'a>> {
         let (prefix, rest) = self.rest.split_at_checked(PREFIX)?;
         let (length, tail) = prefix.split_first_chunk::<4>()?;
         let (expected, number) = tail.split_first_chunk::<4>()?;
         let length =
             usize::try_from(u32::from_be_bytes(*length)).ok().filter(|length| *length <= RECORD_LIMIT)?;
         let (sealed, after) = rest.split_at_checked(length)?;
-        Some((u32::from_be_bytes(*expected), number, sealed, after))
+        Some(Parts { expected: u32::from_be_bytes(*expected), number, sealed, after })
     }
 }
 
@@ -128,7 +138,7 @@ impl<'a> Iterator for Frames<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let Some((expected, number, sealed, after)) = self.split() else {
+        let Some(Parts { expected, number, sealed, after }) = self.split() else {
             self.rest = &[];
             return Some(Frame::Unreadable);
         };

@@ -85,7 +85,7 @@ fn admitted(
     };
     let claims = media.tokens.verify(&token).map_err(ViewError::from)?;
     view::check(&claims, &state, cluster.now_ms(), presented)?;
-    Ok(state.asset(claims.asset).cloned().ok_or_else(Problem::not_found)?)
+    state.asset(claims.asset).cloned().ok_or_else(Problem::not_found)
 }
 
 /// The one View cookie. Two of them are two opinions, and neither is believed.

@@ -10,7 +10,7 @@ pub fn measure(segments: &[SegmentMark]) -> Bandwidth {
     over(segments.iter().map(|segment| (segment.length, segment.duration_us)))
 }
 
-/// Peak and average over the I-frame resources of a rendition (see [`super::iframes`]).
+/// Peak and average over the I-frame resources of a rendition (see [`mod@super::iframes`]).
 #[must_use]
 pub fn measure_iframes(segments: &[SegmentMark]) -> Bandwidth {
     over(segments.iter().filter_map(|segment| {
