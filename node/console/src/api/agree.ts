@@ -26,4 +26,6 @@ export type Agreement = [
   Reads<model.Job, Schemas['JobView']>,
   Reads<model.AuditRecord, Schemas['AuditView']>,
   Reads<model.AuditVerification, Schemas['AuditVerification']>,
+  Reads<model.Detail, Schemas['DetailView']>,
+  Reads<model.View, Schemas['StartedView']>,
 ];

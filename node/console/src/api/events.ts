@@ -4,8 +4,9 @@
  * Progress never passes through State, so it is put straight into the cache under the asset's name.
  */
 import type { QueryClient } from '@tanstack/react-query';
+import { nodeAnswered, nodeWentQuiet } from './connection';
 import type { Progress } from './model';
-import { keys } from './queries';
+import { keys, meQuery } from './queries';
 
 interface LiveEvent {
   type?: string;
@@ -21,8 +22,36 @@ interface LiveEvent {
 /** At most one refresh of lists in this time, however many events arrive. */
 const calm = 400;
 
-/** Listens until the returned function is called. The browser reconnects by itself. */
+/** How long until a stream that the node refused is asked for again. */
+const again = 5_000;
+
+/**
+ * Listens until the returned function is called.
+ *
+ * The browser reconnects by itself while nobody answers; a refusal ends its attempts, so then the session is asked for first.
+ */
 export function listenToEvents(client: QueryClient): () => void {
+  let stop = () => {};
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const listen = (isFirst: boolean) => {
+    stop = openStream(client, isFirst, () => {
+      timer = setTimeout(() => {
+        void client.fetchQuery({ ...meQuery, staleTime: 0 }).then(
+          (me) => me && listen(false),
+          () => listen(false),
+        );
+      }, again);
+    });
+  };
+  listen(true);
+  return () => {
+    clearTimeout(timer);
+    stop();
+    nodeAnswered();
+  };
+}
+
+function openStream(client: QueryClient, isFirst: boolean, refused: () => void): () => void {
   const source = new EventSource('/api/v1/events');
   const refresh = refresher(client);
   const take = (message: MessageEvent<string>) => {
@@ -36,10 +65,15 @@ export function listenToEvents(client: QueryClient): () => void {
     source.addEventListener(name, take as EventListener);
   }
   // After a gap nobody knows what was missed: ask for everything that is on the screen again.
-  let opened = false;
+  let opened = !isFirst;
   source.onopen = () => {
+    nodeAnswered();
     if (opened) void client.invalidateQueries();
     opened = true;
+  };
+  source.onerror = () => {
+    nodeWentQuiet();
+    if (source.readyState === EventSource.CLOSED) refused();
   };
   return () => source.close();
 }

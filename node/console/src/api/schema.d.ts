@@ -456,6 +456,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/assets/{id}/detail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an asset is made of. For those who see every asset of the application. */
+        get: operations["asset_detail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assets/{id}/hold": {
         parameters: {
             query?: never;
@@ -1399,6 +1416,20 @@ export interface components {
              */
             time_ms: number;
         };
+        /** @description A sealed file of the asset. */
+        BlobView: {
+            /** @description Hash over the ciphertext. */
+            hash: string;
+            /** @description Its id. */
+            id: string;
+            /** @description What it holds. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description Plaintext bytes.
+             */
+            length: number;
+        };
         /** @description One action on many assets. */
         Bulk: {
             /** @description What to do. */
@@ -1428,6 +1459,15 @@ export interface components {
             id: string;
             /** @description `ok`, or the code of the refusal. */
             result: string;
+        };
+        /** @description Text to show over the picture. */
+        CaptionView: {
+            /** @description What players call it. */
+            label: string;
+            /** @description The language it is addressed by. */
+            language: string;
+            /** @description Somebody uploaded it; otherwise it was found in the file. */
+            uploaded: boolean;
         };
         /**
          * @description How the View's token travels.
@@ -1493,6 +1533,31 @@ export interface components {
              */
             wanted: number;
         };
+        /** @description What an asset is made of. */
+        DetailView: {
+            /** @description Sealed files. */
+            blobs: components["schemas"]["BlobView"][];
+            /** @description Captions. */
+            captions: components["schemas"]["CaptionView"][];
+            /** @description The container of the uploaded file, once known. */
+            container?: string | null;
+            /** @description Parts of the uploaded file could not be decoded. */
+            damaged: boolean;
+            /** @description Who keeps it. */
+            holders: components["schemas"]["HolderView"][];
+            job?: components["schemas"]["JobView"] | null;
+            /**
+             * Format: int32
+             * @description The cluster key its data key is wrapped by.
+             */
+            key_epoch: number;
+            /** @description What players can choose. */
+            renditions: components["schemas"]["RenditionView"][];
+            /** @description SHA-256 of the uploaded file. */
+            sha256?: string | null;
+            /** @description Its tracks. */
+            tracks: components["schemas"]["TrackView"][];
+        };
         /** @description Room on the disk. */
         DiskView: {
             /**
@@ -1551,6 +1616,15 @@ export interface components {
              * @default
              */
             reason: string;
+        };
+        /** @description A node that keeps the asset. */
+        HolderView: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its number. */
+            node: string;
+            /** @description Its site. */
+            site: string;
         };
         /** @description Comes in by an invitation as a new person. */
         InviteAccept: {
@@ -2127,6 +2201,47 @@ export interface components {
             /** @description Shown this once, stored nowhere. */
             recovery_key: string;
         };
+        /** @description Something a player can choose. */
+        RenditionView: {
+            /**
+             * Format: int64
+             * @description Bits a second on average.
+             */
+            average_bandwidth: number;
+            /**
+             * Format: int64
+             * @description Most bits a second.
+             */
+            bandwidth: number;
+            /** @description RFC 6381 codecs. */
+            codecs: string;
+            /**
+             * Format: double
+             * @description Most frames a second.
+             */
+            frame_rate?: number | null;
+            /**
+             * Format: int32
+             * @description Height in pixels.
+             */
+            height?: number | null;
+            /** @description Its name, such as `v720`. */
+            id: string;
+            /** @description `video` or `audio`. */
+            kind: string;
+            /** @description Its language, when known. */
+            language?: string | null;
+            /**
+             * Format: int64
+             * @description Bytes kept.
+             */
+            size: number;
+            /**
+             * Format: int32
+             * @description Width in pixels.
+             */
+            width?: number | null;
+        };
         /** @description Asks for a View to go on. */
         RenewView: {
             /** @description From the View's start or its last renewal. */
@@ -2260,6 +2375,37 @@ export interface components {
             asset_count: number;
             /** @description The tag. */
             tag: string;
+        };
+        /** @description A track of the uploaded file. */
+        TrackView: {
+            /**
+             * Format: int32
+             * @description Audio channels.
+             */
+            channels?: number | null;
+            /** @description Its codec. */
+            codec: string;
+            /**
+             * Format: double
+             * @description Frames a second.
+             */
+            frame_rate?: number | null;
+            /**
+             * Format: int32
+             * @description Height in pixels.
+             */
+            height?: number | null;
+            /** @description `video`, `audio` or `subtitles`. */
+            kind: string;
+            /** @description Its language, when the file says. */
+            language?: string | null;
+            /** @description Its title, when the file has one. */
+            title?: string | null;
+            /**
+             * Format: int32
+             * @description Width in pixels.
+             */
+            width?: number | null;
         };
         /** @description The asset a file became. */
         Uploaded: {
@@ -3436,6 +3582,44 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    asset_detail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Asset */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

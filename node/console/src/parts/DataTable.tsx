@@ -8,7 +8,7 @@ export interface Column<Row> {
   right?: boolean;
 }
 
-/** A plain table that scrolls sideways by itself on narrow screens. */
+/** A plain table; on narrow screens each row becomes a card with its columns' titles in it. */
 export function DataTable<Row>(props: {
   label: string;
   columns: Column<Row>[];
@@ -18,11 +18,11 @@ export function DataTable<Row>(props: {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by the keyboard
     <div className="table-scroll" role="group" aria-label={props.label} tabIndex={0}>
-      <Table>
+      <Table className="data-table">
         <Table.Thead>
           <Table.Tr>
             {props.columns.map((column) => (
-              <Table.Th key={column.title} ta={column.right ? 'right' : undefined}>
+              <Table.Th key={column.title} className={column.right ? 'to-end' : undefined}>
                 {column.title}
               </Table.Th>
             ))}
@@ -34,10 +34,10 @@ export function DataTable<Row>(props: {
               {props.columns.map((column) => (
                 <Table.Td
                   key={column.title}
-                  ta={column.right ? 'right' : undefined}
-                  className={column.nowrap ? 'nowrap' : 'breakable'}
+                  className={`${column.nowrap ? 'nowrap' : 'breakable'} ${column.right ? 'to-end' : ''}`}
+                  data-title={column.title}
                 >
-                  {column.cell(row)}
+                  <div className="data-cell">{column.cell(row)}</div>
                 </Table.Td>
               ))}
             </Table.Tr>

@@ -17,7 +17,7 @@ export function FormDialog(props: {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          props.submit();
+          if (!props.busy) props.submit();
         }}
       >
         <Stack>

@@ -46,7 +46,7 @@ export function PassphraseField(props: {
         error={props.error}
         visibilityToggleButtonProps={{ 'aria-label': t('passphrase.show') }}
       />
-      <Progress value={(strength.score + 1) * 20} color={color} size="xs" aria-hidden="true" />
+      <Progress value={props.value === '' ? 0 : (strength.score + 1) * 20} color={color} size="xs" aria-hidden="true" />
       <Text size="xs" c="dimmed" role="status">
         {props.value === '' ? ' ' : t('passphrase.strength', { strength: t(strength.key) })}
       </Text>

@@ -3,6 +3,7 @@ import { CircleAlert, Lock, SearchX } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Problem } from '../api/client';
 import { useText } from '../text/TextProvider';
+import { ButtonLink } from './links';
 import { useProblemText } from './problemText';
 
 /** Nothing here yet, and what to do about it. */
@@ -52,7 +53,8 @@ export function ErrorState(props: { error: unknown; retry?: () => void }) {
           )}
         </Group>
       )}
-      {props.retry && (
+      {isFinal(problem) && <ButtonLink to="/">{t('missing.home')}</ButtonLink>}
+      {props.retry && !isFinal(problem) && (
         <Button variant="light" onClick={props.retry}>
           {t('action.retry')}
         </Button>
@@ -60,6 +62,9 @@ export function ErrorState(props: { error: unknown; retry?: () => void }) {
     </Stack>
   );
 }
+
+/** Asking again would give the same answer. */
+const isFinal = (problem: Problem | undefined) => problem?.status === 403 || problem?.status === 404;
 
 function lookOf(problem: Problem | undefined, t: ReturnType<typeof useText>['t']) {
   if (problem?.status === 403) return { icon: <Lock />, title: t('problem.forbidden') };

@@ -19,6 +19,14 @@ const known: Record<string, TextKey> = {
   not_found: 'problem.not_found',
   asset_not_found: 'problem.not_found',
   disk_full: 'problem.disk_full',
+  not_signed_in: 'problem.not_signed_in',
+  session_ended: 'problem.not_signed_in',
+  forbidden: 'problem.forbiddenText',
+  not_webvtt: 'problem.not_webvtt',
+  bad_webvtt: 'problem.bad_webvtt',
+  captions_too_large: 'problem.captions_too_large',
+  captions_markup_refused: 'problem.captions_markup_refused',
+  captions_empty: 'problem.captions_empty',
 };
 
 /** Says in one sentence, in the reader's language, what went wrong. */

@@ -1,9 +1,9 @@
 /**
- * Text of the console: keys are typed from `en.json`, German is loaded only when it is chosen.
+ * Text of the console: keys are typed from `en.json`, and only the language in use is loaded.
  *
  * A message may carry `{name}` places and, for counts, `one` and `other` forms chosen by `Intl.PluralRules`.
  */
-import english from './en.json';
+import type english from './en.json';
 
 export type TextKey = keyof typeof english;
 export type Language = 'en' | 'de';
@@ -45,7 +45,7 @@ export function rememberLanguage(language: Language): void {
 
 export async function loadMessages(language: Language): Promise<Messages> {
   if (language === 'de') return (await import('./de.json')).default as Messages;
-  return english as Messages;
+  return (await import('./en.json')).default as Messages;
 }
 
 /** Makes the translate function of one language. */

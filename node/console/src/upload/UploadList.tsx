@@ -2,6 +2,7 @@ import { ActionIcon, Group, Paper, Progress, Stack, Text, Tooltip } from '@manti
 import { CircleCheck, Pause, Play, RotateCcw, X } from 'lucide-react';
 import { useConfirm } from '../parts/Dialogs';
 import { TextLink } from '../parts/links';
+import { useProblemText } from '../parts/problemText';
 import { clock } from '../text/formats';
 import { useText } from '../text/TextProvider';
 import type { TextKey } from '../text/t';
@@ -56,10 +57,11 @@ function UploadLine({ item }: { item: UploadItem }) {
 /** "34 % of 1.2 GB · 48 MB/s · 0:25 left", or why it stands still. */
 function UploadNews({ item }: { item: UploadItem }) {
   const { t, formats } = useText();
+  const problemText = useProblemText();
   if (item.state === 'failed') {
     return (
       <Text size="sm" c="red" role="alert">
-        {item.error}
+        {problemText(item.error)}
       </Text>
     );
   }

@@ -4,6 +4,7 @@
  * Bytes go by tus; the fingerprint in this browser's storage lets an upload go on after a reload or a crash from the last byte the node has.
  */
 import type { DetailedError, PreviousUpload, Upload } from 'tus-js-client';
+import { Problem } from '../api/client';
 
 export type UploadState = 'waiting' | 'sending' | 'paused' | 'offline' | 'done' | 'failed';
 
@@ -16,8 +17,7 @@ export interface UploadItem {
   /** Bytes a second over the last few seconds. */
   speed: number;
   state: UploadState;
-  error?: string;
-  code?: string;
+  error?: Problem;
   asset?: string;
   /** True when the node already had some of it. */
   resumed: boolean;
@@ -79,7 +79,7 @@ class UploadQueue {
   resume(key: string): void {
     const entry = this.find(key);
     if (!entry || (entry.item.state !== 'paused' && entry.item.state !== 'failed')) return;
-    this.update(entry, { state: 'waiting', error: undefined, code: undefined });
+    this.update(entry, { state: 'waiting', error: undefined });
     this.advance();
   }
 
@@ -156,8 +156,7 @@ class UploadQueue {
     if (!navigator.onLine) {
       this.update(entry, { state: 'offline', speed: 0 });
     } else {
-      const { text, code } = reasonOf(error);
-      this.update(entry, { state: 'failed', speed: 0, error: text, code });
+      this.update(entry, { state: 'failed', speed: 0, error: problemOf(error) });
     }
     this.advance();
   }
@@ -244,14 +243,16 @@ function mayRetry(error: DetailedError): boolean {
   return status === 0 || status === 409 || status === 423 || status === 429 || (status >= 500 && status !== 507);
 }
 
-function reasonOf(error: Error | DetailedError): { text: string; code?: string } {
+/** What the node said when it refused the bytes; without an answer it could not be reached. */
+function problemOf(error: Error | DetailedError): Problem {
   const answer = 'originalResponse' in error ? error.originalResponse : null;
-  if (!answer) return { text: error.message, code: 'unreachable' };
+  if (!answer) return new Problem(0, 'unreachable', error.message, undefined, undefined);
+  const status = answer.getStatus();
   try {
-    const problem = JSON.parse(answer.getBody()) as { title?: string; detail?: string; code?: string };
-    return { text: problem.detail ?? problem.title ?? error.message, code: problem.code };
+    const told = JSON.parse(answer.getBody()) as Record<string, string | undefined>;
+    return new Problem(status, told.code ?? 'unknown', told.title ?? `HTTP ${status}`, told.detail, told.request_id);
   } catch {
-    return { text: `HTTP ${answer.getStatus()}` };
+    return new Problem(status, 'unknown', `HTTP ${status}`, undefined, undefined);
   }
 }
 

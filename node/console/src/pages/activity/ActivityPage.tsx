@@ -8,6 +8,7 @@ import { jobsQuery, keys } from '../../api/queries';
 import { DataTable } from '../../parts/DataTable';
 import { TextLink } from '../../parts/links';
 import { Page } from '../../parts/Page';
+import { useReasonText } from '../../parts/reasonText';
 import { StateBadge } from '../../parts/StateBadge';
 import { Empty, ErrorState, RowsSkeleton } from '../../parts/States';
 import { TimeAgo } from '../../parts/TimeAgo';
@@ -82,6 +83,7 @@ function JobTable({ jobs }: { jobs: Job[] }) {
 
 function JobState({ job }: { job: Job }) {
   const { t, formats } = useText();
+  const reason = useReasonText()(job);
   const live = useQuery<JobProgress | null>({
     queryKey: keys.progress(job.asset),
     queryFn: () => null,
@@ -105,9 +107,9 @@ function JobState({ job }: { job: Job }) {
           </Text>
         </>
       )}
-      {job.reason && (
+      {reason && (
         <Text size="xs" c="dimmed" maw={420}>
-          {job.reason}
+          {reason}
         </Text>
       )}
     </Stack>

@@ -1,15 +1,14 @@
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Plus } from 'lucide-react';
 import { useState } from 'react';
 import * as api from '../../api/calls';
 import { applicationsQuery, keys } from '../../api/queries';
 import { DataTable } from '../../parts/DataTable';
-import { FormDialog } from '../../parts/FormDialog';
 import { Loaded } from '../../parts/Loaded';
 import { TextLink } from '../../parts/links';
+import { NameDialog } from '../../parts/NameDialog';
 import { Page } from '../../parts/Page';
-import { useAct } from '../../parts/useAct';
 import { useText } from '../../text/TextProvider';
 
 /** All applications; for cluster admins. */
@@ -63,35 +62,16 @@ export function ApplicationsPage() {
           />
         )}
       </Loaded>
-      {making && <ApplicationDialog close={() => setMaking(false)} />}
+      {making && (
+        <NameDialog
+          title={t('applications.create')}
+          action={t('action.create')}
+          act={api.createApplication}
+          done={t('applications.made')}
+          touches={[keys.applications, keys.me]}
+          close={() => setMaking(false)}
+        />
+      )}
     </Page>
-  );
-}
-
-function ApplicationDialog({ close }: { close: () => void }) {
-  const { t } = useText();
-  const [name, setName] = useState('');
-  const create = useAct({
-    act: () => api.createApplication(name.trim()),
-    done: t('applications.made'),
-    touches: [keys.applications, keys.me],
-    after: close,
-  });
-  return (
-    <FormDialog
-      title={t('applications.create')}
-      action={t('action.create')}
-      busy={create.isPending}
-      submit={() => create.mutate()}
-      close={close}
-    >
-      <TextInput
-        label={t('field.name')}
-        required
-        data-autofocus
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-      />
-    </FormDialog>
   );
 }

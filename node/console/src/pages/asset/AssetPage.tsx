@@ -7,6 +7,7 @@ import type { Asset } from '../../api/model';
 import { assetQuery, keys } from '../../api/queries';
 import { ButtonLink } from '../../parts/links';
 import { Page } from '../../parts/Page';
+import { useReasonText } from '../../parts/reasonText';
 import { StateBadge } from '../../parts/StateBadge';
 import { ErrorState, RowsSkeleton } from '../../parts/States';
 import { TimeAgo } from '../../parts/TimeAgo';
@@ -57,8 +58,8 @@ function AssetParts({ asset }: { asset: Asset }) {
       }
     >
       <News asset={asset} mayEdit={props.mayEdit} />
-      <Describe key={`describe ${asset.updated_ms}`} {...props} />
-      <Publishing key={`publishing ${asset.updated_ms}`} {...props} />
+      <Describe key={JSON.stringify(described(asset))} {...props} />
+      <Publishing key={JSON.stringify(published(asset))} {...props} />
       {asset.watchable && live && <PosterChoice {...props} />}
       <Captions {...props} />
       <Downloads {...props} />
@@ -67,6 +68,10 @@ function AssetParts({ asset }: { asset: Asset }) {
     </Page>
   );
 }
+
+/** What the forms show: they start anew only when this was changed elsewhere, so that work on the asset takes nothing that is being typed. */
+const described = (asset: Asset) => [asset.title, asset.description, asset.tags, asset.collections, asset.fields];
+const published = (asset: Asset) => [asset.published, asset.publish_from_ms, asset.publish_until_ms, asset.access];
 
 export interface AssetProps {
   asset: Asset;
@@ -77,6 +82,7 @@ export interface AssetProps {
 /** State, progress and what stands in the way. */
 function News({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
   const { t } = useText();
+  const reasonText = useReasonText();
   const progress = useProgress(asset);
   const touches = [keys.asset(asset.id), keys.jobs];
   const retry = useAct({ act: () => api.actOnAsset(asset.id, 'retry'), done: t('activity.retried'), touches });
@@ -98,7 +104,7 @@ function News({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
       {busy && progress && <Progress value={progress.percent} aria-label={t('progress.of', { title: asset.title })} />}
       {asset.state === 'failed' && (
         <Alert color="red" icon={<CircleAlert size={18} />} title={t('watch.failed')}>
-          <Text size="sm">{asset.reason}</Text>
+          <Text size="sm">{reasonText(asset)}</Text>
           <Button
             size="xs"
             mt="sm"

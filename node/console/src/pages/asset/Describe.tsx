@@ -15,7 +15,7 @@ import { Plus, X } from 'lucide-react';
 import { useState } from 'react';
 import * as api from '../../api/calls';
 import { collectionsQuery, keys, tagsQuery } from '../../api/queries';
-import { Section } from '../../parts/Section';
+import { FormSection } from '../../parts/FormSection';
 import { useAct } from '../../parts/useAct';
 import { useText } from '../../text/TextProvider';
 import type { AssetProps } from './AssetPage';
@@ -55,61 +55,47 @@ export function Describe({ asset, mayEdit }: AssetProps) {
     touches: [keys.asset(asset.id), keys.assets(asset.application)],
   });
   return (
-    <Section title={t('asset.description')}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack>
-          <TextInput
-            label={t('field.title')}
-            required
-            readOnly={!mayEdit}
-            value={title}
-            onChange={(event) => setTitle(event.currentTarget.value)}
-          />
-          <Textarea
-            label={t('field.description')}
-            autosize
-            minRows={3}
-            maxRows={14}
-            readOnly={!mayEdit}
-            value={description}
-            onChange={(event) => setDescription(event.currentTarget.value)}
-          />
-          <TagsInput
-            label={t('field.tags')}
-            description={t('field.tagsHint')}
-            readOnly={!mayEdit}
-            value={tags}
-            onChange={setTags}
-            data={usedTags.map((one) => one.tag)}
-          />
-          {known.length > 0 && (
-            <MultiSelect
-              label={t('collections.title')}
-              readOnly={!mayEdit}
-              value={collections}
-              onChange={setCollections}
-              data={known.map((one) => ({ value: one.id, label: one.name }))}
-            />
-          )}
-          <FieldList fields={fields} change={setFields} mayEdit={mayEdit} />
-          <Group justify="flex-end">
-            <Button
-              type="submit"
-              disabled={!mayEdit}
-              title={mayEdit ? undefined : t('why.user')}
-              loading={save.isPending}
-            >
-              {t('action.save')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Section>
+    <FormSection
+      title={t('asset.description')}
+      busy={save.isPending}
+      submit={() => save.mutate()}
+      why={mayEdit ? undefined : t('why.user')}
+    >
+      <TextInput
+        label={t('field.title')}
+        required
+        readOnly={!mayEdit}
+        value={title}
+        onChange={(event) => setTitle(event.currentTarget.value)}
+      />
+      <Textarea
+        label={t('field.description')}
+        autosize
+        minRows={3}
+        maxRows={14}
+        readOnly={!mayEdit}
+        value={description}
+        onChange={(event) => setDescription(event.currentTarget.value)}
+      />
+      <TagsInput
+        label={t('field.tags')}
+        description={t('field.tagsHint')}
+        readOnly={!mayEdit}
+        value={tags}
+        onChange={setTags}
+        data={usedTags.map((one) => one.tag)}
+      />
+      {known.length > 0 && (
+        <MultiSelect
+          label={t('collections.title')}
+          readOnly={!mayEdit}
+          value={collections}
+          onChange={setCollections}
+          data={known.map((one) => ({ value: one.id, label: one.name }))}
+        />
+      )}
+      <FieldList fields={fields} change={setFields} mayEdit={mayEdit} />
+    </FormSection>
   );
 }
 

@@ -1,6 +1,7 @@
 import { Checkbox, Group, Progress, Text } from '@mantine/core';
 import type { Asset } from '../../api/model';
 import { TextLink } from '../../parts/links';
+import { useReasonText } from '../../parts/reasonText';
 import { StateBadge } from '../../parts/StateBadge';
 import { TimeAgo } from '../../parts/TimeAgo';
 import { useText } from '../../text/TextProvider';
@@ -11,6 +12,7 @@ import { useProgress } from './useProgress';
 /** One asset as a picture with its title; the whole card leads to it, the box in its corner ticks it. */
 export function AssetCard({ asset, selection, mayEdit }: { asset: Asset; selection: Selection; mayEdit: boolean }) {
   const { t } = useText();
+  const reasonText = useReasonText();
   const progress = useProgress(asset);
   const percent = asset.state === 'ready' || asset.state === 'failed' ? undefined : progress?.percent;
   const chosen = selection.has(asset.id);
@@ -49,7 +51,7 @@ export function AssetCard({ asset, selection, mayEdit }: { asset: Asset; selecti
       <AssetLink asset={asset} />
       <Group gap={6} wrap="nowrap" className="asset-meta">
         <Text size="xs" c="dimmed" truncate>
-          {asset.state === 'failed' ? (asset.reason ?? t('state.failed')) : <TimeAgo ms={asset.created_ms} />}
+          {asset.state === 'failed' ? (reasonText(asset) ?? t('state.failed')) : <TimeAgo ms={asset.created_ms} />}
         </Text>
         {!asset.published && asset.state === 'ready' && (
           <Text size="xs" c="dimmed" className="nowrap">

@@ -1,7 +1,7 @@
 import { Skeleton } from '@mantine/core';
-import { useElementSize } from '@mantine/hooks';
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
-import { useEffect, useRef } from 'react';
+import { useEffect, useLayoutEffect, useRef } from 'react';
+import { useWidth } from '../../parts/useWidth';
 import { useText } from '../../text/TextProvider';
 import { AssetCard } from './AssetCard';
 import type { AssetListProps } from './LibraryPage';
@@ -14,29 +14,23 @@ const textHeight = 78;
 /** Cards in rows; only the rows near the window exist, so ten thousand assets scroll like ten. */
 export function AssetGrid(props: AssetListProps) {
   const { t } = useText();
-  const { ref: sizeRef, width } = useElementSize();
   const top = useRef<HTMLDivElement>(null);
+  const width = useWidth(top);
   const columns = Math.max(1, Math.floor((width + gap) / (narrowestCard + gap)));
   const cardWidth = (width - gap * (columns - 1)) / columns;
-  const rowHeight = width === 0 ? 240 : (cardWidth * 9) / 16 + textHeight + gap;
+  const rowHeight = (cardWidth * 9) / 16 + textHeight + gap;
   const rows = useWindowVirtualizer({
-    count: Math.ceil(props.assets.length / columns),
+    count: width === 0 ? 0 : Math.ceil(props.assets.length / columns),
     estimateSize: () => rowHeight,
     overscan: 4,
     scrollMargin: top.current?.offsetTop ?? 0,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows change height with the width of a card
-  useEffect(() => rows.measure(), [rowHeight]);
+  useLayoutEffect(() => rows.measure(), [rowHeight]);
   useNearEnd(rows.getVirtualItems().at(-1)?.index ?? 0, Math.ceil(props.assets.length / columns), props.more);
   return (
     <div ref={top}>
-      <div
-        ref={sizeRef}
-        className="grid"
-        style={{ height: rows.getTotalSize() }}
-        role="list"
-        aria-label={t('library.title')}
-      >
+      <div className="grid" style={{ height: rows.getTotalSize() }} role="list" aria-label={t('library.title')}>
         {rows.getVirtualItems().map((row) => (
           <div
             key={row.key}

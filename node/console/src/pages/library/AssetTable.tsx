@@ -31,7 +31,7 @@ export function AssetTable(props: AssetListProps) {
   const all = props.assets.length > 0 && props.assets.every((asset) => props.selection.has(asset.id));
   return (
     <section ref={top} className="table-scroll" aria-label={t('library.title')}>
-      <Table aria-rowcount={props.assets.length}>
+      <Table className="asset-table" aria-rowcount={props.assets.length}>
         <Table.Thead>
           <Table.Tr>
             {props.mayEdit && (
@@ -46,9 +46,9 @@ export function AssetTable(props: AssetListProps) {
             )}
             <Table.Th>{t('field.title')}</Table.Th>
             <Table.Th>{t('filter.state')}</Table.Th>
-            <Table.Th>{t('field.duration')}</Table.Th>
-            <Table.Th>{t('field.size')}</Table.Th>
-            <Table.Th>{t('field.created')}</Table.Th>
+            <Table.Th className="wide-only">{t('field.duration')}</Table.Th>
+            <Table.Th className="wide-only">{t('field.size')}</Table.Th>
+            <Table.Th className="wide-only">{t('field.created')}</Table.Th>
             {props.mayEdit && <Table.Th>{t('asset.details')}</Table.Th>}
           </Table.Tr>
         </Table.Thead>
@@ -95,9 +95,9 @@ function Row({ asset, selection, mayEdit }: AssetListProps & { asset: Asset }) {
       <Table.Td>
         <StateBadge state={asset.state} percent={percent} />
       </Table.Td>
-      <Table.Td>{asset.duration_ms ? clock(asset.duration_ms / 1000) : '–'}</Table.Td>
-      <Table.Td className="nowrap">{asset.size ? formats.bytes(asset.size) : '–'}</Table.Td>
-      <Table.Td className="nowrap">
+      <Table.Td className="wide-only">{asset.duration_ms ? clock(asset.duration_ms / 1000) : '–'}</Table.Td>
+      <Table.Td className="nowrap wide-only">{asset.size ? formats.bytes(asset.size) : '–'}</Table.Td>
+      <Table.Td className="nowrap wide-only">
         <Text size="sm" component="span">
           <TimeAgo ms={asset.created_ms} />
         </Text>

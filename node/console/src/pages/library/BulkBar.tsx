@@ -1,9 +1,11 @@
-import { Button, Group, NativeSelect, Paper, Text } from '@mantine/core';
+import { Button, Group, NativeSelect, Paper, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
 import * as api from '../../api/calls';
 import type { Asset } from '../../api/model';
 import { collectionsQuery, keys } from '../../api/queries';
 import { useConfirm } from '../../parts/Dialogs';
+import { FormDialog } from '../../parts/FormDialog';
 import { useToasts } from '../../parts/Toasts';
 import { useText } from '../../text/TextProvider';
 import type { Selection } from './selection';
@@ -14,6 +16,7 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
   const confirm = useConfirm();
   const { selection } = props;
   const act = useBulk(props.app, selection);
+  const [tagging, setTagging] = useState(false);
   const purge = async () => {
     const sure = await confirm({
       title: t('purge.title'),
@@ -52,6 +55,9 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
               busy={act.isPending}
               add={(collection) => act.mutate({ action: 'add_to_collection', collection })}
             />
+            <Button size="xs" variant="light" onClick={() => setTagging(true)}>
+              {t('bulk.tag')}
+            </Button>
             <Button size="xs" variant="light" color="red" onClick={() => act.mutate({ action: 'trash' })}>
               {t('action.trash')}
             </Button>
@@ -64,6 +70,14 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
           {t('bulk.none')}
         </Button>
       </Group>
+      {tagging && (
+        <TagDialog
+          count={selection.count}
+          busy={act.isPending}
+          add={(tag) => act.mutate({ action: 'add_tag', tag }, { onSuccess: () => setTagging(false) })}
+          close={() => setTagging(false)}
+        />
+      )}
     </Paper>
   );
 }
@@ -101,5 +115,27 @@ function AddToCollection(props: { app: string; add: (collection: string) => void
         ...collections.map((one) => ({ value: one.id, label: one.name })),
       ]}
     />
+  );
+}
+
+function TagDialog(props: { count: number; busy: boolean; add: (tag: string) => void; close: () => void }) {
+  const { t } = useText();
+  const [tag, setTag] = useState('');
+  return (
+    <FormDialog
+      title={t('bulk.tagTitle', { count: props.count })}
+      action={t('action.add')}
+      busy={props.busy}
+      submit={() => tag.trim() !== '' && props.add(tag.trim())}
+      close={props.close}
+    >
+      <TextInput
+        label={t('filter.tag')}
+        required
+        data-autofocus
+        value={tag}
+        onChange={(event) => setTag(event.currentTarget.value)}
+      />
+    </FormDialog>
   );
 }

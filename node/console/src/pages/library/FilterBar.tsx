@@ -21,7 +21,7 @@ export function FilterBar({ app }: { app: string }) {
   const change = (part: Partial<LibrarySearch>) =>
     void navigate({ search: (before: LibrarySearch) => ({ ...before, ...part }), replace: true, resetScroll: false });
   return (
-    <Group gap="sm" align="flex-end" role="search" aria-label={t('library.filters')}>
+    <Group gap="sm" align="flex-end" role="search" className="filters" aria-label={t('library.filters')}>
       <SearchField value={search.q ?? ''} change={(q) => change({ q: q || undefined })} />
       {!search.trashed && (
         <NativeSelect
@@ -111,6 +111,7 @@ function TagField(props: { value: string; change: (value: string) => void }) {
     <TextInput
       className="tag-filter"
       label={t('filter.tag')}
+      placeholder={t('filter.any')}
       value={typed}
       onChange={(event) => type(event.currentTarget.value)}
     />

@@ -6,9 +6,9 @@ import type { Collection } from '../../api/model';
 import { collectionsQuery, keys } from '../../api/queries';
 import { DataTable } from '../../parts/DataTable';
 import { useConfirm } from '../../parts/Dialogs';
-import { FormDialog } from '../../parts/FormDialog';
 import { Loaded } from '../../parts/Loaded';
 import { TextLink } from '../../parts/links';
+import { NameDialog } from '../../parts/NameDialog';
 import { Section } from '../../parts/Section';
 import { useAct } from '../../parts/useAct';
 import { useText } from '../../text/TextProvider';
@@ -83,7 +83,17 @@ export function Collections({ app }: { app: string }) {
           )
         }
       </Loaded>
-      {renaming && <RenameDialog app={app} collection={renaming} close={() => setRenaming(null)} />}
+      {renaming && (
+        <NameDialog
+          title={t('collections.rename')}
+          action={t('action.rename')}
+          name={renaming.name}
+          act={(name) => api.renameCollection(renaming.id, name)}
+          done={t('saved')}
+          touches={[keys.collections(app)]}
+          close={() => setRenaming(null)}
+        />
+      )}
     </Section>
   );
 }
@@ -117,33 +127,5 @@ function NewCollection({ app }: { app: string }) {
         </Button>
       </Group>
     </form>
-  );
-}
-
-function RenameDialog(props: { app: string; collection: Collection; close: () => void }) {
-  const { t } = useText();
-  const [name, setName] = useState(props.collection.name);
-  const rename = useAct({
-    act: () => api.renameCollection(props.collection.id, name.trim()),
-    done: t('saved'),
-    touches: [keys.collections(props.app)],
-    after: props.close,
-  });
-  return (
-    <FormDialog
-      title={t('collections.rename')}
-      action={t('action.rename')}
-      busy={rename.isPending}
-      submit={() => rename.mutate()}
-      close={props.close}
-    >
-      <TextInput
-        label={t('field.name')}
-        required
-        data-autofocus
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-      />
-    </FormDialog>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Group, NumberInput, Stack, Switch, TextInput } from '@mantine/core';
+import { Button, Group, NumberInput, Switch, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -6,6 +6,7 @@ import * as api from '../../api/calls';
 import type { Application } from '../../api/model';
 import { applicationQuery, keys } from '../../api/queries';
 import { useConfirm } from '../../parts/Dialogs';
+import { FormSection } from '../../parts/FormSection';
 import { Loaded } from '../../parts/Loaded';
 import { Page } from '../../parts/Page';
 import { Section } from '../../parts/Section';
@@ -46,51 +47,37 @@ function Policy({ application }: { application: Application }) {
     touches: [keys.application(application.id), keys.applications, keys.me],
   });
   return (
-    <Section title={t('settings.policy')}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack>
-          <TextInput
-            label={t('field.name')}
-            required
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-          />
-          <NumberInput
-            label={t('settings.trashDays')}
-            description={t('settings.trashDaysHint')}
-            min={0}
-            max={3650}
-            hideControls
-            value={policy.trash_days}
-            onChange={(value) => setPolicy({ ...policy, trash_days: Number(value) })}
-          />
-          <NumberInput
-            label={t('settings.grace')}
-            description={t('settings.graceHint')}
-            min={0}
-            max={1440}
-            hideControls
-            value={policy.offline_grace_ms / minute}
-            onChange={(value) => setPolicy({ ...policy, offline_grace_ms: Math.round(Number(value) * minute) })}
-          />
-          <Switch
-            label={t('settings.viewerDownload')}
-            checked={policy.viewer_may_download}
-            onChange={(event) => setPolicy({ ...policy, viewer_may_download: event.currentTarget.checked })}
-          />
-          <Group justify="flex-end">
-            <Button type="submit" loading={save.isPending}>
-              {t('action.save')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Section>
+    <FormSection title={t('settings.policy')} busy={save.isPending} submit={() => save.mutate()}>
+      <TextInput
+        label={t('field.name')}
+        required
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+      <NumberInput
+        label={t('settings.trashDays')}
+        description={t('settings.trashDaysHint')}
+        min={0}
+        max={3650}
+        hideControls
+        value={policy.trash_days}
+        onChange={(value) => setPolicy({ ...policy, trash_days: Number(value) })}
+      />
+      <NumberInput
+        label={t('settings.grace')}
+        description={t('settings.graceHint')}
+        min={0}
+        max={1440}
+        hideControls
+        value={policy.offline_grace_ms / minute}
+        onChange={(value) => setPolicy({ ...policy, offline_grace_ms: Math.round(Number(value) * minute) })}
+      />
+      <Switch
+        label={t('settings.viewerDownload')}
+        checked={policy.viewer_may_download}
+        onChange={(event) => setPolicy({ ...policy, viewer_may_download: event.currentTarget.checked })}
+      />
+    </FormSection>
   );
 }
 

@@ -1,16 +1,17 @@
 import { Alert } from '@mantine/core';
-import { useNetwork } from '@mantine/hooks';
 import { WifiOff } from 'lucide-react';
+import { useSyncExternalStore } from 'react';
+import { connection, subscribeConnection } from '../../api/connection';
 import { useText } from '../../text/TextProvider';
 
-/** Says so when the browser has no network; uploads wait and go on by themselves. */
+/** Says so when there is no network or the node does not answer; uploads wait and go on by themselves. */
 export function OfflineBanner() {
   const { t } = useText();
-  const { online } = useNetwork();
-  if (online) return null;
+  const now = useSyncExternalStore(subscribeConnection, connection);
+  if (now === 'there') return null;
   return (
     <Alert icon={<WifiOff size={18} />} color="yellow" mb="md" role="status">
-      {t('offline')}
+      {now === 'offline' ? t('offline') : t('unreachable')}
     </Alert>
   );
 }

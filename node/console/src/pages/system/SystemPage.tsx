@@ -42,7 +42,7 @@ function Parts({ status }: { status: Status }) {
       <Section title={t('system.keys')}>
         {status.key_mode_warning ? (
           <Alert color="yellow" icon={<ShieldAlert size={18} />}>
-            {status.key_mode_warning}
+            {status.key_mode === 'key_file' ? t('system.keyFile') : status.key_mode_warning}
           </Alert>
         ) : (
           <Alert icon={<ShieldCheck size={18} />}>{t('setup.sealed')}</Alert>

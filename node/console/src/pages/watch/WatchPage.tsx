@@ -6,6 +6,7 @@ import type { Asset } from '../../api/model';
 import { assetQuery } from '../../api/queries';
 import { ButtonLink, TextLink } from '../../parts/links';
 import { Page } from '../../parts/Page';
+import { useReasonText } from '../../parts/reasonText';
 import { StateBadge } from '../../parts/StateBadge';
 import { Empty, ErrorState, RowsSkeleton } from '../../parts/States';
 import { TimeAgo } from '../../parts/TimeAgo';
@@ -95,9 +96,10 @@ function Fields({ fields }: { fields: Record<string, string> }) {
 
 function NotYet({ asset }: { asset: Asset }) {
   const { t } = useText();
+  const reasonText = useReasonText();
   const progress = useProgress(asset);
   if (asset.state === 'failed') {
-    return <Empty icon={<Hourglass />} title={t('watch.failed')} text={asset.reason ?? undefined} />;
+    return <Empty icon={<Hourglass />} title={t('watch.failed')} text={reasonText(asset)} />;
   }
   return (
     <Empty icon={<Hourglass />} title={t('watch.notYet')} text={t('watch.notYetText')}>

@@ -1,0 +1,35 @@
+import { useCallback } from 'react';
+import { useText } from '../text/TextProvider';
+import type { TextKey } from '../text/t';
+
+/** Why a file could not be processed: the codes of the node that the console says in the reader's language. */
+const known: Record<string, TextKey> = {
+  unsupported_container: 'reason.unsupported_container',
+  no_playable_tracks: 'reason.no_playable_tracks',
+  damaged: 'reason.damaged',
+  empty: 'reason.empty',
+  too_large_picture: 'reason.too_large_picture',
+  too_many_tracks: 'reason.too_many_tracks',
+  decoder_crashed: 'reason.decoder_crashed',
+  stalled: 'reason.stalled',
+  cancelled: 'reason.cancelled',
+  source_unreadable: 'reason.source_unreadable',
+  storage_failed: 'reason.storage_failed',
+};
+
+interface Failed {
+  reason_code?: string | null;
+  reason?: string | null;
+}
+
+/** Says why an asset or a job failed; a code the console does not know is told in the node's words. */
+export function useReasonText(): (failed: Failed) => string | undefined {
+  const { t } = useText();
+  return useCallback(
+    (failed) => {
+      const key = known[failed.reason_code ?? ''];
+      return key ? t(key) : (failed.reason ?? undefined);
+    },
+    [t],
+  );
+}
