@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-pub use config::ClusterConfig;
+pub use config::{ClusterConfig, Transport};
 pub use error::{OpenError, ProposeError};
 pub use start::NewClusterSecrets;
 pub use status::{ClusterStatus, Role};
@@ -29,6 +29,7 @@ use crate::disk::StopFlag;
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey};
+use crate::net::{Net, Peers, Services};
 use crate::outcome::Outcome;
 use crate::raft::log::{LogStore, MissingRange};
 use crate::raft::machine::Shown;
@@ -61,6 +62,9 @@ struct Inner {
     mode: Mode,
     repairs: Vec<String>,
     blobs: Blobs,
+    net: Arc<dyn Net>,
+    services: Services,
+    peers: Peers,
     stop: StopFlag,
     ending: CancellationToken,
     workers: OnceLock<Workers>,
@@ -155,6 +159,24 @@ impl Cluster {
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
+    }
+
+    /// The way to the other nodes.
+    #[must_use]
+    pub fn net(&self) -> &Arc<dyn Net> {
+        &self.inner.net
+    }
+
+    /// What this node answers the others.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.inner.services
+    }
+
+    /// When each other node was heard last, and how far away it is.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.inner.peers
     }
 
     /// Goes up when a write failed and the node must stop.

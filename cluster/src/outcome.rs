@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ApplicationId, JobId, UserId};
+use crate::id::{ApplicationId, JobId, NodeId, UserId};
 
 /// What a Command gave. Most only succeed; some answer with what apply decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,4 +33,6 @@ pub enum Outcome {
     NotedDue,
     /// Expiry: due by two stamps an hour apart, and now purged.
     Purged,
+    /// The id of the node that joined.
+    Node(NodeId),
 }

@@ -30,6 +30,8 @@ pub enum Noun {
     Session,
     /// A person.
     User,
+    /// A token to join by.
+    JoinToken,
 }
 
 impl Noun {
@@ -48,6 +50,7 @@ impl Noun {
             Self::Node => "node",
             Self::Session => "session",
             Self::User => "user",
+            Self::JoinToken => "join_token",
         }
     }
 }
@@ -236,6 +239,21 @@ pub enum Refusal {
     /// The View was ended.
     #[error("this view has ended")]
     ViewEnded,
+    /// No such join token was made here, or it was changed.
+    #[error("this join token is not known here")]
+    JoinTokenUnknown,
+    /// Another node has joined by it.
+    #[error("this join token was used already")]
+    JoinTokenUsed,
+    /// Its time is over.
+    #[error("this join token has expired")]
+    JoinTokenExpired,
+    /// Another start of the same node is known that this one does not follow: a copy, or an old disk.
+    #[error("a newer start of this node is known: this is a copy of it, or an old disk")]
+    StaleIncarnation,
+    /// The last node that takes part cannot go.
+    #[error("the last node must stay")]
+    LastNode,
 }
 
 impl Refusal {
@@ -281,6 +299,11 @@ impl Refusal {
             Self::NotDue => "not_due",
             Self::TimeHeld => "time_held",
             Self::ViewEnded => "view_ended",
+            Self::JoinTokenUnknown => "join_token_unknown",
+            Self::JoinTokenUsed => "join_token_used",
+            Self::JoinTokenExpired => "join_token_expired",
+            Self::StaleIncarnation => "stale_incarnation",
+            Self::LastNode => "last_node",
         }
     }
 
@@ -290,6 +313,7 @@ impl Refusal {
         match self {
             Self::NotSignedIn | Self::SessionEnded => RefusalClass::NotSignedIn,
             Self::Suspended | Self::Forbidden { .. } | Self::ViewEnded => RefusalClass::Forbidden,
+            Self::JoinTokenUnknown | Self::JoinTokenUsed | Self::JoinTokenExpired => RefusalClass::Forbidden,
             Self::NotFound(_) => RefusalClass::NotFound,
             Self::Invalid { .. } | Self::LinkNotValid => RefusalClass::Invalid,
             _ => RefusalClass::Conflict,
@@ -310,5 +334,6 @@ fn not_found_code(noun: Noun) -> &'static str {
         Noun::Node => "node_not_found",
         Noun::Session => "session_not_found",
         Noun::User => "user_not_found",
+        Noun::JoinToken => "join_token_not_found",
     }
 }

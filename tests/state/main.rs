@@ -9,6 +9,7 @@ mod jobs;
 mod keys;
 mod lists;
 mod matrix;
+mod nodes;
 mod properties;
 mod samples;
 mod watching;

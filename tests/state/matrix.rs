@@ -111,6 +111,7 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::SeeJob, vec!["job"]),
         (Action::ReadAudit, vec!["cluster", "application"]),
         (Action::VerifyAudit, vec!["cluster"]),
+        (Action::SeeCluster, vec!["cluster"]),
     ]
 }
 

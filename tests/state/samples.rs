@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use cluster::command::{
     AccessCommand, AccessRule, ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BlobKind,
-    ClusterCommand, Command, JobCommand, JobFence, JobKind, KeyHolder, Policy, Role, SealedClusterKey,
+    ClusterCommand, Command, Incarnation, JobCommand, JobFence, JobKind, KeyHolder, Policy, Role,
+    SealedClusterKey,
 };
+use cluster::outcome::Outcome;
 
 use crate::world::*;
 
@@ -32,12 +34,15 @@ variants! {
         UpdateCollection DeleteCollection;
     Job(JobCommand): Queue Lease Finish Fail Cancel Retry;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
-        ReplaceNodeKey SetTimeHold;
+        ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
+        RemoveNode;
     Audit(AuditCommand): Record;
 }
 
 /// What the samples act on, made by [`stage`].
 pub mod on {
+    use cluster::id::NodeId;
+
     pub const UPLOADING: u8 = 20;
     pub const SEALED: u8 = 21;
     pub const PROCESSING: u8 = 22;
@@ -55,6 +60,10 @@ pub mod on {
     pub const JOB_QUEUED: u8 = 1;
     pub const JOB_LEASED: u8 = 2;
     pub const JOB_FAILED: u8 = 3;
+    pub const TOKEN: u8 = 62;
+    pub const TOKEN_USED: u8 = 63;
+    /// The node that has joined. Its id is the number of the entry that admitted it.
+    pub const JOINED: NodeId = NodeId(54);
 }
 
 /// A claimed cluster with one thing in every state a Command may need.
@@ -96,6 +105,10 @@ pub fn stage() -> World {
     world.ok(&owner(), AccessCommand::UpdateApplication { application: APP, patch });
     let due = world.uploaded(on::DUE);
     world.ok(&owner(), AssetCommand::Trash { asset: due });
+    world.ok(&owner(), join_token(on::TOKEN_USED));
+    world.ok(&owner(), join_token(on::TOKEN));
+    let joined = world.ok(&node(), admit(on::TOKEN_USED, "second", "s2"));
+    assert_eq!(joined, Outcome::Node(on::JOINED));
     world
 }
 
@@ -251,7 +264,7 @@ fn cluster() -> Vec<Command> {
         initialise(),
         ClusterCommand::RotateClusterKey {
             epoch: 2,
-            sealed: sealed_for(&[KeyHolder::Node(NODE), KeyHolder::Recovery]),
+            sealed: sealed_for(&[KeyHolder::Node(NODE), KeyHolder::Node(on::JOINED), KeyHolder::Recovery]),
         },
         ClusterCommand::RewrapAssetKey {
             asset: asset_id(on::READY),
@@ -266,6 +279,19 @@ fn cluster() -> Vec<Command> {
             sealed: key(KeyHolder::Node(NODE)),
         },
         ClusterCommand::SetTimeHold { held: true },
+        ClusterCommand::SetAuthority { certificate: vec![9; 40], sealed_key: vec![8; 60], key_epoch: 1 },
+        join_token(64),
+        admit(on::TOKEN, "third", "s3"),
+        ClusterCommand::ReportNode {
+            node: NODE,
+            certificate: [4; 32],
+            cluster_address: "a.example:7443".into(),
+            public_address: "a.example:443".into(),
+            incarnation: Incarnation { count: 1, instance: [5; 16] },
+        },
+        ClusterCommand::ActivateNode { node: on::JOINED },
+        ClusterCommand::DrainNode { node: on::JOINED, draining: true },
+        ClusterCommand::RemoveNode { node: on::JOINED },
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
 }

@@ -4,7 +4,7 @@ use cluster::actor::{Actor, ActorKind};
 use cluster::audit_record::{AuditRecord, ChainHead};
 use cluster::command::{
     AccessCommand, AssetCommand, BlobKind, ClusterCommand, Command, JobCommand, JobKind, KeyHolder,
-    MediaFacts, PasswordHash, Role, SealedClusterKey, SecretHash, WrappedKey,
+    MediaFacts, NewNode, PasswordHash, Role, SealedClusterKey, SecretHash, WrappedKey,
 };
 use cluster::entry::Entry;
 use cluster::event::Event;
@@ -252,6 +252,23 @@ pub fn initialise() -> ClusterCommand {
         recovery_public_key: [2; 32],
         sealed: sealed_for(&[KeyHolder::Node(NODE), KeyHolder::Recovery]),
     }
+}
+
+pub fn join_token(number: u8) -> ClusterCommand {
+    ClusterCommand::CreateJoinToken { secret_hash: secret(number), expires_ms: START + 30 * 60 * 1000 }
+}
+
+/// A node named `name` at `site` shows the token of that number.
+pub fn admit(token: u8, name: &str, site: &str) -> ClusterCommand {
+    let new = NewNode {
+        name: name.into(),
+        site: site.into(),
+        public_key: [token; 32],
+        certificate_key: [token; 32],
+        cluster_address: format!("{name}.example:7443"),
+        public_address: format!("{name}.example:443"),
+    };
+    ClusterCommand::AdmitNode { secret_hash: secret(token), node: new, sealed: vec![(1, vec![7; 80])] }
 }
 
 pub fn claim(user: u8, username: &str, application: ApplicationId) -> AccessCommand {

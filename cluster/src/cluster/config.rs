@@ -5,8 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::net::{Net, Services};
 use crate::raft::log::MissingRange;
 use crate::store::BlobsConfig;
+
+/// How other nodes are reached.
+#[derive(Debug, Clone, Default)]
+pub enum Transport {
+    /// Not at all: the node is alone.
+    #[default]
+    None,
+    /// By what is given: a simulated network answers for this node by `services`.
+    Given {
+        /// The way out.
+        net: Arc<dyn Net>,
+        /// The way in.
+        services: Services,
+    },
+}
 
 /// Everything [`Cluster::open`](super::Cluster::open) needs to know.
 #[derive(Debug, Clone)]
@@ -31,6 +47,8 @@ pub struct ClusterConfig {
     pub forget_within: Duration,
     /// When the Blob store refuses writes.
     pub blobs: BlobsConfig,
+    /// How the other nodes are reached.
+    pub transport: Transport,
     /// Go on without the records a former start named as missing. Must name exactly those.
     pub accept_loss: Option<MissingRange>,
 }
@@ -50,6 +68,7 @@ impl ClusterConfig {
             log_bytes_kept: 2 * 1024 * 1024,
             forget_within: Duration::from_secs(12 * 3600),
             blobs: BlobsConfig::default(),
+            transport: Transport::None,
             accept_loss: None,
         }
     }

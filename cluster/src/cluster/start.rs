@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::proposer::Proposer;
-use super::{Cluster, ClusterConfig, Inner, Mode, OpenError, Running, keys, reader};
+use super::{Cluster, ClusterConfig, Inner, Mode, OpenError, Running, Transport, keys, reader};
 use crate::actor::Actor;
 use crate::audit::AuditLog;
 use crate::command::{ClusterCommand, Command, KeyHolder};
 use crate::disk::{RealDisk, StopFlag};
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey, fill_random};
+use crate::net::{Net, NoNet, Peers, Services};
 use crate::raft::log::{self, LogOptions, LogStore, Opened, files, record};
 use crate::raft::machine::{Machine, Restored, Shown};
 use crate::raft::network::Network;
@@ -194,8 +195,16 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
     for repair in &repairs {
         tracing::warn!(%repair, "the log needed attention");
     }
+    let (net, services): (Arc<dyn Net>, Services) = match &config.transport {
+        Transport::None => (Arc::new(NoNet), Services::default()),
+        Transport::Given { net, services } => (net.clone(), services.clone()),
+    };
+    let peers = Peers::new(config.clock.clone());
     let cluster = Cluster {
         inner: Arc::new(Inner {
+            net,
+            services,
+            peers,
             node: FOUNDER,
             config,
             shown,

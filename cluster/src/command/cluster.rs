@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{KeyEpoch, SealedClusterKey, WrappedKey};
+use super::values::{Incarnation, KeyEpoch, NewNode, SealedClusterKey, SecretHash, WrappedKey};
 use crate::id::{AssetId, NodeId};
 
 /// A change of the cluster.
@@ -63,5 +63,61 @@ pub enum ClusterCommand {
     SetTimeHold {
         /// Hold or go on.
         held: bool,
+    },
+    /// The certificate authority of the cluster. Its key is sealed under the cluster key, so that every core node can
+    /// issue certificates whoever leads.
+    SetAuthority {
+        /// The authority's certificate (DER).
+        certificate: Vec<u8>,
+        /// Its private key, sealed.
+        sealed_key: Vec<u8>,
+        /// The cluster key it is sealed under: the current one.
+        key_epoch: KeyEpoch,
+    },
+    /// A one-use token with which a node may join.
+    CreateJoinToken {
+        /// Of its secret.
+        secret_hash: SecretHash,
+        /// When it ends: at most an hour from now.
+        expires_ms: u64,
+    },
+    /// A node joins by a token. Its id is the number of the Entry.
+    AdmitNode {
+        /// Of the token's secret.
+        secret_hash: SecretHash,
+        /// What the node says of itself.
+        node: NewNode,
+        /// Every kept cluster key epoch, sealed to it.
+        sealed: Vec<(KeyEpoch, Vec<u8>)>,
+    },
+    /// A node has started: where it is reached, and by which of its starts.
+    ReportNode {
+        /// The node.
+        node: NodeId,
+        /// SHA-256 of the certificate it shows to the others.
+        certificate: [u8; 32],
+        /// Where the others reach it: `host:port`.
+        cluster_address: String,
+        /// Where people reach it.
+        public_address: String,
+        /// Its start.
+        incarnation: Incarnation,
+    },
+    /// A joined node holds what the others hold.
+    ActivateNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node is to give up its part, or to take part again.
+    DrainNode {
+        /// The node.
+        node: NodeId,
+        /// Give up or take part.
+        draining: bool,
+    },
+    /// A node is gone for good. Its id never comes back.
+    RemoveNode {
+        /// The node.
+        node: NodeId,
     },
 }

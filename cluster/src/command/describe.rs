@@ -354,6 +354,13 @@ impl ClusterCommand {
             Self::ReplaceRecoveryKey { .. } => "cluster.replace_recovery_key",
             Self::ReplaceNodeKey { .. } => "node.replace_key",
             Self::SetTimeHold { .. } => "cluster.set_time_hold",
+            Self::SetAuthority { .. } => "cluster.set_authority",
+            Self::CreateJoinToken { .. } => "cluster.create_join_token",
+            Self::AdmitNode { .. } => "node.admit",
+            Self::ReportNode { .. } => "node.report",
+            Self::ActivateNode { .. } => "node.activate",
+            Self::DrainNode { .. } => "node.drain",
+            Self::RemoveNode { .. } => "node.remove",
         }
     }
 
@@ -369,6 +376,16 @@ impl ClusterCommand {
             Self::ConfirmRecoveryKey | Self::ReplaceRecoveryKey { .. } => Subject::cluster(),
             Self::ReplaceNodeKey { node, .. } => Subject::of("node", node),
             Self::SetTimeHold { held } => Subject::cluster().with("held", held),
+            Self::SetAuthority { .. } => Subject::cluster(),
+            Self::CreateJoinToken { expires_ms, .. } => Subject::cluster().with("expires_ms", expires_ms),
+            Self::AdmitNode { node, .. } => Subject::of("node", &node.name)
+                .with("site", &node.site)
+                .with("cluster_address", &node.cluster_address),
+            Self::ReportNode { node, cluster_address, incarnation, .. } => Subject::of("node", node)
+                .with("cluster_address", cluster_address)
+                .with("start", incarnation.count),
+            Self::ActivateNode { node } | Self::RemoveNode { node } => Subject::of("node", node),
+            Self::DrainNode { node, draining } => Subject::of("node", node).with("draining", draining),
         }
     }
 }

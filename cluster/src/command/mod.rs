@@ -16,8 +16,8 @@ pub use audit::AuditCommand;
 pub use cluster::ClusterCommand;
 pub use job::JobCommand;
 pub use values::{
-    AccessRule, BlobKind, JobFence, JobKind, KeyEpoch, KeyHolder, MediaFacts, PasswordHash, Policy, Role,
-    SealedClusterKey, SecretHash, WrappedKey,
+    AccessRule, BlobKind, Incarnation, JobFence, JobKind, KeyEpoch, KeyHolder, MediaFacts, NewNode,
+    PasswordHash, Policy, Role, SealedClusterKey, SecretHash, WrappedKey,
 };
 
 use serde::{Deserialize, Serialize};

@@ -177,3 +177,37 @@ pub struct MediaFacts {
     /// Bytes of everything made from the original.
     pub stored_bytes: u64,
 }
+
+/// One start of a node. A copy of its disk that is started beside it, or in its place later, cannot have the newest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incarnation {
+    /// How often the node was started.
+    pub count: u64,
+    /// Random, new at every start.
+    pub instance: [u8; 16],
+}
+
+impl Incarnation {
+    /// Whether a node that shows this may be the one whose newest known start is `known`.
+    #[must_use]
+    pub fn follows(&self, known: &Self) -> bool {
+        self.count > known.count || self == known
+    }
+}
+
+/// What a node that wants to join says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewNode {
+    /// What people call it.
+    pub name: String,
+    /// Where it stands.
+    pub site: String,
+    /// Cluster keys are sealed to it.
+    pub public_key: [u8; 32],
+    /// SHA-256 of the public key its certificate is to carry.
+    pub certificate_key: [u8; 32],
+    /// Where the others reach it: `host:port`.
+    pub cluster_address: String,
+    /// Where people reach it.
+    pub public_address: String,
+}

@@ -4,6 +4,8 @@
 //! world its own network. What a message means is the service's own matter: a head the service encodes, and a body of
 //! bytes that is passed on without a copy.
 
+mod peers;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use peers::{ALIVE_WITHIN, PeerReport, Peers};
 
 use crate::id::NodeId;
 

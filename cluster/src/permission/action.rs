@@ -232,6 +232,20 @@ actions! {
     ReplaceNodeKey => Rule::Node,
     /// Holding time.
     SetTimeHold => Rule::AdminOrNode,
+    /// The cluster's certificate authority.
+    SetAuthority => Rule::Node,
+    /// Who belongs to the cluster and how each node does. On the cluster.
+    SeeCluster => Rule::ClusterAdmin,
+    /// A token to join by. On the cluster.
+    CreateJoinToken => Rule::ClusterAdmin,
+    /// Taking in a node that showed a token. On the cluster.
+    AdmitNode => Rule::Node,
+    /// A node's own news: started, moved, caught up.
+    ReportNode => Rule::Node,
+    /// Emptying a node.
+    DrainNode => Rule::ClusterAdmin,
+    /// Removing a node for good.
+    RemoveNode => Rule::ClusterAdmin,
     /// Recording what changes nothing.
     RecordAudit => Rule::Anyone,
 }

@@ -102,5 +102,13 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         ClusterCommand::ReplaceRecoveryKey { .. } => (Action::ReplaceRecoveryKey, Target::Cluster),
         ClusterCommand::ReplaceNodeKey { node, .. } => (Action::ReplaceNodeKey, Target::Node(*node)),
         ClusterCommand::SetTimeHold { .. } => (Action::SetTimeHold, Target::Cluster),
+        ClusterCommand::SetAuthority { .. } => (Action::SetAuthority, Target::Cluster),
+        ClusterCommand::CreateJoinToken { .. } => (Action::CreateJoinToken, Target::Cluster),
+        ClusterCommand::AdmitNode { .. } => (Action::AdmitNode, Target::Cluster),
+        ClusterCommand::ReportNode { node, .. } | ClusterCommand::ActivateNode { node } => {
+            (Action::ReportNode, Target::Node(*node))
+        }
+        ClusterCommand::DrainNode { node, .. } => (Action::DrainNode, Target::Node(*node)),
+        ClusterCommand::RemoveNode { node } => (Action::RemoveNode, Target::Node(*node)),
     }
 }

@@ -17,16 +17,16 @@ use crate::audit::AuditLog;
 use crate::audit_record::AuditRecord;
 use crate::event::Event;
 use crate::persist::Persist;
-use crate::state::State;
+use crate::state::{PreviousState, State};
 
 /// Events a slow reader may fall behind by before it is told that it missed some.
 const EVENTS: usize = 4096;
 
 impl Persist for State {
-    const VERSION: u8 = 1;
-    type Previous = Self;
-    fn migrate(previous: Self) -> Option<Self> {
-        Some(previous)
+    const VERSION: u8 = 2;
+    type Previous = PreviousState;
+    fn migrate(previous: PreviousState) -> Option<Self> {
+        Some(previous.into())
     }
 }
 

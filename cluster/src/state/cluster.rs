@@ -8,8 +8,8 @@ use super::apply::Change;
 use super::limits::Limits;
 use super::records::Tombstone;
 use super::validate;
-use super::{Asset, ClusterInfo, Node};
-use crate::command::{ClusterCommand, KeyEpoch, KeyHolder, SealedClusterKey, WrappedKey};
+use super::{Asset, ClusterInfo, Node, NodeState};
+use crate::command::{ClusterCommand, Incarnation, KeyEpoch, KeyHolder, SealedClusterKey, WrappedKey};
 use crate::event::Event;
 use crate::id::{AssetId, NodeId};
 use crate::outcome::Outcome;
@@ -36,6 +36,13 @@ impl Change<'_> {
                     site: validate::name("site", site)?,
                     public_key: *node_public_key,
                     added_ms: self.now_ms,
+                    weight: Node::WEIGHT,
+                    state: NodeState::Active,
+                    certificate_key: None,
+                    certificate: None,
+                    cluster_address: String::new(),
+                    public_address: String::new(),
+                    incarnation: Incarnation::default(),
                 };
                 self.initialise(*cluster_id, node, *recovery_public_key, sealed)
             }
@@ -55,10 +62,24 @@ impl Change<'_> {
                 self.replace_node_key(*node, *public_key, sealed)
             }
             C::SetTimeHold { held } => self.change_cluster(|cluster| cluster.time_held = *held),
+            C::SetAuthority { certificate, sealed_key, key_epoch } => {
+                self.set_authority(certificate, sealed_key, *key_epoch)
+            }
+            C::CreateJoinToken { secret_hash, expires_ms } => {
+                self.create_join_token(*secret_hash, *expires_ms)
+            }
+            C::AdmitNode { secret_hash, node, sealed } => self.admit_node(secret_hash, node, sealed),
+            C::ReportNode { node, certificate, cluster_address, public_address, incarnation } => {
+                let addresses = (cluster_address.as_str(), public_address.as_str());
+                self.report_node(*node, *certificate, addresses, *incarnation)
+            }
+            C::ActivateNode { node } => self.activate_node(*node),
+            C::DrainNode { node, draining } => self.drain_node(*node, *draining),
+            C::RemoveNode { node } => self.remove_node(*node),
         }
     }
 
-    fn change_cluster(&mut self, change: impl FnOnce(&mut ClusterInfo)) -> Ruled {
+    pub(super) fn change_cluster(&mut self, change: impl FnOnce(&mut ClusterInfo)) -> Ruled {
         change(self.state.records.cluster.as_mut().ok_or(Refusal::NotInitialised)?);
         self.event(Event::ClusterChanged);
         Ok(Outcome::Done)
@@ -85,6 +106,7 @@ impl Change<'_> {
             recovery_public_key,
             recovery_confirmed: false,
             time_held: false,
+            authority: None,
         });
         self.event(Event::ClusterChanged);
         Ok(Outcome::Done)
@@ -132,9 +154,11 @@ impl Change<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Forgets every cluster key older than the oldest one an asset's key is wrapped by.
+    /// Forgets every cluster key older than the oldest one an asset's key, or the authority's, is wrapped by.
     pub(super) fn forget_unused_keys(&mut self) {
-        let Some(current) = self.state.cluster_info().map(|cluster| cluster.key_epoch) else { return };
+        let Some(cluster) = self.state.cluster_info() else { return };
+        let authority = cluster.authority.as_ref().map(|authority| authority.key_epoch);
+        let current = authority.map_or(cluster.key_epoch, |epoch| epoch.min(cluster.key_epoch));
         let oldest = self.state.indexes.key_epochs.get_min().map_or(current, |(epoch, _)| *epoch);
         let unused: Vec<KeyEpoch> =
             self.state.records.sealed_keys.range(..oldest.min(current)).map(|(epoch, _)| *epoch).collect();

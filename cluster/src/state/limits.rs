@@ -29,6 +29,12 @@ impl Limits {
     pub const TOMBSTONES: usize = 10_000;
     /// Nodes.
     pub const NODES: usize = 100;
+    /// Join tokens that are not over.
+    pub const JOIN_TOKENS: usize = 100;
+    /// Bytes of the authority's certificate.
+    pub const CERTIFICATE: usize = 4_096;
+    /// The longest a join token may be made for: one hour.
+    pub const JOIN_TOKEN_MS: u64 = 60 * 60 * 1000;
 
     /// Characters of a title, a file name, or a name of a node, site, application, collection or key.
     pub const NAME: u32 = 200;

@@ -13,7 +13,9 @@ mod cluster;
 mod collection;
 mod job;
 mod limits;
+mod node;
 mod page;
+mod previous;
 mod read;
 mod records;
 mod session;
@@ -28,11 +30,13 @@ pub use asset_record::{
 pub use limits::Limits;
 pub use page::{AssetPage, AssetQuery, Cursor, CursorError};
 pub use records::{
-    ApiKey, Application, ClusterInfo, Collection, Invite, Job, JobState, Member, Node, Reset, SealedEpoch,
-    Session, Tombstone, User,
+    ApiKey, Application, ClusterAuthority, ClusterInfo, Collection, Invite, Job, JobState, JoinToken, Member,
+    Node, NodeState, Reset, SealedEpoch, Session, Tombstone, User,
 };
 pub use shelf::{Shelf, Sort, folded};
 pub use validate::normalised_username;
+
+pub use previous::PreviousState;
 
 use serde::{Deserialize, Serialize};
 use store::{Indexes, Records};

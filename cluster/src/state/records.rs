@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::asset_record::Asset;
 use crate::actor::ActorKind;
-use crate::command::{JobKind, KeyEpoch, PasswordHash, Policy, Role, SealedClusterKey, SecretHash};
+use crate::command::{
+    Incarnation, JobKind, KeyEpoch, PasswordHash, Policy, Role, SealedClusterKey, SecretHash,
+};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
 
 /// A person.
@@ -201,6 +203,65 @@ pub struct Node {
     pub public_key: [u8; 32],
     /// When added.
     pub added_ms: u64,
+    /// Its share of the copies, against the others of its site.
+    pub weight: u32,
+    /// Whether it takes part.
+    pub state: NodeState,
+    /// SHA-256 of the public key its first certificate carries; none for the node the cluster began with.
+    pub certificate_key: Option<[u8; 32]>,
+    /// SHA-256 of the certificate it shows now.
+    pub certificate: Option<[u8; 32]>,
+    /// Where the others reach it: `host:port`. Empty for a node that has never been reached by others.
+    pub cluster_address: String,
+    /// Where people reach it: `host:port`.
+    pub public_address: String,
+    /// Its newest start.
+    pub incarnation: Incarnation,
+}
+
+impl Node {
+    /// The usual share of the copies.
+    pub const WEIGHT: u32 = 100;
+
+    /// May be given copies to hold.
+    #[must_use]
+    pub fn may_hold_more(&self) -> bool {
+        self.state == NodeState::Active
+    }
+}
+
+/// Whether a node takes part. A node that was removed is in State no longer; its id never comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Admitted, and not caught up yet.
+    Joining,
+    /// Takes part.
+    Active,
+    /// Gives up its part: takes nothing new, does not lead, and what it holds is copied elsewhere.
+    Draining,
+}
+
+/// The cluster's certificate authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterAuthority {
+    /// Its certificate (DER).
+    pub certificate: Vec<u8>,
+    /// Its private key, sealed under the cluster key.
+    pub sealed_key: Vec<u8>,
+    /// Which cluster key.
+    pub key_epoch: KeyEpoch,
+}
+
+/// A token to join by, as State keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinToken {
+    /// When it ends.
+    pub expires_ms: u64,
+    /// Who made it.
+    pub created_by: ActorKind,
+    /// The node that joined by it.
+    pub used_by: Option<NodeId>,
 }
 
 /// The cluster itself.
@@ -220,6 +281,8 @@ pub struct ClusterInfo {
     pub recovery_confirmed: bool,
     /// Nothing expires until the operator has confirmed the time.
     pub time_held: bool,
+    /// Issues every certificate of the cluster. None until a node of this version has led.
+    pub authority: Option<ClusterAuthority>,
 }
 
 /// One cluster key epoch, for each that holds it.

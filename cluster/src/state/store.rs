@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::asset_record::{Asset, Life};
 use super::records::{
-    ApiKey, Application, ClusterInfo, Collection, Invite, Job, Member, Node, Reset, SealedEpoch, Session,
-    Tombstone, User,
+    ApiKey, Application, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset, SealedEpoch,
+    Session, Tombstone, User,
 };
 use super::shelf::{Shelves, folded};
 use crate::audit_record::ChainHead;
@@ -37,6 +37,7 @@ pub(super) struct Records {
     pub(super) assets: OrdMap<AssetId, Arc<Asset>>,
     pub(super) jobs: OrdMap<JobId, Arc<Job>>,
     pub(super) tombstones: OrdMap<AssetId, Tombstone>,
+    pub(super) join_tokens: OrdMap<SecretHash, JoinToken>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -1,0 +1,137 @@
+//! When each other node was heard last, and how long an answer from it takes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::id::NodeId;
+
+/// A node heard within this time counts as alive.
+pub const ALIVE_WITHIN: Duration = Duration::from_secs(4);
+/// Parts of eight that a new round trip counts in the average.
+const NEW_IN_EIGHT: u32 = 2;
+
+/// What is known of the other nodes' health. Clones share it.
+#[derive(Clone)]
+pub struct Peers {
+    clock: Arc<dyn Clock>,
+    heard: Arc<RwLock<HashMap<NodeId, Contact>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Contact {
+    at: Duration,
+    round_trip: Duration,
+}
+
+/// One other node, as seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerReport {
+    /// Which.
+    pub node: NodeId,
+    /// How long nothing was heard of it.
+    pub silent_for: Duration,
+    /// How long an answer takes, averaged with more weight on newer ones.
+    pub round_trip: Duration,
+}
+
+impl PeerReport {
+    /// Whether it was heard lately.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.silent_for <= ALIVE_WITHIN
+    }
+}
+
+impl Peers {
+    /// Nobody was heard yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, heard: Arc::default() }
+    }
+
+    /// `node` answered after `round_trip`.
+    pub fn answered(&self, node: NodeId, round_trip: Duration) {
+        let at = self.clock.monotonic();
+        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
+        let contact = heard.entry(node).or_insert(Contact { at, round_trip });
+        contact.at = at;
+        contact.round_trip = (contact.round_trip * (8 - NEW_IN_EIGHT) + round_trip * NEW_IN_EIGHT) / 8;
+    }
+
+    /// `node` is no node any more.
+    pub fn forget(&self, node: NodeId) {
+        self.heard.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
+    }
+
+    /// What is known of `node`; none when it was never heard.
+    #[must_use]
+    pub fn report(&self, node: NodeId) -> Option<PeerReport> {
+        let heard = self.heard.read().unwrap_or_else(PoisonError::into_inner);
+        heard.get(&node).map(|contact| self.report_of(node, *contact))
+    }
+
+    /// All that were ever heard, by id.
+    #[must_use]
+    pub fn reports(&self) -> Vec<PeerReport> {
+        let heard = self.heard.read().unwrap_or_else(PoisonError::into_inner);
+        let mut reports: Vec<_> =
+            heard.iter().map(|(node, contact)| self.report_of(*node, *contact)).collect();
+        reports.sort_by_key(|report| report.node);
+        reports
+    }
+
+    /// Whether `node` was heard lately.
+    #[must_use]
+    pub fn is_alive(&self, node: NodeId) -> bool {
+        self.report(node).is_some_and(|report| report.is_alive())
+    }
+
+    fn report_of(&self, node: NodeId, contact: Contact) -> PeerReport {
+        let silent_for = self.clock.monotonic().saturating_sub(contact.at);
+        PeerReport { node, silent_for, round_trip: contact.round_trip }
+    }
+}
+
+impl fmt::Debug for Peers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.reports()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Hands(AtomicU64);
+
+    impl Clock for Hands {
+        fn wall_ms(&self) -> u64 {
+            0
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_node_is_alive_while_it_answers() {
+        let hands = Arc::new(Hands::default());
+        let peers = Peers::new(hands.clone());
+        let node = NodeId(7);
+        assert!(!peers.is_alive(node), "never heard");
+        peers.answered(node, Duration::from_millis(8));
+        assert!(peers.is_alive(node));
+        hands.0.store(4001, Ordering::Relaxed);
+        assert!(!peers.is_alive(node), "silent for too long");
+        peers.answered(node, Duration::from_millis(16));
+        assert_eq!(peers.report(node).map(|report| report.round_trip), Some(Duration::from_millis(10)));
+        peers.forget(node);
+        assert_eq!(peers.report(node), None);
+    }
+}
