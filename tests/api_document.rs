@@ -55,6 +55,15 @@ fn every_operation_has_a_name_of_its_own_a_tag_and_answers() {
     }
 }
 
+#[test]
+fn every_operation_says_what_it_needs() {
+    let mut routes = Routes::default();
+    node::api::configure_all(&mut routes);
+    let forgotten: Vec<_> =
+        routes.names().into_iter().filter(|name| node::access::needs::of(name).is_none()).collect();
+    assert_eq!(forgotten, [""; 0]);
+}
+
 #[tokio::test]
 async fn the_node_serves_its_document_and_a_page_that_needs_nobody_else() {
     let node = Node::start().await;

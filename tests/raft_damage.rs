@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cluster::audit::{AuditFilter, Verdict};
 use cluster::raft::log::MissingRange;
 use cluster::{Cluster, ProposeError};
 
@@ -183,6 +184,23 @@ async fn two_short_copies_open_read_only_and_name_what_is_missing() {
     let cluster = home.open().await;
     assert_eq!(cluster.status().read_only, None);
     assert_ne!(bytes(&cluster), state);
+    // The first thing on record afterwards is the loss itself, with the range that is missing.
+    let everything = cluster.audit().query(AuditFilter::default(), None, 1).await.unwrap();
+    let record = &everything.records[0];
+    assert_eq!((record.action.as_str(), record.result.as_str()), ("log.accept_loss", "ok"));
+    assert_eq!(record.details["first_record"], missing.first.to_string());
+    assert_eq!(record.details["last_record"], missing.last.unwrap().to_string());
+    assert!(!home.config.dir.join("raft/accepted-loss").exists());
+    // The chain holds again; what the lost records had left in it is kept beside it.
+    let head = cluster.state().chain_head();
+    assert_eq!(cluster.audit().verify(head).await.unwrap(), Verdict::Intact { records: head.sequence });
+    let orphaned = |entry: std::io::Result<fs::DirEntry>| {
+        entry.unwrap().path().extension().is_some_and(|end| end.to_string_lossy().starts_with("orphaned"))
+    };
+    assert_eq!(
+        fs::read_dir(home.config.dir.join("audit")).unwrap().map(orphaned).filter(|is| *is).count(),
+        1
+    );
     cluster.propose(system(), note("going on")).await.unwrap();
     cluster.shutdown().await;
     drop(cluster);

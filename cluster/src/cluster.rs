@@ -3,6 +3,7 @@
 mod config;
 mod cut;
 mod error;
+mod heard;
 mod keys;
 mod proposer;
 mod reader;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::raft::log::MissingRange;
 pub use config::{ClusterConfig, Transport};
 pub use error::{OpenError, ProposeError};
 pub use start::NewClusterSecrets;
@@ -31,7 +33,7 @@ use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey};
 use crate::net::{Net, Peers, Services};
 use crate::outcome::Outcome;
-use crate::raft::log::{LogStore, MissingRange};
+use crate::raft::log::LogStore;
 use crate::raft::machine::Shown;
 use crate::raft::types::TypeConfig;
 use crate::seal::SealMode;

@@ -101,6 +101,9 @@ pub enum Problem {
     /// Not of the form it must have.
     #[error("has the wrong form")]
     Malformed,
+    /// A character that turns the direction of the text after it.
+    #[error("must not contain characters that override the direction of text")]
+    TurnsText,
 }
 
 /// The class of a refusal: how the API answers.

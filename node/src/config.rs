@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 /// Why a configuration was not taken.
@@ -54,6 +55,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Where researchers report a vulnerability (RFC 9116), e.g. `mailto:security@example.org`.
     pub security_contact: Option<String>,
+    /// Networks that may read `/metrics` without a credential; the machine itself by default.
+    pub metrics_from: Vec<IpNet>,
     /// The file holding the node's private key; outside the data folder by default.
     pub key_file: Option<PathBuf>,
     /// Sizes and times that bound what one client may take.
@@ -78,6 +81,8 @@ pub struct Limits {
     pub json_bytes: usize,
     /// Seconds until a client must have sent its request head.
     pub header_seconds: u64,
+    /// Seconds until a body that is read whole (JSON, a poster, captions) must have arrived.
+    pub body_seconds: u64,
     /// Seconds a stopping node waits for running requests.
     pub drain_seconds: u64,
 }
@@ -93,10 +98,17 @@ impl Default for Config {
             hostnames: Vec::new(),
             allowed_origins: Vec::new(),
             security_contact: None,
+            metrics_from: vec![IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)), loopback()],
             key_file: None,
             limits: Limits::default(),
         }
     }
+}
+
+/// Every address of the machine itself.
+fn loopback() -> IpNet {
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    IpNet::new(address, 8).map_or_else(|_| IpNet::from(address), |network| network.trunc())
 }
 
 impl Default for Limits {
@@ -109,6 +121,7 @@ impl Default for Limits {
             request_burst: 400,
             json_bytes: 256 * 1024,
             header_seconds: 10,
+            body_seconds: 30,
             drain_seconds: 20,
         }
     }

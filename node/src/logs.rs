@@ -11,14 +11,31 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries speak of what passes through them, headers and log entries included: what `RUST_LOG` asks for holds for our
+/// own code, never for them.
+const LIBRARIES: [&str; 10] = [
+    "openraft=warn",
+    "sled=warn",
+    "rustls=error",
+    "actix_http=info",
+    "actix_web=info",
+    "actix_tls=info",
+    "h2=info",
+    "hyper=info",
+    "hyper_util=info",
+    "reqwest=info",
+];
+
 /// Starts logging for this process; later calls change nothing. `filter` as `RUST_LOG` writes it.
 pub fn start(format: LogFormat) {
-    let filter =
+    let asked =
         std::env::var("RUST_LOG").unwrap_or_else(|_| "info,openraft=warn,sled=warn,rustls=error".to_owned());
-    if systemd_journal_logger::connected_to_journal() && start_journal(&filter) {
+    if systemd_journal_logger::connected_to_journal() && start_journal(&asked) {
         return;
     }
-    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let filter = LIBRARIES.iter().filter_map(|level| level.parse().ok());
+    let filter =
+        filter.fold(tracing_subscriber::EnvFilter::new(asked), tracing_subscriber::EnvFilter::add_directive);
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     let started = match format {

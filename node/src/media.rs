@@ -13,7 +13,7 @@ use crate::ingest::uploads::Uploads;
 use crate::ingest::{CheckedRoom, tend};
 use crate::jobs::{Jobs, collect, early};
 use crate::live::Live;
-use crate::play::{Library, TokenKeys};
+use crate::play::{Journal, JournalError, Library, Outage, TokenKeys};
 
 /// Bytes of ciphertext kept in memory for viewers.
 const SHELF_BYTES: usize = 256 * 1024 * 1024;
@@ -33,6 +33,8 @@ pub struct Media {
     pub library: Library,
     /// Keys of View and download tokens.
     pub tokens: TokenKeys,
+    /// Watching while nobody leads the cluster.
+    pub outage: Outage,
     /// Download links in use.
     pub downloads: Downloads,
     /// One change of an asset's manifest at a time.
@@ -41,7 +43,12 @@ pub struct Media {
 
 impl Media {
     /// Makes it and starts its workers on an arbiter of their own. Needs a running actix system.
-    pub fn start(cluster: Cluster, live: Arc<Live>) -> Self {
+    ///
+    /// # Errors
+    /// When the journal of view starts cannot be read.
+    pub fn start(cluster: Cluster, live: Arc<Live>) -> Result<Self, JournalError> {
+        let path = cluster.config().dir.join("offline-views");
+        let journal = Journal::open(path, cluster.storage_key().clone())?;
         let store = AssetStore::new(cluster.clone());
         let locks = AssetLocks::default();
         let media = Self {
@@ -49,6 +56,7 @@ impl Media {
             checked: CheckedRoom::default(),
             jobs: Jobs::new(store.clone(), locks.clone(), live),
             library: Library::new(store.clone(), SHELF_BYTES),
+            outage: Outage::new(cluster.clone(), journal),
             tokens: TokenKeys::new(cluster),
             downloads: Downloads::default(),
             locks,
@@ -57,8 +65,9 @@ impl Media {
         let arbiter = actix_rt::Arbiter::new();
         arbiter.spawn(media.jobs.clone().run());
         arbiter.spawn(tend(media.uploads.clone()));
+        arbiter.spawn(media.outage.clone().listen());
         arbiter.spawn(collect::collect(media.store.clone(), media.library.clone()));
-        media
+        Ok(media)
     }
 
     /// Follows the front of a new upload, to begin the work on it before it is complete.

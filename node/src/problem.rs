@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 
 use crate::auth::hashing::HashingError;
 use crate::auth::passphrase::Weakness;
+use crate::play::outage::OutageError;
 use crate::tls::TlsError;
 
 /// The body of every error answer.
@@ -314,6 +315,20 @@ impl From<BlobError> for Problem {
     }
 }
 
+impl From<OutageError> for Problem {
+    fn from(error: OutageError) -> Self {
+        match error {
+            OutageError::NoNewView => Self::unavailable("no_leader", error.to_string()),
+            OutageError::GraceOver => Self::unavailable("offline_grace_over", error.to_string()),
+            OutageError::Propose(error) => error.into(),
+            OutageError::Journal(error) => {
+                Self::unavailable("cluster_unavailable", "The start could not be put on record now.")
+                    .caused_by(error)
+            }
+        }
+    }
+}
+
 impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
         Self::internal(error)
@@ -351,11 +366,9 @@ impl From<Weakness> for Problem {
 
 impl From<TlsError> for Problem {
     fn from(error: TlsError) -> Self {
-        match error {
-            TlsError::Unreadable { .. } | TlsError::Mismatch => {
-                Self::invalid("certificate_invalid", sentence(&error.to_string()))
-            }
-            other => Self::internal(other),
+        match error.code() {
+            Some(code) => Self::invalid(code, sentence(&error.to_string())),
+            None => Self::internal(error),
         }
     }
 }

@@ -10,13 +10,16 @@
 //! routes.api(__path_asset_view, asset_view);
 //! ```
 
-use actix_web::dev::Handler;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Handler, ServiceRequest, ServiceResponse};
 use actix_web::guard::{self, Guard};
 use actix_web::http::Method;
-use actix_web::{FromRequest, Resource, Responder, Route, web};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, FromRequest, Resource, Responder, Route, web};
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::{OpenApi, RefOr, Schema};
 
+use crate::access::needs::{self, Need};
 use crate::problem::Problem;
 
 /// Where the versioned API lives.
@@ -41,6 +44,7 @@ struct Entry {
     pattern: String,
     method: Method,
     route: Route,
+    operation: String,
     describe: fn(&str, &mut OpenApi),
 }
 
@@ -104,6 +108,7 @@ impl Routes {
                 pattern: pattern.clone(),
                 method,
                 route: web::route().to(handler.clone()),
+                operation: P::operation().operation_id.unwrap_or_default(),
                 describe: describe::<P>,
             });
         }
@@ -121,6 +126,14 @@ impl Routes {
         all
     }
 
+    /// The name of every operation, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.entries.iter().map(|entry| entry.operation.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Writes paths and schemas of every operation into `document`.
     pub fn document(&self, document: &mut OpenApi) {
         for entry in &self.entries {
@@ -130,11 +143,13 @@ impl Routes {
 
     /// Registers one resource per pattern; any other method on it answers 405 with `Allow`.
     pub fn register(self, config: &mut web::ServiceConfig) {
-        let mut patterns: Vec<(String, Vec<(Method, Route)>)> = Vec::new();
+        let mut patterns: Vec<(String, Vec<Guarded>)> = Vec::new();
         for entry in self.entries {
-            match patterns.iter_mut().find(|(pattern, _)| *pattern == entry.pattern) {
-                Some((_, methods)) => methods.push((entry.method, entry.route)),
-                None => patterns.push((entry.pattern, vec![(entry.method, entry.route)])),
+            let Entry { pattern, method, route, operation, .. } = entry;
+            let guarded = (method, route, needs::of(&operation));
+            match patterns.iter_mut().find(|(known, _)| *known == pattern) {
+                Some((_, methods)) => methods.push(guarded),
+                None => patterns.push((pattern, vec![guarded])),
             }
         }
         for (pattern, methods) in patterns {
@@ -143,17 +158,31 @@ impl Routes {
     }
 }
 
-fn resource(pattern: &str, methods: Vec<(Method, Route)>) -> Resource {
-    let own_head = methods.iter().any(|(method, _)| *method == Method::HEAD);
-    let mut allowed: Vec<String> = methods.iter().map(|(method, _)| method.to_string()).collect();
+/// An operation's method, handler, and what it needs; none for one that the table of needs forgot.
+type Guarded = (Method, Route, Option<Need>);
+
+fn resource(pattern: &str, methods: Vec<Guarded>) -> Resource {
+    let own_head = methods.iter().any(|(method, ..)| *method == Method::HEAD);
+    let mut allowed: Vec<String> = methods.iter().map(|(method, ..)| method.to_string()).collect();
     if !own_head && allowed.iter().any(|method| method == "GET") {
         allowed.push("HEAD".to_owned());
     }
     allowed.sort();
     let allow = allowed.join(", ");
     let mut resource = web::resource(pattern.to_owned());
-    for (method, route) in methods {
-        resource = resource.route(route.guard(method_guard(method, own_head)));
+    for (method, route, need) in methods {
+        let route = route.guard(method_guard(method, own_head));
+        resource = resource.route(match need {
+            Some(need) if need.is_open() => route,
+            Some(need) => route.wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+                needs::enforce(need, request, next)
+            })),
+            // A test sees to it that there is none; should there be one, nobody gets in.
+            None => route.wrap(from_fn(|request: ServiceRequest, _: Next<BoxBody>| async move {
+                let (http, _) = request.into_parts();
+                Ok::<_, Error>(ServiceResponse::from_err(Problem::not_found(), http))
+            })),
+        });
     }
     resource.default_service(web::route().to(move || {
         let problem = Problem::method_not_allowed(allow.clone());

@@ -57,6 +57,7 @@ fn a_description_is_bounded_and_kept_whole() {
         (tags(numbered(33)), "tags", Problem::TooMany(32)),
         (tags(vec!["x".repeat(65)]), "tags", Problem::TooLong(64)),
         (tags(vec![String::new()]), "tags", Problem::Empty),
+        (title("abc \u{202e}def"), "title", Problem::TurnsText),
         (tags(vec!["Red".into(), "red".into()]), "tags", Problem::Repeated),
         (fields(vec![(String::new(), "v".into())]), "fields", Problem::Empty),
         (fields(vec![("n".into(), "x".repeat(501))]), "fields", Problem::TooLong(500)),
@@ -66,7 +67,7 @@ fn a_description_is_bounded_and_kept_whole() {
         assert_eq!(refusal, Refusal::invalid(field, problem));
     }
     assert_eq!(world.found(asset).title, "Asset 9");
-    let rtl = "abc \u{202e}def";
+    let rtl = "abc \u{200f}def";
     let patch = AssetPatch {
         title: Some(format!(" {rtl} ")),
         description: Some("First line\nsecond line".into()),

@@ -3,7 +3,7 @@
 use cluster::command::{AccessCommand, AssetCommand, AssetPatch, Role};
 use cluster::permission::{standing, visible_assets};
 use cluster::refusal::{Noun, Refusal};
-use cluster::state::{AssetQuery, AssetStateKind, Cursor, Shelf, Sort};
+use cluster::state::{AssetQuery, AssetStateKind, Cursor, Shelf, Sort, SortBy};
 
 use crate::world::*;
 
@@ -43,13 +43,47 @@ fn newest_first_and_by_title_in_pages_of_any_size() {
     world.ok(&owner(), rename(19, "ALPHA"));
     world.ok(&owner(), rename(15, "Zulu"));
     for limit in [1, 2, 3, 100] {
-        let newest = titles(&world, Shelf::Live(APP), Sort::Newest, limit);
+        let newest = titles(&world, Shelf::Live(APP), Sort::NEWEST, limit);
         assert_eq!(newest.len(), 10);
         assert_eq!(newest[0], "ALPHA", "by limit {limit}");
-        let by_title = titles(&world, Shelf::Live(APP), Sort::Title, limit);
+        let by_title = titles(&world, Shelf::Live(APP), Sort::TITLE, limit);
         assert_eq!((&*by_title[0], &*by_title[1], &*by_title[9]), ("alpha", "ALPHA", "Zulu"));
     }
     assert_eq!(world.state.count(&Shelf::Live(APP)), 10);
+}
+
+#[test]
+fn every_order_goes_both_ways_and_meets_everything_once() {
+    let mut world = World::claimed();
+    for number in 10..18 {
+        world.later(1);
+        match number % 3 {
+            0 => world.ready(number),
+            1 => world.uploaded(number),
+            _ => world.asset(number),
+        };
+    }
+    let titles_of = |by, descending, limit| titles(&world, Shelf::Live(APP), Sort { by, descending }, limit);
+    for by in [SortBy::Time, SortBy::Title, SortBy::Duration, SortBy::Size] {
+        let up = titles_of(by, false, 100);
+        assert_eq!(up.len(), 8, "{by:?}");
+        let mut down = titles_of(by, true, 100);
+        down.reverse();
+        assert_eq!(up, down, "{by:?}");
+        for limit in [1, 3] {
+            assert_eq!(titles_of(by, false, limit), up, "{by:?} by {limit}");
+            let mut down = titles_of(by, true, limit);
+            down.reverse();
+            assert_eq!(down, up, "{by:?} down by {limit}");
+        }
+    }
+    // What has no length yet comes before what has one.
+    let known = |title: &String| {
+        let mut all = world.state.assets_by_id(None);
+        all.any(|asset| asset.title == *title && asset.facts.is_some())
+    };
+    let by_duration: Vec<bool> = titles_of(SortBy::Duration, false, 100).iter().map(known).collect();
+    assert!(by_duration.is_sorted() && by_duration.contains(&true), "{by_duration:?}");
 }
 
 #[test]
@@ -66,7 +100,7 @@ fn shelves_follow_what_happens_to_an_asset() {
         ..AssetPatch::default()
     };
     world.ok(&ben, describe(asset, patch));
-    let list = |world: &World, shelf| titles(world, shelf, Sort::Newest, 10);
+    let list = |world: &World, shelf| titles(world, shelf, Sort::NEWEST, 10);
     let tag = Shelf::Tag(APP, "maths".into());
     assert_eq!(list(&world, tag.clone()), numbered([9]));
     assert_eq!(list(&world, Shelf::Collection(collection)), numbered([9]));
@@ -141,7 +175,7 @@ fn a_viewer_lists_what_they_may_watch() {
     world.ok(&owner(), later);
     let list = |world: &World| -> Vec<String> {
         let viewer = standing(&world.state, &cleo, world.now_ms).expect("signed in");
-        let query = AssetQuery { shelf: Shelf::Published(APP), sort: Sort::Title, after: None, limit: 10 };
+        let query = AssetQuery { shelf: Shelf::Published(APP), sort: Sort::TITLE, after: None, limit: 10 };
         let page = world.state.list_assets(&query, visible_assets(&world.state, &viewer, world.now_ms));
         page.assets.iter().map(|asset| asset.title.clone()).collect()
     };
@@ -164,7 +198,7 @@ fn a_page_looks_at_so_many_assets_only_and_goes_on_after_them() {
         world.quick(&owner(), command);
     }
     let oldest = world.state.assets_by_id(None).next().expect("there are many").id;
-    let mut query = AssetQuery { shelf: Shelf::Live(APP), sort: Sort::Newest, after: None, limit: 10 };
+    let mut query = AssetQuery { shelf: Shelf::Live(APP), sort: Sort::NEWEST, after: None, limit: 10 };
     let first = world.state.list_assets(&query, |asset| asset.id == oldest);
     assert!(first.assets.is_empty(), "the first page gives up in time");
     query.after = first.next;

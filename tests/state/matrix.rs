@@ -112,6 +112,8 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::ReadAudit, vec!["cluster", "application"]),
         (Action::VerifyAudit, vec!["cluster"]),
         (Action::SeeCluster, vec!["cluster"]),
+        (Action::ReadMetrics, vec!["cluster"]),
+        (Action::SeeCertificate, vec!["cluster"]),
     ]
 }
 

@@ -201,7 +201,7 @@ fn holds(state: &State) {
     assert!(admins >= 1, "somebody can always get in");
     for application in state.applications_by_name() {
         let query = |shelf, sort| AssetQuery { shelf, sort, after: None, limit: 1_000 };
-        for sort in [Sort::Newest, Sort::Title] {
+        for sort in [Sort::NEWEST, Sort::TITLE] {
             let live = state.list_assets(&query(Shelf::Live(application.id), sort), |_| true).assets;
             let trash = state.list_assets(&query(Shelf::Trash(application.id), sort), |_| true).assets;
             let inside = state.assets_by_id(None).filter(|asset| asset.application == application.id).count();

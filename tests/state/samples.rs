@@ -28,14 +28,15 @@ macro_rules! variants {
 variants! {
     Access(AccessCommand): Claim CreateUser CreateInvite AcceptInvite JoinByInvite RevokeInvite SetPassword StartReset
         FinishReset SuspendUser DeleteUser SetClusterAdmin CreateSession EndSession EndSessions CreateApiKey
-        RevokeApiKey CreateApplication UpdateApplication DeleteApplication SetMember RemoveMember;
+        RevokeApiKey CreateApplication UpdateApplication DeleteApplication SetMember RemoveMember
+        ForgetEndedLinks;
     Asset(AssetCommand): Create OpenBlob TakeOverBlob SealBlob DropBlob UploadFinished SetWatchable SetManifest Describe
         Publish SetAccess EndViews Trash Restore Purge AbandonUpload Expire SetLegalHold SetPoster CreateCollection
         UpdateCollection DeleteCollection;
     Job(JobCommand): Queue Lease Finish Fail Cancel Retry;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
-        RemoveNode;
+        RemoveNode InstallCertificate RemoveCertificate AcceptLoss;
     Audit(AuditCommand): Record;
 }
 
@@ -172,6 +173,7 @@ fn access() -> Vec<Command> {
         AccessCommand::DeleteApplication { application: EMPTY },
         AccessCommand::SetMember { application: APP, user, role: Role::ReadOnly },
         AccessCommand::RemoveMember { application: APP, user },
+        AccessCommand::ForgetEndedLinks,
     ]
     .map(Command::from)
     .into()
@@ -292,6 +294,14 @@ fn cluster() -> Vec<Command> {
         ClusterCommand::ActivateNode { node: on::JOINED },
         ClusterCommand::DrainNode { node: on::JOINED, draining: true },
         ClusterCommand::RemoveNode { node: on::JOINED },
+        ClusterCommand::InstallCertificate {
+            node: NODE,
+            fingerprint: [4; 32],
+            names: vec!["media.example".into()],
+            expires_ms: START + 90 * DAY,
+        },
+        ClusterCommand::RemoveCertificate { node: NODE },
+        ClusterCommand::AcceptLoss { node: NODE, first: 12, last: Some(15) },
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
 }

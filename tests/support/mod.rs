@@ -82,6 +82,12 @@ impl Node {
         Self::start_in(folder, settings).await
     }
 
+    /// Starts a node again on what [`Node::stop`] left.
+    pub async fn start_again(folder: tempfile::TempDir) -> Self {
+        let settings = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();
+        Self::start_in(folder, settings).await
+    }
+
     /// Stops in order; fails when the node does not.
     pub async fn stop(self) -> tempfile::TempDir {
         stop(self.child).await;

@@ -169,6 +169,51 @@ impl AuditLog {
         }
     }
 
+    /// The chain goes on after record `sequence`, though this log holds later ones: the Raft log that made them is lost,
+    /// and the operator went on without it. They are kept beside the log as evidence, and are no part of it any more; were
+    /// they left, what is done from now on would be passed over as if it were on record already. Gives how many.
+    ///
+    /// # Errors
+    /// When the disk fails: the log then takes nothing more.
+    pub fn set_aside_after(&self, sequence: u64) -> Result<u64, AuditError> {
+        let mut writing = self.writing();
+        if writing.last <= sequence {
+            return Ok(0);
+        }
+        let result = self.cut_after(sequence).and_then(|()| resume(&self.inner.dir));
+        match result {
+            Ok(resumed) => {
+                let orphans = writing.last - sequence;
+                tracing::warn!(first = sequence + 1, last = writing.last, "audit records are set aside");
+                *writing = resumed;
+                Ok(orphans)
+            }
+            Err(error) => {
+                self.fail(&mut writing, &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn cut_after(&self, sequence: u64) -> Result<(), AuditError> {
+        let dir = &self.inner.dir;
+        for first in segment::list(dir)?.into_iter().rev() {
+            if first > sequence {
+                segment::set_aside(dir, first, "orphaned")?;
+                continue;
+            }
+            let path = segment::path(dir, first);
+            let bytes = std::fs::read(&path)?;
+            let kept = segment::length_up_to(&bytes, sequence);
+            if kept < bytes.len() {
+                segment::keep_whole(dir, first, "orphaned")?;
+                files::write_atomically(&path, bytes.get(..kept).unwrap_or_default())?;
+            }
+            break;
+        }
+        Ok(files::sync_dir(dir)?)
+    }
+
     /// Records that `filter` lets through, newest first, from before `cursor` on. Records that cannot be read are passed
     /// over: [`AuditLog::verify`] names them.
     ///
@@ -229,7 +274,7 @@ fn resume(dir: &Path) -> Result<Writing, AuditError> {
     writing.last = newest.unwrap_or(first.saturating_sub(1));
     writing.durable = writing.last;
     if newest.is_none() {
-        segment::set_aside(dir, first)?;
+        segment::set_aside(dir, first, "damaged")?;
         files::sync_dir(dir)?;
         return Ok(writing);
     }

@@ -31,12 +31,32 @@ pub(super) fn path(dir: &Path, first: u64) -> PathBuf {
     dir.join(format!("{first:020}.audit"))
 }
 
-/// Moves a segment nothing of which can be read out of the way, so that its number is free. It is kept as evidence.
-pub(super) fn set_aside(dir: &Path, first: u64) -> std::io::Result<()> {
+/// Moves a segment out of the way, so that its number is free. It is kept as evidence under a name that says `why`.
+pub(super) fn set_aside(dir: &Path, first: u64, why: &str) -> std::io::Result<()> {
+    free_name(dir, first, why).map_or(Ok(()), |to| std::fs::rename(path(dir, first), to))
+}
+
+/// Keeps a second name for a segment that is about to be replaced by its beginning.
+pub(super) fn keep_whole(dir: &Path, first: u64, why: &str) -> std::io::Result<()> {
+    free_name(dir, first, why).map_or(Ok(()), |to| std::fs::hard_link(path(dir, first), to))
+}
+
+fn free_name(dir: &Path, first: u64, why: &str) -> Option<PathBuf> {
     let from = path(dir, first);
-    let free =
-        (0_u32..).map(|count| from.with_extension(format!("damaged-{count}"))).find(|path| !path.exists());
-    free.map_or(Ok(()), |to| std::fs::rename(&from, to))
+    (0_u32..).map(|count| from.with_extension(format!("{why}-{count}"))).find(|path| !path.exists())
+}
+
+/// How much of a segment comes before the first record after number `sequence`.
+pub(super) fn length_up_to(bytes: &[u8], sequence: u64) -> usize {
+    let mut frames = Frames::of(bytes);
+    loop {
+        let at = bytes.len() - frames.rest.len();
+        match frames.next() {
+            Some(Frame::Whole(stored)) if stored.sequence > sequence => return at,
+            Some(_) => {}
+            None => return at,
+        }
+    }
 }
 
 /// The first numbers of all segments in `dir`, in order.

@@ -56,6 +56,9 @@ pub enum OpenError {
     /// Consensus did not start.
     #[error("consensus did not start: {0}")]
     Consensus(String),
+    /// The operator accepted a loss, and that could not be put on record.
+    #[error("the accepted loss could not be put on record: {0}")]
+    LossNotRecorded(#[source] ProposeError),
     /// The cluster's first Entry was refused.
     #[error("the new cluster was refused: {0}")]
     Initialise(#[from] ProposeError),

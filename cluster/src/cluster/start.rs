@@ -18,7 +18,7 @@ use crate::disk::{RealDisk, StopFlag};
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey, fill_random};
 use crate::net::{Net, NoNet, Peers, Services};
-use crate::raft::log::{self, LogOptions, LogStore, Opened, files, record};
+use crate::raft::log::{self, LogOptions, LogStore, MissingRange, Opened, files, record};
 use crate::raft::machine::{Machine, Restored, Shown};
 use crate::raft::network::Network;
 use crate::raft::snapshot::SnapshotFolder;
@@ -91,6 +91,16 @@ impl Cluster {
             return Err(OpenError::Absent(dir));
         }
         Ok(cluster)
+    }
+
+    /// Puts the loss an operator accepted on record, before anything else happens.
+    async fn record_loss(&self, missing: MissingRange) -> Result<(), OpenError> {
+        self.inner.audit.set_aside_after(self.state().chain_head().sequence)?;
+        let node = self.node_id();
+        let command = ClusterCommand::AcceptLoss { node, first: missing.first, last: missing.last };
+        let recorded = self.propose(Actor::system(node), Command::Cluster(command)).await;
+        recorded.map_err(OpenError::LossNotRecorded)?;
+        Ok(log::forget_loss(&self.inner.config.log_dir())?)
     }
 
     async fn initialise(&self) -> Result<NewClusterSecrets, OpenError> {
@@ -170,13 +180,13 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
     let Ground { lock, secrets, storage_key, seal_mode, folder, mut restored, audit, blobs, stop, opened } =
         ground;
     let time = |restored: &Restored| ClusterTime::start(config.clock.clone(), restored.state.time_ms());
-    let (shown, mode, repairs) = match opened {
-        Opened::Whole { store, repairs } => {
+    let (shown, mode, repairs, accepted_loss) = match opened {
+        Opened::Whole { store, repairs, accepted_loss } => {
             let time = time(&restored);
             let shown = Shown::new(restored, time);
             let machine = Machine::new(shown.clone(), folder, audit.clone());
             let running = run(&config, store, machine, shown.clone()).await?;
-            (shown, Mode::Running(running), repairs)
+            (shown, Mode::Running(running), repairs, accepted_loss)
         }
         Opened::Short { voters, missing, reasons, .. } if voters >= 2 => {
             return Err(OpenError::MustRejoin { missing, reasons: reasons.join("; ") });
@@ -189,7 +199,7 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
             }
             tracing::error!(%missing, "acknowledged log records are missing: this node is read-only");
             let time = time(&restored);
-            (Shown::new(restored, time), Mode::ReadOnly(missing), reasons)
+            (Shown::new(restored, time), Mode::ReadOnly(missing), reasons, None)
         }
     };
     for repair in &repairs {
@@ -224,6 +234,9 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
     };
     keys::learn_all(&cluster.state(), cluster.node_id(), cluster.keys(), &cluster.inner.secrets)?;
     keys::spawn(&cluster);
+    if let Some(missing) = accepted_loss {
+        cluster.record_loss(missing).await?;
+    }
     if matches!(cluster.inner.mode, Mode::Running(_)) {
         let workers = Workers::start(workers::all(&cluster), &cluster.inner.ending);
         // Nobody else has the handle yet, so the place is free.

@@ -190,6 +190,8 @@ pub enum AccessCommand {
         /// Whom.
         user: UserId,
     },
+    /// Forgets invitations and reset links that ended an hour ago or longer. By a node.
+    ForgetEndedLinks,
 }
 
 /// What changes of an application; `None` stays.

@@ -120,4 +120,30 @@ pub enum ClusterCommand {
         /// The node.
         node: NodeId,
     },
+    /// A node serves a certificate of the operator's own from now on. The certificate and its key stay on that node;
+    /// what is agreed on is that it is done, by whom, and which one it is.
+    InstallCertificate {
+        /// Where.
+        node: NodeId,
+        /// SHA-256 of the certificate.
+        fingerprint: [u8; 32],
+        /// What it vouches for.
+        names: Vec<String>,
+        /// When it ends.
+        expires_ms: u64,
+    },
+    /// A node goes back to the certificate of its own authority.
+    RemoveCertificate {
+        /// Where.
+        node: NodeId,
+    },
+    /// The operator went on without log records that were acknowledged and are lost.
+    AcceptLoss {
+        /// The node that lost them.
+        node: NodeId,
+        /// The first of them.
+        first: u64,
+        /// The last, when it is known.
+        last: Option<u64>,
+    },
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
+
 use super::{AccessCommand, AssetCommand, AuditCommand, ClusterCommand, Command, JobCommand};
 use crate::actor::Actor;
 use crate::audit_record::AuditRecord;
@@ -150,6 +152,7 @@ impl AccessCommand {
             Self::DeleteApplication { .. } => "application.delete",
             Self::SetMember { .. } => "member.set",
             Self::RemoveMember { .. } => "member.remove",
+            Self::ForgetEndedLinks => "link.forget_ended",
         }
     }
 
@@ -203,6 +206,7 @@ impl AccessCommand {
                 named_user(state, *user).inside(Some(*application)).with("role", role_name(*role))
             }
             Self::RemoveMember { application, user } => named_user(state, *user).inside(Some(*application)),
+            Self::ForgetEndedLinks => Subject::cluster(),
         }
     }
 }
@@ -361,6 +365,9 @@ impl ClusterCommand {
             Self::ActivateNode { .. } => "node.activate",
             Self::DrainNode { .. } => "node.drain",
             Self::RemoveNode { .. } => "node.remove",
+            Self::InstallCertificate { .. } => "certificate.install",
+            Self::RemoveCertificate { .. } => "certificate.remove",
+            Self::AcceptLoss { .. } => "log.accept_loss",
         }
     }
 
@@ -386,6 +393,18 @@ impl ClusterCommand {
                 .with("start", incarnation.count),
             Self::ActivateNode { node } | Self::RemoveNode { node } => Subject::of("node", node),
             Self::DrainNode { node, draining } => Subject::of("node", node).with("draining", draining),
+            Self::InstallCertificate { node, fingerprint, names, expires_ms } => Subject::of("node", node)
+                .with("sha256", HEXLOWER.encode(fingerprint))
+                .with("names", names.join(" "))
+                .with("expires_ms", expires_ms),
+            Self::RemoveCertificate { node } => Subject::of("node", node),
+            Self::AcceptLoss { node, first, last } => {
+                let subject = Subject::of("node", node).with("first_record", first);
+                match last {
+                    Some(last) => subject.with("last_record", last),
+                    None => subject.with("last_record", "not known"),
+                }
+            }
         }
     }
 }

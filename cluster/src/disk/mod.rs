@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 mod real;
 mod simulated;
@@ -49,6 +50,10 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Whether nothing is in it.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
+    }
+    /// When it was last written to; `None` where the disk keeps no times.
+    fn modified(&self) -> io::Result<Option<SystemTime>> {
+        Ok(None)
     }
     /// Makes contents and length durable. An error means they may never be: it must not be tried again.
     fn sync_data(&self) -> io::Result<()>;

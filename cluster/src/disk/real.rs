@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::{Capacity, Disk, DiskFile};
 
@@ -113,6 +114,10 @@ impl DiskFile for RealFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn modified(&self) -> io::Result<Option<SystemTime>> {
+        Ok(Some(self.file.metadata()?.modified()?))
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -53,6 +53,8 @@ pub(super) enum Rule {
     Leave,
     /// A cluster admin.
     ClusterAdmin,
+    /// A cluster admin, or an application's admin key: what a monitoring system is given.
+    AdminOrKey,
     /// A cluster admin or a node.
     AdminOrNode,
     /// A node.
@@ -126,6 +128,10 @@ actions! {
     ReadAudit => Rule::Role(Role::Admin),
     /// Checking the whole audit chain. On the cluster.
     VerifyAudit => Rule::ClusterAdmin,
+    /// The node's counters. On the cluster.
+    ReadMetrics => Rule::AdminOrKey,
+    /// The node's certificate. On the cluster.
+    SeeCertificate => Rule::ClusterAdmin,
 
     // --- People and access -----------------------------------------------------------------------------------------
     /// First run.
@@ -172,6 +178,8 @@ actions! {
     CreateApiKey => Rule::PersonRole(Role::Admin),
     /// Withdrawing an API key.
     RevokeApiKey => Rule::PersonRole(Role::Admin),
+    /// Forgetting links that ended long ago. On the cluster.
+    ForgetEndedLinks => Rule::Node,
 
     // --- Assets ----------------------------------------------------------------------------------------------------
     /// Uploading. On the application.
@@ -246,6 +254,10 @@ actions! {
     DrainNode => Rule::ClusterAdmin,
     /// Removing a node for good.
     RemoveNode => Rule::ClusterAdmin,
+    /// Installing and removing a node's own certificate.
+    SetCertificate => Rule::ClusterAdmin,
+    /// Going on without records that were acknowledged and lost.
+    AcceptLoss => Rule::Node,
     /// Recording what changes nothing.
     RecordAudit => Rule::Anyone,
 }

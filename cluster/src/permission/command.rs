@@ -43,6 +43,7 @@ fn access(command: &AccessCommand) -> (Action, Target) {
             (Action::DeleteApplication, Target::Application(*application))
         }
         C::SetMember { application, .. } => (Action::SetMember, Target::Application(*application)),
+        C::ForgetEndedLinks => (Action::ForgetEndedLinks, Target::Cluster),
         C::RemoveMember { application, user } => (Action::RemoveMember, Target::Member(*application, *user)),
     }
 }
@@ -110,5 +111,9 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         }
         ClusterCommand::DrainNode { node, .. } => (Action::DrainNode, Target::Node(*node)),
         ClusterCommand::RemoveNode { node } => (Action::RemoveNode, Target::Node(*node)),
+        ClusterCommand::InstallCertificate { .. } | ClusterCommand::RemoveCertificate { .. } => {
+            (Action::SetCertificate, Target::Cluster)
+        }
+        ClusterCommand::AcceptLoss { .. } => (Action::AcceptLoss, Target::Cluster),
     }
 }

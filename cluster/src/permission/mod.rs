@@ -65,7 +65,7 @@ fn node_may(rule: Rule) -> Result<(), Refusal> {
         Rule::PersonRole(_) | Rule::Own | Rule::Person | Rule::Leave => {
             Err(Refusal::Forbidden { needs: Needs::Person })
         }
-        Rule::ClusterAdmin => Err(Refusal::Forbidden { needs: Needs::ClusterAdmin }),
+        Rule::ClusterAdmin | Rule::AdminOrKey => Err(Refusal::Forbidden { needs: Needs::ClusterAdmin }),
     }
 }
 
@@ -90,6 +90,10 @@ fn grant(standing: &Standing, rule: Rule, role: Option<Role>) -> Result<(), Refu
         Rule::PersonRole(needed) => person().and_then(|()| at_least(needed)),
         Rule::Person => person(),
         Rule::ClusterAdmin | Rule::AdminOrNode => cluster_admin(),
+        Rule::AdminOrKey => match standing {
+            Standing::Key { role: Role::Admin, .. } => Ok(()),
+            _ => cluster_admin(),
+        },
         // `role_at` gives Admin for what is one's own, and for a cluster admin.
         Rule::Own | Rule::OwnOrNode => match role {
             Some(Role::Admin) => Ok(()),

@@ -58,6 +58,7 @@ impl Change<'_> {
             C::DeleteApplication { application } => self.delete_application(*application),
             C::SetMember { application, user, role } => self.set_member(*application, *user, *role),
             C::RemoveMember { application, user } => self.remove_member(*application, *user),
+            C::ForgetEndedLinks => self.forget_ended_links(),
         }
     }
 
@@ -155,6 +156,22 @@ impl Change<'_> {
         for id in ended {
             self.state.remove_invite(id);
         }
+    }
+
+    /// Drops what ended an hour ago or longer, so that a clock that jumped for a moment drops nothing.
+    fn forget_ended_links(&mut self) -> Ruled {
+        let (invites, resets) = self.state.ended_links(self.now_ms);
+        let count = u32::try_from(invites.len() + resets.len()).unwrap_or(u32::MAX);
+        if count == 0 {
+            return Err(Refusal::NotDue);
+        }
+        for id in invites {
+            self.state.remove_invite(id);
+        }
+        for secret in resets {
+            self.state.records.resets.remove(&secret);
+        }
+        Ok(Outcome::Count(count))
     }
 
     /// The invitation with this secret, used up.

@@ -102,7 +102,7 @@ impl Change<'_> {
     }
 
     fn create_asset(&mut self, id: AssetId, application: ApplicationId, new: &NewAsset<'_>) -> Ruled {
-        let title = validate::name("title", new.title)?;
+        let title = validate::title("title", new.title)?;
         validate::line("file_name", new.file_name, Limits::NAME)?;
         validate::line("media_type", new.media_type, Limits::SHORT)?;
         validate::wrapped_key(new.wrapped_key)?;
@@ -157,7 +157,7 @@ impl Change<'_> {
     fn describe(&mut self, id: AssetId, patch: &AssetPatch) -> Ruled {
         let mut asset = self.live_asset_copy(id)?;
         if let Some(title) = &patch.title {
-            asset.title = validate::name("title", title)?;
+            asset.title = validate::title("title", title)?;
         }
         if let Some(description) = &patch.description {
             validate::lines("description", description, Limits::DESCRIPTION)?;

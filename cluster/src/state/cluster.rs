@@ -76,7 +76,21 @@ impl Change<'_> {
             C::ActivateNode { node } => self.activate_node(*node),
             C::DrainNode { node, draining } => self.drain_node(*node, *draining),
             C::RemoveNode { node } => self.remove_node(*node),
+            C::InstallCertificate { node, names, expires_ms, .. } => {
+                validate::expiry(self.now_ms, *expires_ms, u64::MAX)?;
+                if names.len() > Limits::CERTIFICATE_NAMES {
+                    return Err(Refusal::invalid("names", Problem::TooMany(100)));
+                }
+                names.iter().try_for_each(|name| validate::line("names", name, Limits::REASON))?;
+                self.known_node(*node)
+            }
+            C::RemoveCertificate { node } | C::AcceptLoss { node, .. } => self.known_node(*node),
         }
+    }
+
+    /// What concerns one node and changes nothing that is agreed on: the record is all there is to it.
+    fn known_node(&self, node: NodeId) -> Ruled {
+        self.state.node(node).map(|_| Outcome::Done).ok_or(Refusal::NotFound(Noun::Node))
     }
 
     pub(super) fn change_cluster(&mut self, change: impl FnOnce(&mut ClusterInfo)) -> Ruled {

@@ -59,7 +59,7 @@ impl Change<'_> {
         // Assets in the trash keep the name of a collection that is gone; restoring drops it.
         let shelf = Shelf::Collection(id);
         let inside: Vec<AssetId> =
-            self.state.indexes.shelves.walk(&shelf, Sort::Newest, None).map(|(_, asset)| asset).collect();
+            self.state.indexes.shelves.walk(&shelf, Sort::NEWEST, None).map(|(_, asset)| asset).collect();
         for asset in inside {
             let mut asset: Asset = self.asset_copy(asset)?;
             asset.collections.retain(|collection| *collection != id);

@@ -27,6 +27,8 @@ impl Limits {
     pub const ENDED_JOBS: usize = 1_000;
     /// Tombstones kept.
     pub const TOMBSTONES: usize = 10_000;
+    /// Names of one certificate.
+    pub const CERTIFICATE_NAMES: usize = 100;
     /// Nodes.
     pub const NODES: usize = 100;
     /// Join tokens that are not over.

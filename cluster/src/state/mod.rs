@@ -33,8 +33,8 @@ pub use records::{
     ApiKey, Application, ClusterAuthority, ClusterInfo, Collection, Invite, Job, JobState, JoinToken, Member,
     Node, NodeState, Reset, SealedEpoch, Session, Tombstone, User,
 };
-pub use shelf::{Shelf, Sort, folded};
-pub use validate::normalised_username;
+pub use shelf::{Shelf, Sort, SortBy, folded};
+pub use validate::{normalised_username, title as checked_title};
 
 pub use previous::PreviousState;
 

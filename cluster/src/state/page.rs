@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
-use super::shelf::{Position, Shelf, Sort};
+use super::shelf::{Position, Shelf, Sort, SortBy};
 use super::{Asset, State};
 use crate::id::AssetId;
 
@@ -24,14 +24,18 @@ pub struct CursorError;
 
 #[derive(Serialize, Deserialize)]
 enum Written {
-    Newest(u64, AssetId),
+    Time(u64, AssetId),
     Title(String, AssetId),
+    Duration(u64, AssetId),
+    Size(u64, AssetId),
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let written = match &self.0 {
-            Position::Newest(time, id) => Written::Newest(*time, *id),
+            Position::Number(SortBy::Duration, number, id) => Written::Duration(*number, *id),
+            Position::Number(SortBy::Size, number, id) => Written::Size(*number, *id),
+            Position::Number(_, number, id) => Written::Time(*number, *id),
             Position::Title(title, id) => Written::Title(title.clone(), *id),
         };
         let bytes = postcard::to_allocvec(&written).map_err(|_| std::fmt::Error)?;
@@ -49,7 +53,9 @@ impl FromStr for Cursor {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| CursorError)?;
         let written = postcard::from_bytes(&bytes).map_err(|_| CursorError)?;
         Ok(Self(match written {
-            Written::Newest(time, id) => Position::Newest(time, id),
+            Written::Time(number, id) => Position::Number(SortBy::Time, number, id),
+            Written::Duration(number, id) => Position::Number(SortBy::Duration, number, id),
+            Written::Size(number, id) => Position::Number(SortBy::Size, number, id),
             Written::Title(title, id) => Position::Title(title, id),
         }))
     }
@@ -81,12 +87,6 @@ impl State {
     /// One page of a list, with those that `keep` admits. Callers pass `permission::sees_asset` (at least) there.
     pub fn list_assets(&self, query: &AssetQuery, mut keep: impl FnMut(&Asset) -> bool) -> AssetPage {
         let after = query.after.as_ref().map(|cursor| &cursor.0);
-        let after = after.filter(|position| {
-            matches!(
-                (position, query.sort),
-                (Position::Newest(..), Sort::Newest) | (Position::Title(..), Sort::Title)
-            )
-        });
         let mut assets = Vec::new();
         let mut last = None;
         let walk = self.indexes.shelves.walk(&query.shelf, query.sort, after);

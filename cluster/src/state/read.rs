@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::limits::Limits;
 use super::shelf::{Shelf, folded};
 use super::{
     ApiKey, Application, Asset, ClusterInfo, Collection, Invite, Job, Member, Node, Reset, SealedEpoch,
@@ -72,7 +73,7 @@ impl State {
     }
 
     /// People by name, after `after`.
-    pub fn users_by_name(&self, after: Option<&str>) -> impl Iterator<Item = &Arc<User>> {
+    pub fn users_by_name(&self, after: Option<&str>) -> impl DoubleEndedIterator<Item = &Arc<User>> {
         let start = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_owned()));
         self.indexes.usernames.range((start, Bound::Unbounded)).filter_map(|(_, id)| self.user(*id))
     }
@@ -141,6 +142,14 @@ impl State {
     #[must_use]
     pub fn reset_by_secret(&self, secret: &SecretHash) -> Option<&Arc<Reset>> {
         self.records.resets.get(secret)
+    }
+
+    /// Invitations and reset links that ended an hour or more before `now_ms`.
+    pub(crate) fn ended_links(&self, now_ms: u64) -> (Vec<InviteId>, Vec<SecretHash>) {
+        let long_over = |expires_ms: u64| expires_ms.saturating_add(Limits::DUE_AGAIN_MS) <= now_ms;
+        let invites = self.records.invites.iter().filter(|(_, invite)| long_over(invite.expires_ms));
+        let resets = self.records.resets.iter().filter(|(_, reset)| long_over(reset.expires_ms));
+        (invites.map(|(id, _)| *id).collect(), resets.map(|(secret, _)| *secret).collect())
     }
 
     /// An application.

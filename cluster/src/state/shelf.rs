@@ -1,11 +1,15 @@
 //! Ordered indexes of assets, so that every list pages without sorting.
 //!
-//! A [`Shelf`] is a list one can ask for. Each asset stands on the shelves of [`shelves_of`], once by time and once by
-//! title; a page is a walk from a cursor: O(log n + page).
+//! A [`Shelf`] is a list one can ask for. Each asset stands on the shelves of [`shelves_of`], once for each order there
+//! is; a page is a walk from a cursor: O(log n + page).
+
+use std::ops::Bound;
+use std::sync::LazyLock;
 
 use imbl::{OrdMap, OrdSet};
 
 use super::asset_record::{Asset, AssetStateKind, Life};
+use super::limits::Limits;
 use crate::id::{ApplicationId, AssetId, CollectionId, UserId};
 
 /// A list of assets.
@@ -27,24 +31,54 @@ pub enum Shelf {
     Trash(ApplicationId),
 }
 
-/// The order of a list.
+/// What a list is ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sort {
-    /// Newest first.
+pub enum SortBy {
+    /// Time of upload; in the trash, time of trashing.
     #[default]
-    Newest,
-    /// By title, lower case.
+    Time,
+    /// Title, lower case.
     Title,
+    /// Length in time; what is not known comes first.
+    Duration,
+    /// Bytes of the original; what is not known comes first.
+    Size,
 }
 
-/// Newest first: the complement of the time.
-type NewestKey = (Shelf, u64, AssetId);
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// By what.
+    pub by: SortBy,
+    /// From the largest, newest, last to the smallest.
+    pub descending: bool,
+}
+
+impl Sort {
+    /// Newest first.
+    pub const NEWEST: Self = Self { by: SortBy::Time, descending: true };
+    /// By title.
+    pub const TITLE: Self = Self { by: SortBy::Title, descending: false };
+}
+
+impl Default for Sort {
+    fn default() -> Self {
+        Self::NEWEST
+    }
+}
+
+/// Where an asset stands on a shelf by number: time, duration or size.
+type NumberKey = (Shelf, u64, AssetId);
 type TitleKey = (Shelf, String, AssetId);
+
+const LAST: AssetId = AssetId([0xff; 16]);
 
 /// Where an asset stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Shelves {
-    newest: OrdSet<NewestKey>,
+    time: OrdSet<NumberKey>,
+    duration: OrdSet<NumberKey>,
+    size: OrdSet<NumberKey>,
     title: OrdSet<TitleKey>,
     counts: OrdMap<Shelf, u64>,
 }
@@ -76,11 +110,18 @@ pub fn folded(text: &str) -> String {
 }
 
 fn time_key(asset: &Asset) -> u64 {
-    let time_ms = match asset.life {
+    match asset.life {
         Life::Live => asset.created_ms,
         Life::Trashed { at_ms, .. } => at_ms,
-    };
-    u64::MAX - time_ms
+    }
+}
+
+fn duration_key(asset: &Asset) -> u64 {
+    asset.facts.map_or(0, |facts| facts.duration_ms)
+}
+
+fn size_key(asset: &Asset) -> u64 {
+    asset.length.or(asset.declared_length).unwrap_or(0)
 }
 
 impl Shelves {
@@ -103,7 +144,9 @@ impl Shelves {
         let title = folded(&asset.title);
         for shelf in shelves_of(asset) {
             *self.counts.entry(shelf.clone()).or_insert(0) += 1;
-            self.newest.insert((shelf.clone(), time_key(asset), asset.id));
+            self.time.insert((shelf.clone(), time_key(asset), asset.id));
+            self.duration.insert((shelf.clone(), duration_key(asset), asset.id));
+            self.size.insert((shelf.clone(), size_key(asset), asset.id));
             self.title.insert((shelf, title.clone(), asset.id));
         }
     }
@@ -112,7 +155,9 @@ impl Shelves {
         let title = folded(&asset.title);
         for shelf in shelves_of(asset) {
             self.uncount(&shelf);
-            self.newest.remove(&(shelf.clone(), time_key(asset), asset.id));
+            self.time.remove(&(shelf.clone(), time_key(asset), asset.id));
+            self.duration.remove(&(shelf.clone(), duration_key(asset), asset.id));
+            self.size.remove(&(shelf.clone(), size_key(asset), asset.id));
             self.title.remove(&(shelf, title.clone(), asset.id));
         }
     }
@@ -143,58 +188,71 @@ impl Shelves {
         self.counts.range(start..).map(|(shelf, count)| (shelf, *count))
     }
 
-    /// Ids of `shelf` in order, after `after` when given.
+    /// Ids of `shelf` in order, after `after` when given. A place of another order counts as none.
     pub(super) fn walk<'a>(
         &'a self,
         shelf: &'a Shelf,
         sort: Sort,
         after: Option<&Position>,
     ) -> Box<dyn Iterator<Item = (Position, AssetId)> + 'a> {
-        let skip = after.is_some();
-        match sort {
-            Sort::Newest => {
-                let (time, id) = match after {
-                    Some(Position::Newest(time, id)) => (*time, *id),
-                    _ => (0, AssetId::ZERO),
+        let numbers = match sort.by {
+            SortBy::Time => &self.time,
+            SortBy::Duration => &self.duration,
+            SortBy::Size => &self.size,
+            SortBy::Title => {
+                let after = match after {
+                    Some(Position::Title(title, id)) => Some((title.clone(), *id)),
+                    _ => None,
                 };
-                let start = (shelf.clone(), time, id);
-                Box::new(
-                    self.newest
-                        .range(start.clone()..)
-                        .skip_while(move |key| skip && **key == start)
-                        .take_while(move |key| key.0 == *shelf)
-                        .map(|key| (Position::Newest(key.1, key.2), key.2)),
-                )
+                let walk = walk(&self.title, shelf, (String::new(), LAST_TITLE.clone()), sort, after);
+                return Box::new(walk.map(|(title, id)| (Position::Title(title, id), id)));
             }
-            Sort::Title => {
-                let (title, id) = match after {
-                    Some(Position::Title(title, id)) => (title.clone(), *id),
-                    _ => (String::new(), AssetId::ZERO),
-                };
-                let start = (shelf.clone(), title, id);
-                Box::new(
-                    self.title
-                        .range(start.clone()..)
-                        .skip_while(move |key| skip && **key == start)
-                        .take_while(move |key| key.0 == *shelf)
-                        .map(|key| (Position::Title(key.1.clone(), key.2), key.2)),
-                )
-            }
-        }
+        };
+        let after = match after {
+            Some(Position::Number(by, number, id)) if *by == sort.by => Some((*number, *id)),
+            _ => None,
+        };
+        let walk = walk(numbers, shelf, (0, u64::MAX), sort, after);
+        Box::new(walk.map(move |(number, id)| (Position::Number(sort.by, number, id), id)))
     }
+}
+
+/// Sorts behind every title: it is longer than any, of the last character there is.
+static LAST_TITLE: LazyLock<String> = LazyLock::new(|| "\u{10ffff}".repeat(Limits::NAME as usize * 4));
+
+/// What stands on `shelf` between the `least` and the `most` key, in order, after `after`.
+fn walk<'a, K: Ord + Clone + 'a>(
+    set: &'a OrdSet<(Shelf, K, AssetId)>,
+    shelf: &Shelf,
+    (least, most): (K, K),
+    sort: Sort,
+    after: Option<(K, AssetId)>,
+) -> Box<dyn Iterator<Item = (K, AssetId)> + 'a> {
+    let (mut from, mut to) = (
+        Bound::Included((shelf.clone(), least, AssetId::ZERO)),
+        Bound::Included((shelf.clone(), most, LAST)),
+    );
+    if let Some((key, id)) = after {
+        let place = Bound::Excluded((shelf.clone(), key, id));
+        if sort.descending { to = place } else { from = place }
+    }
+    let range = set.range((from, to)).map(|(_, key, id)| (key.clone(), *id));
+    if sort.descending { Box::new(range.rev()) } else { Box::new(range) }
 }
 
 fn stands_alike(before: &Asset, after: &Asset) -> bool {
     before.title == after.title
         && time_key(before) == time_key(after)
+        && duration_key(before) == duration_key(after)
+        && size_key(before) == size_key(after)
         && shelves_of(before) == shelves_of(after)
 }
 
 /// A place in a list, after which the next page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position {
-    /// In a list by time: complement of the time, and the asset there.
-    Newest(u64, AssetId),
+    /// In a list by a number: by what, the number, and the asset there.
+    Number(SortBy, u64, AssetId),
     /// In a list by title: the folded title, and the asset there.
     Title(String, AssetId),
 }

@@ -1,6 +1,7 @@
 //! What a value must be: bounded, without control characters, of its form.
 //!
-//! Bidirectional overrides are kept: they occur in real titles; whoever shows or prints them encodes them.
+//! Names keep what they were given, also marks of direction: whoever shows or prints them encodes them. A title may not
+//! override the direction of the text after it: it is shown beside file names and in lists, where that misleads.
 
 use super::limits::Limits;
 use crate::command::{PasswordHash, Policy, SealedClusterKey, WrappedKey};
@@ -38,6 +39,17 @@ pub(super) fn name(field: &str, value: &str) -> Result<String, Refusal> {
     }
     line(field, trimmed, Limits::NAME)?;
     Ok(trimmed.to_owned())
+}
+
+/// A name that shows as it is written: without overrides, embeddings and isolates of direction. The plain marks that
+/// right-to-left titles need (U+200E, U+200F) stay.
+///
+/// # Errors
+/// As for [`name`], and for such a character.
+pub fn title(field: &str, value: &str) -> Result<String, Refusal> {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let title = name(field, value)?;
+    if title.contains(turns) { Err(Refusal::invalid(field, Problem::TurnsText)) } else { Ok(title) }
 }
 
 /// A machine-readable word such as `unsupported_container`.

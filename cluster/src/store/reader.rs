@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
@@ -52,6 +53,18 @@ impl BlobReader {
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.progress().sealed
+    }
+
+    /// When this node last wrote to the Blob, by the file's own time: it outlives the process. `None` where the disk keeps
+    /// no times.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn touched(&self) -> Result<Option<SystemTime>, BlobError> {
+        let open = self.content.open.as_ref().map(|file| file.modified()).transpose();
+        let failed = |error: std::io::Error| BlobError::from_io(&error);
+        let open = open.map_err(failed)?.flatten();
+        Ok(self.content.data.modified().map_err(failed)?.max(open))
     }
 
     /// The durable marks from number `from` on, each with the length it is tied to.

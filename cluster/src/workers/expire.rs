@@ -1,4 +1,4 @@
-//! Ends what is over: assets whose time in the trash is up, and sign-ins past their end.
+//! Ends what is over: assets whose time in the trash is up, sign-ins, invitations and reset links past their end.
 //!
 //! An asset is purged only when it was due by two stamps an hour apart, which State itself sees to: a clock that jumped for a
 //! moment deletes nothing.
@@ -74,5 +74,8 @@ fn due(state: &State, now_ms: u64) -> Vec<Command> {
     let sessions = state.users_by_name(None).flat_map(|user| state.sessions_of(user.id));
     let over = sessions.filter(|session| session.expires_ms.saturating_add(Limits::DUE_AGAIN_MS) <= now_ms);
     let sessions = over.map(|session| Command::Access(AccessCommand::EndSession { session: session.id }));
-    assets.chain(sessions).take(TOGETHER).collect()
+    let (invites, resets) = state.ended_links(now_ms);
+    let links =
+        (invites.len() + resets.len() > 0).then_some(Command::Access(AccessCommand::ForgetEndedLinks));
+    links.into_iter().chain(assets).chain(sessions).take(TOGETHER).collect()
 }

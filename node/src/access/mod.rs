@@ -4,6 +4,7 @@
 //! A request that carries a credential that no longer counts is refused, never treated as anonymous.
 
 mod cookie;
+pub mod needs;
 mod origin;
 
 use std::future::{Ready, ready};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use cluster::actor::{Actor, ActorKind};
 use cluster::command::Command;
 use cluster::id::{ApiKeyId, ApplicationId, SessionId, UserId};
@@ -92,7 +93,9 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(identify(request))
+        // Once for each request: whoever guarded the operation has looked already.
+        let known = request.extensions().get::<Self>().cloned();
+        ready(known.map_or_else(|| identify(request), Ok))
     }
 }
 

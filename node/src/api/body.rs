@@ -2,16 +2,20 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::error::PayloadError;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
+use crate::config::Limits;
 use crate::problem::Problem;
 
 /// Deepest nesting of brackets a body may have.
@@ -26,13 +30,15 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limit =
-            request.app_data::<web::Data<App>>().map_or(64 * 1024, |app| app.config.limits.json_bytes);
+        let limits = request
+            .app_data::<web::Data<App>>()
+            .map_or_else(Limits::default, |app| app.config.limits.clone());
+        let limit = limits.json_bytes;
         let checked = check_head(request, limit);
         let payload = payload.take();
         Box::pin(async move {
             checked?;
-            parse(&collect(payload, limit).await?).map(Self)
+            parse(&collect(payload, limit, Duration::from_secs(limits.body_seconds)).await?).map(Self)
         })
     }
 }
@@ -66,7 +72,24 @@ fn check_head(request: &HttpRequest, limit: usize) -> Result<(), Problem> {
     if length.is_some_and(|length| length > limit) { Err(Problem::too_large(limit as u64)) } else { Ok(()) }
 }
 
-async fn collect(mut payload: Payload, limit: usize) -> Result<BytesMut, Problem> {
+/// A whole body of at most `limit` bytes that arrives within `longest`: whoever sends it byte by byte is not waited for.
+///
+/// # Errors
+/// 400 when it breaks off, 408 when it takes too long, 413 when it is larger.
+pub async fn collect(
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    limit: usize,
+    longest: Duration,
+) -> Result<BytesMut, Problem> {
+    let timed_out =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timed_out", "The body took too long to arrive.");
+    tokio::time::timeout(longest, all_of(payload, limit)).await.map_err(timed_out)?
+}
+
+async fn all_of(
+    mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    limit: usize,
+) -> Result<BytesMut, Problem> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk

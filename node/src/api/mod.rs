@@ -5,6 +5,7 @@ pub mod applications;
 pub mod assets;
 pub mod audit;
 pub mod body;
+pub mod certificate;
 pub mod claim;
 pub mod collections;
 pub mod events;
@@ -32,6 +33,7 @@ pub fn configure_all(routes: &mut Routes) {
 /// The resources below `/api/v1`, and the health addresses.
 pub fn configure(routes: &mut Routes) {
     system::configure(routes);
+    certificate::configure(routes);
     claim::configure(routes);
     sessions::configure(routes);
     users::configure(routes);

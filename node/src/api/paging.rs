@@ -46,9 +46,29 @@ pub fn bad_cursor() -> Problem {
     Problem::invalid("invalid_cursor", "This cursor does not belong to this list. Start again without one.")
 }
 
+/// Which way a list goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the smallest key.
+    Up,
+    /// From the largest key.
+    Down,
+}
+
 /// One page of a list that is in the order of `key`, which must be unique.
 pub fn page<T, R>(
     all: impl Iterator<Item = T>,
+    query: &PageQuery,
+    key: impl Fn(&T) -> String,
+    view: impl Fn(T) -> R,
+) -> Result<Page<R>, Problem> {
+    page_of(all, Way::Up, query, key, view)
+}
+
+/// One page of a list that is in the order of `key` one way or the other.
+pub fn page_of<T, R>(
+    all: impl Iterator<Item = T>,
+    way: Way,
     query: &PageQuery,
     key: impl Fn(&T) -> String,
     view: impl Fn(T) -> R,
@@ -59,7 +79,11 @@ pub fn page<T, R>(
     let mut last: Option<String> = None;
     for item in all {
         let place = key(&item);
-        if after.as_ref().is_some_and(|after| place <= *after) {
+        let passed = |after: &String| match way {
+            Way::Up => place <= *after,
+            Way::Down => place >= *after,
+        };
+        if after.as_ref().is_some_and(passed) {
             continue;
         }
         if items.len() == limit {

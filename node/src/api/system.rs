@@ -1,13 +1,13 @@
 //! What anybody may know of a node, what members may, and whether it is well.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use cluster::permission::{Action, Target};
 use cluster::store::Level;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::ok;
-use crate::access::Caller;
+use crate::access::{Caller, address};
 use crate::app::App;
 use crate::console;
 use crate::problem::{Problem, ProblemBody};
@@ -169,11 +169,22 @@ pub async fn readiness_view(app: web::Data<App>) -> Result<HttpResponse, Problem
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"))
 }
 
-/// Counters for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "system", security(()), responses((status = 200, description = "Exposition text")))]
-pub async fn metrics_view(app: web::Data<App>) -> HttpResponse {
+/// Counters for Prometheus: for the addresses the operator lists (the machine itself, unless told otherwise), and for
+/// whoever comes with the credential of a cluster admin or an API key of the role admin.
+#[utoipa::path(get, path = "/metrics", tag = "system", responses((status = 200, description = "Exposition text"),
+    (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
+pub async fn metrics_view(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, Problem> {
+    let from_listed = address(&request)
+        .is_some_and(|from| app.config.metrics_from.iter().any(|known| known.contains(&from)));
+    if !from_listed {
+        caller.may(&caller.state(), Action::ReadMetrics, Target::Cluster)?;
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    HttpResponse::Ok().content_type(kind).body(app.metrics.text())
+    Ok(HttpResponse::Ok().content_type(kind).body(app.metrics.text()))
 }
 
 /// Where to report a vulnerability (RFC 9116).

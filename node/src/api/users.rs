@@ -9,10 +9,10 @@ use cluster::id::UserId;
 use cluster::permission::{Action, Target};
 use cluster::state::{State, User, folded};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Body, created, done, ok};
-use super::paging::{Page, PageQuery, page};
+use super::paging::{Page, PageQuery, Way, page_of};
 use super::roles::RoleName;
 use crate::access::{Caller, Visitor};
 use crate::app::App;
@@ -85,6 +85,32 @@ pub struct PasswordChange {
     /// The passphrase from now on: at least 15 characters.
     #[schema(value_type = String)]
     pub new: SecretText,
+}
+
+/// The order of people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+pub enum UserSort {
+    /// By name.
+    #[default]
+    #[serde(rename = "username")]
+    Name,
+    /// By name, from the end.
+    #[serde(rename = "-username")]
+    NameDown,
+}
+
+/// Which people.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct UserQuery {
+    /// `username` (usual), or `-username` for the other way round.
+    #[param(inline)]
+    pub sort: UserSort,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// At most so many items: 1 to 500, usually 50.
+    pub limit: Option<usize>,
 }
 
 /// A new person made by a cluster admin, without an application yet.
@@ -193,12 +219,18 @@ pub async fn me_set_password(
 }
 
 /// All people, by name. For cluster admins.
-#[utoipa::path(get, path = "/users", tag = "users", params(PageQuery), responses((status = 200, body = Page<UserView>)))]
-pub async fn user_list(caller: Caller, query: web::Query<PageQuery>) -> Result<HttpResponse, Problem> {
+#[utoipa::path(get, path = "/users", tag = "users", params(UserQuery), responses((status = 200, body = Page<UserView>)))]
+pub async fn user_list(caller: Caller, query: web::Query<UserQuery>) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::ListUsers, Target::Cluster)?;
+    let UserQuery { sort, cursor, limit } = query.into_inner();
+    let query = PageQuery { cursor, limit };
     let key = |user: &&std::sync::Arc<User>| folded(&user.username);
-    ok(&page(state.users_by_name(None), &query, key, |user| UserView::of(user))?)
+    let all = state.users_by_name(None);
+    ok(&match sort {
+        UserSort::Name => page_of(all, Way::Up, &query, key, |user| UserView::of(user))?,
+        UserSort::NameDown => page_of(all.rev(), Way::Down, &query, key, |user| UserView::of(user))?,
+    })
 }
 
 /// Add a person. For cluster admins; usually people are invited instead.

@@ -137,17 +137,25 @@ impl Client {
 
     /// A whole list, page by page.
     pub async fn all(&self, list: Url) -> Result<Vec<Value>, CliError> {
+        self.first(list, usize::MAX).await
+    }
+
+    /// The first `most` items of a list, page by page.
+    pub async fn first(&self, list: Url, most: usize) -> Result<Vec<Value>, CliError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let mut url = list.clone();
-            url.query_pairs_mut().append_pair("limit", &PAGE.to_string());
+            let page = PAGE.min(most - items.len()).max(1);
+            url.query_pairs_mut().append_pair("limit", &page.to_string());
             if let Some(cursor) = &cursor {
                 url.query_pairs_mut().append_pair("cursor", cursor);
             }
             let mut page: crate::api::paging::Page<Value> = self.get(url).await?;
             items.append(&mut page.items);
+            items.truncate(most);
             match page.next_cursor {
+                _ if items.len() >= most => return Ok(items),
                 Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
                 Some(_) => return Err(unexpected("a list that does not go on")),
                 None => return Ok(items),

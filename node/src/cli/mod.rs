@@ -4,7 +4,9 @@
 //! from the login kept by `mediakeep login`. What a script wants goes to standard output, everything for people to
 //! standard error; a failure is one plain sentence and a non-zero exit.
 
+mod accept_loss;
 mod assets;
+mod certificate;
 mod client;
 mod connection;
 mod download;
@@ -45,10 +47,14 @@ pub enum ClientCommand {
     Users(people::Users),
     /// Show how the node is.
     Status(node_state::Status),
-    /// Check the audit log.
+    /// Show, install or remove the certificate browsers see.
+    Certificate(certificate::Certificate),
+    /// Read or check the audit log.
     Audit(node_state::Audit),
     /// Give a node its lost key back, by the recovery key.
     Recover(recover::Recover),
+    /// Let a stopped node go on without log records that are lost for good.
+    AcceptLoss(accept_loss::AcceptLoss),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -85,7 +91,9 @@ async fn carry_out<C: CommandFactory>(command: ClientCommand) -> Result<(), CliE
         ClientCommand::Users(command) => command.run().await,
         ClientCommand::Status(command) => command.run().await,
         ClientCommand::Audit(command) => command.run().await,
+        ClientCommand::Certificate(command) => command.run().await,
         ClientCommand::Recover(command) => command.run(),
+        ClientCommand::AcceptLoss(command) => command.run().await,
         ClientCommand::Completions { shell } => {
             clap_complete::generate(shell, &mut C::command(), "mediakeep", &mut std::io::stdout());
             Ok(())

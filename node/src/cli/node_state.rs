@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::assets::application;
 use super::connection::Connection;
 use super::error::CliError;
 use super::shown;
@@ -59,6 +60,8 @@ pub struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
+    /// List what was done, newest first.
+    List(Box<AuditList>),
     /// Check that nothing was changed, removed or cut off; fails if anything was.
     Verify {
         #[command(flatten)]
@@ -66,10 +69,86 @@ enum AuditCommand {
     },
 }
 
+/// Which records.
+#[derive(Debug, Args)]
+struct AuditList {
+    #[command(flatten)]
+    connection: Connection,
+    /// By whom: a person's name or id, a key's id, or `anonymous`.
+    #[arg(long)]
+    actor: Option<String>,
+    /// The beginning of the action, such as `asset.`.
+    #[arg(long)]
+    action: Option<String>,
+    /// The id of what it was done to.
+    #[arg(long)]
+    target: Option<String>,
+    /// `ok`, or the code of a refusal.
+    #[arg(long)]
+    result: Option<String>,
+    /// Of one application: its name or id. Without it, the whole log (for cluster admins).
+    #[arg(long, short)]
+    application: Option<String>,
+    /// Not before, in ms since 1970.
+    #[arg(long)]
+    from_ms: Option<u64>,
+    /// Before, in ms since 1970.
+    #[arg(long)]
+    to_ms: Option<u64>,
+    /// At most so many records.
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl AuditList {
+    async fn run(self) -> Result<(), CliError> {
+        let client = self.connection.signed_in()?;
+        let application = match &self.application {
+            Some(name) => Some(application(&client, Some(name)).await?),
+            None => None,
+        };
+        let number = |value: Option<u64>| value.map(|value| value.to_string());
+        let mut list = client.api(["audit"]);
+        for (name, value) in [
+            ("actor", self.actor),
+            ("action", self.action),
+            ("target", self.target),
+            ("result", self.result),
+            ("application", application),
+            ("from_ms", number(self.from_ms)),
+            ("to_ms", number(self.to_ms)),
+        ] {
+            if let Some(value) = value {
+                list.query_pairs_mut().append_pair(name, &value);
+            }
+        }
+        let records = client.first(list, self.limit).await?;
+        if self.json {
+            shown::json(&Value::Array(records));
+        } else {
+            let rows: Vec<_> = records.iter().map(row).collect();
+            shown::table(&["TIME", "WHO", "FROM", "ACTION", "TARGET", "RESULT"], &rows);
+        }
+        Ok(())
+    }
+}
+
+fn row(record: &Value) -> Vec<String> {
+    let time = record["time_ms"].as_u64().map(shown::time).unwrap_or_default();
+    let fields = ["actor", "address", "action", "target", "result"];
+    std::iter::once(time).chain(fields.map(|name| shown::field(record, name))).collect()
+}
+
 impl Audit {
     /// Carries it out.
     pub async fn run(self) -> Result<(), CliError> {
-        let AuditCommand::Verify { connection } = self.command;
+        let connection = match self.command {
+            AuditCommand::List(list) => return list.run().await,
+            AuditCommand::Verify { connection } => connection,
+        };
         let client = connection.signed_in()?;
         let verdict: Value = client.get(client.api(["audit", "verify"])).await?;
         let verified = verdict["verified_to"].as_u64().unwrap_or(0);

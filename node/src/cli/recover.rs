@@ -1,8 +1,9 @@
 //! `recover`: a node whose key file or passphrase is lost gets its key back by the recovery key. Works on the data
-//! folder of a stopped node; it is the one client command that does not go over the API.
+//! folder of a stopped node, like `accept-loss`; no other client command does.
 
 use std::io::{BufRead, IsTerminal, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use cluster::ClusterConfig;
@@ -45,17 +46,23 @@ impl Recover {
         Ok(())
     }
 
-    fn seal(&self) -> Result<Box<dyn Seal>, CliError> {
+    fn seal(&self) -> Result<Arc<dyn Seal>, CliError> {
         let failed = |error: cluster::seal::SealError| CliError::Recovery(error.to_string());
         if self.passphrase {
             let passphrase = Zeroizing::new(ask_hidden("New passphrase: ", "a key file instead")?);
             let path = self.dir.join("node-key.sealed");
-            return Ok(Box::new(PassphraseSeal::new(path, passphrase).map_err(failed)?));
+            return Ok(Arc::new(PassphraseSeal::new(path, passphrase).map_err(failed)?));
         }
-        let mut config = Config { dir: self.dir.clone(), ..Config::default() };
-        config.key_file.clone_from(&self.key_file);
-        Ok(Box::new(KeyFileSeal::new(config.key_file(), &self.dir).map_err(failed)?))
+        key_file_seal(&self.dir, self.key_file.as_deref())
     }
+}
+
+/// The seal of a node whose key is in a file: the one named, or the one beside the data folder.
+pub(super) fn key_file_seal(dir: &Path, key_file: Option<&Path>) -> Result<Arc<dyn Seal>, CliError> {
+    let mut config = Config { dir: dir.to_owned(), ..Config::default() };
+    config.key_file = key_file.map(Path::to_owned);
+    let seal = KeyFileSeal::new(config.key_file(), dir);
+    Ok(Arc::new(seal.map_err(|error| CliError::Recovery(error.to_string()))?))
 }
 
 /// The recovery key, or its shares one by one until there are enough; from the terminal, or a line each on standard

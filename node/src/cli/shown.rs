@@ -34,6 +34,17 @@ pub fn duration(ms: u64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// `2026-11-26 08:15:00 UTC` of milliseconds since 1970.
+pub fn time(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    let Ok(time) = actix_web::cookie::time::OffsetDateTime::from_unix_timestamp(seconds) else {
+        return ms.to_string();
+    };
+    let (date, month) = (time.date(), u8::from(time.month()));
+    let clock = format!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second());
+    format!("{:04}-{month:02}-{:02} {clock} UTC", date.year(), date.day())
+}
+
 /// One line to standard output. A reader that has gone away (`| head`) is no failure.
 pub fn line(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
@@ -82,5 +93,6 @@ mod tests {
         assert_eq!(duration(0), "0:00");
         assert_eq!(duration(62_999), "1:02");
         assert_eq!(duration(3_723_000), "1:02:03");
+        assert_eq!(time(1_800_000_000_500), "2027-01-15 08:00:00 UTC");
     }
 }

@@ -4,7 +4,7 @@ use actix_web::body::SizedStream;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cluster::actor::Actor;
 use cluster::command::AuditCommand;
@@ -19,6 +19,7 @@ use super::claims::{Admission, Client, DownloadClaims, LINK_LIFETIME_MS, What};
 use super::name::{content_disposition, with_extension};
 use crate::access::{Caller, address};
 use crate::answer::RequestId;
+use crate::api::body::Body;
 use crate::media::Media;
 use crate::play::range::{self, Part};
 use crate::problem::Problem;
@@ -52,10 +53,10 @@ pub async fn download_create(
     caller: Caller,
     media: Data<Media>,
     asset: Path<AssetId>,
-    wanted: Json<WantedDownload>,
+    wanted: Body<WantedDownload>,
 ) -> Result<HttpResponse, Problem> {
     caller.signed_in()?;
-    let what = match wanted.what.as_str() {
+    let what = match wanted.0.what.as_str() {
         "original" => What::Original,
         name => What::Rendition(name.parse().map_err(|_| {
             Problem::invalid("bad_rendition", "Ask for `original` or for a rendition such as `v720`.")

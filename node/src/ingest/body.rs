@@ -1,6 +1,7 @@
 //! A request body into a Blob: in constant memory, whatever its length.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,9 @@ const PIECE: usize = 1024 * 1024;
 pub const LARGEST_CHECKED: u64 = 16 * 1024 * 1024;
 /// All pieces being checked at one time together.
 const CHECKED_AT_ONCE: usize = 64 * 1024 * 1024;
+
+/// A client that sends nothing for so long has gone: the upload is let go, and whoever comes back goes on with it.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +56,12 @@ pub async fn pour(
         let chunk = tokio::select! {
             biased;
             () = &mut let_go => break Ended::Cut,
-            chunk = body.next() => chunk,
+            chunk = tokio::time::timeout(SILENCE, body.next()) => chunk,
         };
         let chunk = match chunk {
-            None => break Ended::Whole,
-            Some(Err(_)) => break Ended::Cut,
-            Some(Ok(chunk)) => chunk,
+            Ok(None) => break Ended::Whole,
+            Ok(Some(Ok(chunk))) => chunk,
+            Ok(Some(Err(_))) | Err(_) => break Ended::Cut,
         };
         taken += chunk.len() as u64;
         if room.is_some_and(|room| taken > room) {
@@ -85,7 +89,9 @@ pub async fn pour_checked(
     let permits = u32::try_from(LARGEST_CHECKED).unwrap_or(u32::MAX);
     let _room = checked.0.acquire_many(permits).await.map_err(|_| UploadError::Busy)?;
     let mut held = BytesMut::new();
-    while let Some(chunk) = body.next().await {
+    // The room is taken from everybody else: nobody holds it by saying nothing.
+    let next = async |body: &mut Payload| tokio::time::timeout(SILENCE, body.next()).await;
+    while let Some(chunk) = next(body).await.map_err(|_| UploadError::Cut)? {
         let chunk: Bytes = chunk.map_err(|_| UploadError::Cut)?;
         if (held.len() + chunk.len()) as u64 > LARGEST_CHECKED {
             return Err(too_large);

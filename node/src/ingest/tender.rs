@@ -1,9 +1,11 @@
 //! The tender of uploads: ends those whose end was interrupted, gives up those nobody comes back for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use cluster::state::{Asset, AssetState};
+use cluster::id::AssetId;
+use cluster::state::{Asset, AssetState, Limits};
 use cluster::store::BlobError;
 
 use super::finish::finish_interrupted;
@@ -13,12 +15,22 @@ use crate::asset_store::StoreError;
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// An upload is given up only when it was due by two looks this far apart: a clock that jumped for a moment, or a node
+/// that slept, deletes nothing.
+const DUE_AGAIN_MS: u64 = Limits::DUE_AGAIN_MS;
+
+/// When each upload was first found due, by cluster time. Forgotten when the process ends: then it is noted anew.
+type Noted = HashMap<AssetId, u64>;
+
 /// Looks at unfinished uploads until the process ends: at once when the node starts, then every minute.
 pub async fn tend(uploads: Uploads) {
     let mut first = true;
+    let mut noted = Noted::new();
     loop {
-        for asset in unfinished(&uploads) {
-            if let Err(error) = look_after(&uploads, &asset, first).await {
+        let open = unfinished(&uploads);
+        noted.retain(|asset, _| open.iter().any(|found| found.id == *asset));
+        for asset in open {
+            if let Err(error) = look_after(&uploads, &asset, first, &mut noted).await {
                 tracing::warn!(asset = %asset.id, %error, "an unfinished upload could not be looked after");
             }
         }
@@ -32,7 +44,12 @@ fn unfinished(uploads: &Uploads) -> Vec<Arc<Asset>> {
     state.assets_by_id(None).filter(|asset| asset.state == AssetState::Uploading).cloned().collect()
 }
 
-async fn look_after(uploads: &Uploads, asset: &Asset, just_started: bool) -> Result<(), UploadError> {
+async fn look_after(
+    uploads: &Uploads,
+    asset: &Asset,
+    just_started: bool,
+    noted: &mut Noted,
+) -> Result<(), UploadError> {
     let store = uploads.store();
     let reader = match store.reader(asset, asset.original).await {
         Ok(reader) => reader,
@@ -49,11 +66,55 @@ async fn look_after(uploads: &Uploads, asset: &Asset, just_started: bool) -> Res
     if just_started && untouched && is_one_shot(&reader.marks(0)) {
         return uploads.abandon(&store.node(), asset.id).await;
     }
-    let age = store.cluster().now_ms().saturating_sub(asset.created_ms);
-    let idle = uploads.idle(asset.id).unwrap_or(EXPIRES_AFTER);
-    if u128::from(age) > EXPIRES_AFTER.as_millis() && idle >= EXPIRES_AFTER {
-        tracing::info!(asset = %asset.id, "an upload nobody came back for is given up");
-        return uploads.abandon(&store.node(), asset.id).await;
+    let (state, now_ms) = (store.cluster().state(), store.cluster().now_ms());
+    let held = state.cluster_info().is_none_or(|cluster| cluster.time_held);
+    let age = Duration::from_millis(now_ms.saturating_sub(asset.created_ms));
+    // How long ago a byte came, by what is on disk; and a client may have asked since, as this process knows.
+    let written =
+        reader.touched()?.map_or(age, |at| SystemTime::now().duration_since(at).unwrap_or_default());
+    let idle = uploads.idle(asset.id).map_or(written, |idle| idle.min(written));
+    if held || !expired(age, idle) {
+        noted.remove(&asset.id);
+        return Ok(());
     }
-    Ok(())
+    if !due_again(noted, asset.id, now_ms) {
+        return Ok(());
+    }
+    tracing::info!(asset = %asset.id, "an upload nobody came back for is given up");
+    noted.remove(&asset.id);
+    uploads.abandon(&store.node(), asset.id).await
+}
+
+/// Old, and nothing has come for as long.
+fn expired(age: Duration, idle: Duration) -> bool {
+    age > EXPIRES_AFTER && idle >= EXPIRES_AFTER
+}
+
+/// Notes that an upload is due, or says that it has been due for an hour.
+fn due_again(noted: &mut Noted, asset: AssetId, now_ms: u64) -> bool {
+    let since_ms = *noted.entry(asset).or_insert(now_ms);
+    now_ms.saturating_sub(since_ms) >= DUE_AGAIN_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_expires_a_day_after_its_last_byte_and_not_after_its_start() {
+        let (hour, day) = (Duration::from_secs(3600), EXPIRES_AFTER);
+        assert!(!expired(day * 5, hour), "an upload that goes on for days is alive");
+        assert!(!expired(hour, day * 5), "a young asset is no old upload, whatever a file's time says");
+        assert!(expired(day + hour, day));
+    }
+
+    #[test]
+    fn it_must_be_due_twice_an_hour_apart() {
+        let (mut noted, asset) = (Noted::new(), AssetId([7; 16]));
+        assert!(!due_again(&mut noted, asset, 1_000));
+        assert!(!due_again(&mut noted, asset, 1_000 + DUE_AGAIN_MS - 1));
+        assert!(due_again(&mut noted, asset, 1_000 + DUE_AGAIN_MS));
+        noted.remove(&asset);
+        assert!(!due_again(&mut noted, asset, 1_000 + 2 * DUE_AGAIN_MS), "what was touched starts anew");
+    }
 }

@@ -18,7 +18,6 @@ pub const OFFSET_OCTET_STREAM: &str = "application/offset+octet-stream";
 
 const LONGEST_METADATA: usize = 8192;
 const LONGEST_NAME: usize = 255;
-const LONGEST_TITLE: usize = 300;
 
 /// What is wrong with the headers of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -189,11 +188,10 @@ pub fn file_name(name: &str) -> Result<String, HeaderError> {
 }
 
 fn title(text: &str) -> Result<String, HeaderError> {
-    let text = text.trim();
-    if text.is_empty() || text.len() > LONGEST_TITLE || text.chars().any(is_direction_mark) {
-        return Err(HeaderError::Metadata("the title is empty, too long or has control characters"));
-    }
-    Ok(text.to_owned())
+    // The same rule as for a title that is given later.
+    cluster::state::checked_title("title", text).map_err(|_| {
+        HeaderError::Metadata("the title is empty, too long, or has characters that are not shown as written")
+    })
 }
 
 /// A media type is only kept when it looks like one; browsers send an empty one for kinds they do not know.

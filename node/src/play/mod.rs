@@ -4,16 +4,20 @@
 //! with what, from the [`library`].
 
 mod files;
+pub mod journal;
 mod keys;
 mod library;
+pub mod outage;
 mod presentation;
 pub mod range;
 mod serve;
 pub mod view;
 mod views_api;
 
+pub use journal::{Journal, JournalError};
 pub use keys::TokenKeys;
 pub use library::{Library, TrackIndex};
+pub use outage::Outage;
 pub use presentation::blob_of;
 
 use crate::routes::Routes;

@@ -85,7 +85,10 @@ fn admitted(
     };
     let claims = media.tokens.verify(&token).map_err(ViewError::from)?;
     view::check(&claims, &state, cluster.now_ms(), presented)?;
-    state.asset(claims.asset).cloned().ok_or_else(Problem::not_found)
+    let asset = state.asset(claims.asset).cloned().ok_or_else(Problem::not_found)?;
+    let grace_ms = || state.application(asset.application).map_or(0, |found| found.policy.offline_grace_ms);
+    media.outage.may_go_on(claims.started_ms, grace_ms)?;
+    Ok(asset)
 }
 
 /// The one View cookie. Two of them are two opinions, and neither is believed.

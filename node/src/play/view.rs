@@ -166,6 +166,29 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_good_until_its_end_and_one_from_the_future_is_not_believed() {
+        let asset = AssetId([1; 16]);
+        let claims = |expires_ms| ViewClaims {
+            view: [0; 16],
+            asset,
+            subject: ViewSubject { who: ActorKind::Anonymous, view_epoch: 0 },
+            started_ms: 0,
+            expires_ms,
+            carrier: Carrier::Path { address: None },
+        };
+        let (state, now_ms) = (State::default(), 1_000_000_000);
+        let outcome =
+            |expires_ms| check(&claims(expires_ms), &state, now_ms, Presented::InPath { address: None });
+        for expires_ms in [0, now_ms - 1, now_ms, now_ms + PATH_LIFETIME_MS + SKEW_MS + 1, u64::MAX] {
+            assert_eq!(outcome(expires_ms), Err(ViewError::Expired), "{expires_ms}");
+        }
+        // In between the token itself is good, and State has the word.
+        for expires_ms in [now_ms + 1, now_ms + PATH_LIFETIME_MS + SKEW_MS] {
+            assert!(matches!(outcome(expires_ms), Err(ViewError::Refused(_))), "{expires_ms}");
+        }
+    }
+
+    #[test]
     fn a_token_fits_only_the_way_it_was_made_for() {
         let (asset, other) = (AssetId([1; 16]), AssetId([2; 16]));
         let who = ActorKind::ApiKey(cluster::id::ApiKeyId([3; 16]));

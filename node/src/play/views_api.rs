@@ -2,7 +2,7 @@
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cluster::actor::ActorKind;
 use cluster::command::AuditCommand;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::view::{Carrier, RENEWABLE_MS, RenewalClaims, ViewClaims};
 use crate::access::{Caller, address};
+use crate::api::body::{Body, OptionalBody};
 use crate::media::Media;
 use crate::problem::Problem;
 
@@ -73,12 +74,13 @@ pub async fn view_start(
     caller: Caller,
     media: Data<Media>,
     asset: Path<AssetId>,
-    wanted: Option<Json<StartView>>,
+    wanted: OptionalBody<StartView>,
 ) -> Result<HttpResponse, Problem> {
-    let wanted = wanted.map(Json::into_inner).unwrap_or_default();
+    let OptionalBody(wanted) = wanted;
     caller.signed_in()?;
     let state = caller.state();
     caller.may(&state, Action::WatchAsset, Target::Asset(*asset))?;
+    media.outage.may_begin()?;
     let now_ms = media.store.cluster().now_ms();
     let carrier = carrier(&request, &caller, &wanted)?;
     let claims = ViewClaims {
@@ -101,16 +103,21 @@ pub async fn view_start(
 pub async fn view_renew(
     caller: Caller,
     media: Data<Media>,
-    asked: Json<RenewView>,
+    asked: Body<RenewView>,
 ) -> Result<HttpResponse, Problem> {
     caller.signed_in()?;
     let over = || Problem::forbidden("view_over", "This view is over; start to watch again.");
-    let RenewalClaims(mut claims) = media.tokens.verify(&asked.renewal).map_err(|_| over())?;
+    let RenewalClaims(mut claims) = media.tokens.verify(&asked.0.renewal).map_err(|_| over())?;
     let now_ms = media.store.cluster().now_ms();
     if claims.subject.who != caller.actor.kind || now_ms > claims.started_ms + RENEWABLE_MS {
         return Err(over());
     }
     cluster::permission::may_watch(&caller.state(), &claims.subject, claims.asset, now_ms)?;
+    let state = caller.state();
+    let application = state.asset(claims.asset).and_then(|asset| state.application(asset.application));
+    media
+        .outage
+        .may_go_on(claims.started_ms, || application.map_or(0, |found| found.policy.offline_grace_ms))?;
     claims.expires_ms = now_ms + claims.carrier.lifetime_ms();
     answer(&media, &claims, HttpResponse::Ok())
 }
@@ -139,8 +146,7 @@ async fn record_start(media: &Media, caller: &Caller, claims: &ViewClaims) -> Re
         result: "ok".to_owned(),
         details: [("view".to_owned(), name(claims))].into(),
     };
-    media.store.cluster().propose(caller.actor.clone(), command.into()).await?;
-    Ok(())
+    Ok(media.outage.record_start(caller.actor.clone(), command).await?)
 }
 
 fn answer(

@@ -1,5 +1,7 @@
 //! The operations on posters, storyboards, waveforms and captions.
 
+use std::time::Duration;
+
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,17 +9,18 @@ use bytes::{Bytes, BytesMut};
 use cluster::id::{AssetId, BlobId};
 use cluster::permission::{Action, Target};
 use cluster::state::Asset;
-use futures_util::StreamExt;
 use pipeline::vtt::{Document, MAX_BYTES, Markup};
 
 use super::change;
 use crate::access::Caller;
+use crate::api::body::collect;
+use crate::app::App;
 use crate::manifest::Sidecars;
 use crate::media::Media;
 use crate::problem::Problem;
 
 /// The largest picture taken as a poster.
-const LARGEST_POSTER: u64 = 5 * 1024 * 1024;
+const LARGEST_POSTER: usize = 5 * 1024 * 1024;
 /// The largest sidecar the pipeline makes.
 const LARGEST_SIDECAR: u64 = 16 * 1024 * 1024;
 
@@ -44,13 +47,14 @@ pub async fn poster_show(
         (status = 413, body = crate::problem::ProblemBody, description = "Too large"),
         (status = 415, body = crate::problem::ProblemBody, description = "No JPEG and no PNG")))]
 pub async fn poster_set(
+    app: Data<App>,
     caller: Caller,
     media: Data<Media>,
     asset: Path<AssetId>,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     caller.may(&caller.state(), Action::SetAssetMedia, Target::Asset(*asset))?;
-    let picture = small_body(payload, LARGEST_POSTER).await?;
+    let picture = small_body(&app, payload, LARGEST_POSTER).await?;
     if picture_type(&picture).is_none() {
         return Err(Problem::unsupported_media_type("image/jpeg or image/png"));
     }
@@ -103,6 +107,7 @@ pub async fn waveform_show(
     responses((status = 204, description = "Kept"),
         (status = 400, body = crate::problem::ProblemBody, description = "Not WebVTT that is taken")))]
 pub async fn captions_set(
+    app: Data<App>,
     caller: Caller,
     media: Data<Media>,
     path: Path<(AssetId, String)>,
@@ -111,7 +116,7 @@ pub async fn captions_set(
     let (asset, language) = path.into_inner();
     let language = language_of(&language)?;
     caller.may(&caller.state(), Action::SetAssetMedia, Target::Asset(asset))?;
-    let text = small_body(payload, MAX_BYTES as u64).await?;
+    let text = small_body(&app, payload, MAX_BYTES).await?;
     let document = Document::parse(&text, Markup::Refuse)
         .map_err(|error| Problem::invalid(error.code(), error.to_string()))?;
     let clean = Bytes::from(document.to_string());
@@ -182,17 +187,9 @@ fn shown(request: &HttpRequest, blob: BlobId, kind: &'static str, bytes: Bytes) 
     answer.insert_header((header::CONTENT_TYPE, kind)).body(bytes)
 }
 
-async fn small_body(mut payload: Payload, limit: u64) -> Result<Bytes, Problem> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk =
-            chunk.map_err(|_| Problem::invalid("body_cut", "The request ended before its body did."))?;
-        if (body.len() + chunk.len()) as u64 > limit {
-            return Err(Problem::too_large(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
+async fn small_body(app: &App, payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    let longest = Duration::from_secs(app.config.limits.body_seconds);
+    collect(payload, limit, longest).await.map(BytesMut::freeze)
 }
 
 /// By the first bytes, whatever the sender calls it.

@@ -1,6 +1,7 @@
 //! TLS for browsers and API clients: the node's own certificate authority, its certificate, and the server settings.
 
 mod authority;
+mod inspect;
 mod installed;
 mod vault;
 
@@ -15,6 +16,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use authority::{Authority, Names};
+pub use inspect::CertificateFacts;
+pub use installed::Prepared;
 pub use vault::{Vault, write as write_private};
 
 /// Why TLS could not be set up, or a certificate not be taken.
@@ -35,6 +38,35 @@ pub enum TlsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Longer than any real chain or key.
+    #[error("the {what} is too large: at most {most} bytes")]
+    TooLarge {
+        /// `chain` or `key`.
+        what: &'static str,
+        /// Bytes.
+        most: usize,
+    },
+    /// Its time is over.
+    #[error("the certificate has expired")]
+    Expired,
+    /// Its time has not begun.
+    #[error("the certificate is not valid yet")]
+    NotYetValid,
+    /// It names no host, and so no client takes it for any.
+    #[error("the certificate names no host and no address")]
+    Nameless,
+    /// Its key or signature can be forged.
+    #[error("the certificate is too weak: {what}")]
+    Weak {
+        /// What is weak about it.
+        what: String,
+    },
+    /// It is meant for something else, such as clients or mail.
+    #[error("the certificate is not meant for servers")]
+    NotForServers,
+    /// A certificate of the chain was not made by the one after it.
+    #[error("the chain is broken: each certificate must be followed by the one that vouches for it")]
+    BrokenChain,
     /// The key does not belong to the certificate, or its kind is not supported.
     #[error("the private key and the certificate do not belong together")]
     Mismatch,
@@ -49,15 +81,55 @@ pub enum TlsError {
     Sealed,
 }
 
+impl TlsError {
+    /// The stable code for an offered certificate that is not taken; none for what is our own fault.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreadable { .. } => "certificate_unreadable",
+            Self::TooLarge { .. } => "certificate_too_large",
+            Self::Expired => "certificate_expired",
+            Self::NotYetValid => "certificate_not_yet_valid",
+            Self::Nameless => "certificate_nameless",
+            Self::Weak { .. } => "certificate_weak",
+            Self::NotForServers => "certificate_not_for_servers",
+            Self::BrokenChain => "certificate_chain_broken",
+            Self::Mismatch => "certificate_mismatch",
+            Self::File { .. } | Self::Issue(_) | Self::Settings(_) | Self::Sealed => return None,
+        })
+    }
+}
+
+/// Whose certificate is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The node's own authority's.
+    Own,
+    /// One an operator has installed.
+    Installed,
+}
+
 /// The certificate in use, which can be exchanged while connections run.
 #[derive(Debug)]
 pub struct Served {
-    current: ArcSwap<CertifiedKey>,
+    current: ArcSwap<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    source: Source,
+    certified: Arc<CertifiedKey>,
+}
+
+impl Current {
+    fn new(source: Source, certified: CertifiedKey) -> Arc<Self> {
+        Arc::new(Self { source, certified: Arc::new(certified) })
+    }
 }
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(Arc::clone(&self.current.load().certified))
     }
 }
 
@@ -74,11 +146,16 @@ impl Tls {
     pub fn open(dir: &Path, names: &Names, vault: &dyn Vault) -> Result<Self, TlsError> {
         let folder = dir.join("tls");
         let authority = Authority::open(&folder, vault)?;
-        let certified = match installed::load(&folder, vault)? {
-            Some(own) => own,
-            None => authority.node_certificate(names)?,
+        let current = match installed::load(&folder, vault) {
+            Ok(Some(installed)) => Current::new(Source::Installed, installed),
+            Ok(None) => Current::new(Source::Own, authority.node_certificate(names)?),
+            // A node whose certificate is damaged must still be reachable, to have another one installed.
+            Err(error) => {
+                tracing::error!(%error, "the installed certificate is of no use; the node's own is served");
+                Current::new(Source::Own, authority.node_certificate(names)?)
+            }
         };
-        let served = Arc::new(Served { current: ArcSwap::from_pointee(certified) });
+        let served = Arc::new(Served { current: ArcSwap::new(current) });
         Ok(Self { served, authority_pem: authority.pem().into() })
     }
 
@@ -92,19 +169,50 @@ impl Tls {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let current = self.served.current.load();
-        current.cert.first().map(|leaf| fingerprint(leaf)).unwrap_or_default()
+        current.certified.cert.first().map(|leaf| fingerprint(leaf)).unwrap_or_default()
     }
 
-    /// Takes a certificate chain and key (PEM), keeps them, and serves them from the next connection on.
-    pub fn install(
-        &self,
-        dir: &Path,
-        chain_pem: &str,
-        key_pem: &str,
-        vault: &dyn Vault,
-    ) -> Result<(), TlsError> {
-        let certified = installed::store(&dir.join("tls"), chain_pem, key_pem, vault)?;
-        self.served.current.store(Arc::new(certified));
+    /// Whose certificate is served.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.served.current.load().source
+    }
+
+    /// What the served certificate says of itself.
+    ///
+    /// # Errors
+    /// [`TlsError::Unreadable`], should it not be readable.
+    pub fn facts(&self) -> Result<CertificateFacts, TlsError> {
+        inspect::facts(&self.served.current.load().certified.cert)
+    }
+
+    /// Finds out whether a certificate chain and key (PEM) can be served at `now_ms` (since 1970). Changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong with them; see [`TlsError::code`].
+    pub fn prepare(&self, chain: &str, key: &str, now_ms: u64) -> Result<Prepared, TlsError> {
+        installed::prepare(chain, key, now_ms)
+    }
+
+    /// Keeps a certificate, and serves it from the next connection on.
+    ///
+    /// # Errors
+    /// When it cannot be kept; then the one before stays.
+    pub fn install(&self, dir: &Path, prepared: Prepared, vault: &dyn Vault) -> Result<(), TlsError> {
+        installed::store(&dir.join("tls"), &prepared, vault)?;
+        self.served.current.store(Current::new(Source::Installed, prepared.certified));
+        Ok(())
+    }
+
+    /// Forgets the installed certificate and goes back to one of the node's own authority.
+    ///
+    /// # Errors
+    /// When the file cannot be removed or no certificate be made; then the one before stays.
+    pub fn remove(&self, dir: &Path, names: &Names, vault: &dyn Vault) -> Result<(), TlsError> {
+        let folder = dir.join("tls");
+        let own = Authority::open(&folder, vault)?.node_certificate(names)?;
+        installed::remove(&folder)?;
+        self.served.current.store(Current::new(Source::Own, own));
         Ok(())
     }
 

@@ -19,61 +19,138 @@ fn names() -> Names {
     Names::of_this_machine(&["media.example".to_owned(), "192.0.2.7".to_owned(), "not a host".to_owned()])
 }
 
+/// 2027-01-15, within the life of every certificate made here.
+const NOW_MS: u64 = 1_800_000_000_000;
+
+/// A certificate of its own making, changed before it is signed.
+fn made(change: impl FnOnce(&mut rcgen::CertificateParams)) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new(vec!["own.example".to_owned()]).unwrap();
+    change(&mut params);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
 fn own_certificate() -> (String, String) {
-    let made = rcgen::generate_simple_self_signed(vec!["own.example".to_owned()]).unwrap();
-    (made.cert.pem(), made.signing_key.serialize_pem())
+    made(|_| {})
+}
+
+fn opened(dir: &tempfile::TempDir) -> Tls {
+    Tls::open(dir.path(), &names(), &Flip).unwrap()
+}
+
+fn install(tls: &Tls, dir: &tempfile::TempDir, chain: &str, key: &str) -> Result<(), TlsError> {
+    tls.install(dir.path(), tls.prepare(chain, key, NOW_MS)?, &Flip)
 }
 
 #[test]
 fn the_authority_stays_the_same_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
-    let first = Tls::open(dir.path(), &names(), &Flip).unwrap();
-    let second = Tls::open(dir.path(), &names(), &Flip).unwrap();
+    let (first, second) = (opened(&dir), opened(&dir));
     assert_eq!(first.authority_pem(), second.authority_pem());
     assert_ne!(first.fingerprint(), second.fingerprint());
+    let facts = first.facts().unwrap();
+    assert!(facts.covers("media.example") && facts.covers("192.0.2.7") && facts.covers("[::1]"));
+    assert!(!facts.covers("not a host") && facts.key.starts_with("EC") && facts.chain_length == 2);
 }
 
 #[test]
 fn no_private_key_lies_in_clear() {
     let dir = tempfile::tempdir().unwrap();
-    let tls = Tls::open(dir.path(), &names(), &Flip).unwrap();
+    let tls = opened(&dir);
     let (chain, key) = own_certificate();
-    tls.install(dir.path(), &chain, &key, &Flip).unwrap();
+    install(&tls, &dir, &chain, &key).unwrap();
     for entry in std::fs::read_dir(dir.path().join("tls")).unwrap() {
         let text = String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()).into_owned();
         assert!(!text.contains("PRIVATE KEY"));
     }
+    let prepared = tls.prepare(&chain, &key, NOW_MS).unwrap();
+    assert!(!format!("{prepared:?}").contains(key.lines().nth(1).unwrap()));
 }
 
 #[test]
-fn an_installed_certificate_is_served_at_once_and_after_a_restart() {
+fn an_installed_certificate_is_served_at_once_and_after_a_restart_until_it_is_removed() {
     let dir = tempfile::tempdir().unwrap();
-    let tls = Tls::open(dir.path(), &names(), &Flip).unwrap();
+    let tls = opened(&dir);
     let before = tls.fingerprint();
     let (chain, key) = own_certificate();
-    tls.install(dir.path(), &chain, &key, &Flip).unwrap();
+    install(&tls, &dir, &chain, &key).unwrap();
     assert_ne!(tls.fingerprint(), before);
-    assert_eq!(Tls::open(dir.path(), &names(), &Flip).unwrap().fingerprint(), tls.fingerprint());
+    assert_eq!(tls.source(), Source::Installed);
+    assert_eq!(opened(&dir).fingerprint(), tls.fingerprint());
+
+    tls.remove(dir.path(), &names(), &Flip).unwrap();
+    assert_eq!((tls.source(), opened(&dir).source()), (Source::Own, Source::Own));
+    assert!(tls.facts().unwrap().covers("localhost"));
+    tls.remove(dir.path(), &names(), &Flip).unwrap();
 }
 
 #[test]
-fn a_certificate_with_another_key_is_refused_and_nothing_changes() {
+fn what_is_damaged_on_disk_does_not_keep_the_node_from_serving() {
     let dir = tempfile::tempdir().unwrap();
-    let tls = Tls::open(dir.path(), &names(), &Flip).unwrap();
-    let before = tls.fingerprint();
-    let (chain, _) = own_certificate();
-    let (_, key) = own_certificate();
-    let error = tls.install(dir.path(), &chain, &key, &Flip).unwrap_err();
-    assert!(matches!(error, TlsError::Mismatch), "{error}");
-    assert!(tls.install(dir.path(), "garbage", &key, &Flip).is_err());
-    assert_eq!(tls.fingerprint(), before);
-    assert!(!dir.path().join("tls/own.pem").exists());
+    let (chain, key) = own_certificate();
+    install(&opened(&dir), &dir, &chain, &key).unwrap();
+    std::fs::write(dir.path().join("tls/installed.sealed"), "damaged").unwrap();
+    assert_eq!(opened(&dir).source(), Source::Own);
 }
 
 #[test]
-fn names_keep_hosts_and_addresses_apart() {
-    let names = names();
-    assert!(names.hosts.contains(&"media.example".to_owned()));
-    assert!(names.addresses.contains(&"192.0.2.7".parse().unwrap()));
-    assert!(!names.hosts.iter().any(|host| host.contains(' ')));
+fn what_is_not_fit_is_refused_by_name_and_nothing_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = opened(&dir);
+    let before = tls.fingerprint();
+    let (chain, key) = own_certificate();
+    let (other, _) = own_certificate();
+    let year = |from, to| {
+        made(move |params| {
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        })
+    };
+    let (expired, future) = (year(2020, 2021), year(2040, 2041));
+    let nameless = made(|params| params.subject_alt_names.clear());
+    let for_clients =
+        made(|params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]);
+    let stranger = format!(
+        "{chain}{other_issuer}",
+        other_issuer = made(|params| {
+            params.distinguished_name.push(rcgen::DnType::CommonName, "a stranger");
+        })
+        .0
+    );
+    let long = chain.repeat(200);
+    let cases = [
+        ("garbage", key.as_str(), "certificate_unreadable"),
+        ("", &key, "certificate_unreadable"),
+        (&chain, "garbage", "certificate_unreadable"),
+        (&chain, "-----BEGIN ENCRYPTED PRIVATE KEY-----", "certificate_unreadable"),
+        (&key, &key, "certificate_unreadable"),
+        (&other, &key, "certificate_mismatch"),
+        (&expired.0, &expired.1, "certificate_expired"),
+        (&future.0, &future.1, "certificate_not_yet_valid"),
+        (&nameless.0, &nameless.1, "certificate_nameless"),
+        (&for_clients.0, &for_clients.1, "certificate_not_for_servers"),
+        (&stranger, &key, "certificate_chain_broken"),
+        (&long, &key, "certificate_too_large"),
+        (&chain, &long, "certificate_too_large"),
+    ];
+    for (chain, key, code) in cases {
+        let error = install(&tls, &dir, chain, key).unwrap_err();
+        assert_eq!(error.code(), Some(code), "{error}");
+    }
+    assert_eq!(tls.fingerprint(), before);
+}
+
+/// Made by `openssl req -x509 -newkey rsa:1024 -nodes -days 36500 -addext subjectAltName=DNS:own.example`.
+const RSA_1024: &str = include_str!("testdata/rsa1024.pem");
+
+#[test]
+fn a_short_rsa_key_is_too_weak() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = opened(&dir);
+    let error = install(&tls, &dir, RSA_1024, &own_certificate().1).unwrap_err();
+    assert_eq!(
+        (error.code(), error.to_string().contains("RSA 1024")),
+        (Some("certificate_weak"), true),
+        "{error}"
+    );
 }

@@ -36,6 +36,18 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, TlsError> {
     }
 }
 
+/// Removes a file for good; one that is not there is fine.
+pub(super) fn remove(path: &Path) -> Result<(), TlsError> {
+    let wrong = |source: std::io::Error| TlsError::File { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(wrong(source)),
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)
+}
+
 /// Writes a 0600 file so that after a crash either the old or the new content is there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
     let wrong = |source: std::io::Error| TlsError::File { path: path.to_owned(), source };

@@ -12,6 +12,7 @@
 pub mod content;
 pub mod files;
 pub mod journal;
+mod loss;
 pub mod record;
 pub mod recovery;
 pub mod store;
@@ -22,6 +23,7 @@ mod writer;
 use std::fmt;
 use std::io;
 
+pub use loss::forget as forget_loss;
 pub use recovery::{LogOptions, MissingRange, Opened, open};
 pub use store::LogStore;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::LogError;
 use super::content::Content;
 use super::journal::{self, Journal};
+use super::loss;
 use super::store::{LogStore, Shared};
 use super::tree::LogTree;
 use super::watermark::{self, Found, Watermark, WatermarkFile};
@@ -50,6 +51,8 @@ pub enum Opened {
         store: LogStore,
         /// What had to be repaired, one sentence each.
         repairs: Vec<String>,
+        /// A loss the operator accepted that is not on record yet: see [`super::forget_loss`].
+        accepted_loss: Option<MissingRange>,
     },
     /// Something acknowledged is missing. Nothing was changed on disk.
     Short {
@@ -73,6 +76,9 @@ pub fn open(options: LogOptions) -> Result<Opened, LogError> {
     let survey = Survey::take(&options)?;
     let missing = survey.missing();
     if missing.is_none() || (missing == options.accept_loss && options.accept_loss.is_some()) {
+        if let Some(missing) = missing {
+            loss::remember(&options.dir, missing)?;
+        }
         return survey.start(options, missing);
     }
     let missing = missing.unwrap_or(MissingRange { first: 0, last: None });
@@ -239,7 +245,8 @@ impl Survey {
             committed: None,
             failed: None,
         };
-        Ok(Opened::Whole { store: LogStore::new(shared, writer.spawn()?), repairs })
+        let accepted_loss = loss::remembered(&writer.dir)?;
+        Ok(Opened::Whole { store: LogStore::new(shared, writer.spawn()?), repairs, accepted_loss })
     }
 }
 

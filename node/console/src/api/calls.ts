@@ -7,6 +7,7 @@ import type {
   Asset,
   AuditRecord,
   AuditVerification,
+  Certificate,
   ClaimAnswer,
   Collection,
   Detail,
@@ -176,6 +177,12 @@ export const apiKeys = (app: string) => list<ApiKey>(`/applications/${app}/api-k
 export const createApiKey = (app: string, key: { name: string; role: Role; expires_ms?: number | null }) =>
   call<{ secret: string }>('POST', `/applications/${app}/api-keys`, { json: key });
 export const revokeApiKey = (id: string) => call<void>('DELETE', `/api-keys/${id}`);
+
+// Certificate
+export const certificate = () => call<Certificate>('GET', '/system/certificate');
+export const installCertificate = (chain: string, key: string) =>
+  call<Certificate>('PUT', '/system/certificate', { json: { chain, key } });
+export const removeCertificate = () => call<Certificate>('DELETE', '/system/certificate');
 
 // Audit
 export interface AuditFilter {

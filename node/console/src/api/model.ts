@@ -229,6 +229,20 @@ export interface Status {
   certificate_fingerprint?: string | null;
 }
 
+/** The certificate browsers see. */
+export interface Certificate {
+  source: 'own' | 'installed';
+  subject: string;
+  issuer: string;
+  names: string[];
+  not_before_ms: number;
+  not_after_ms: number;
+  fingerprint: string;
+  key: string;
+  chain_length: number;
+  warnings: { code: string; detail: string }[];
+}
+
 export interface View {
   view: string;
   /** What renewing takes. */

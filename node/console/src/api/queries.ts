@@ -21,11 +21,14 @@ export const keys = {
   collections: (app: string) => ['collections', app] as const,
   sessions: ['sessions'] as const,
   audit: ['audit'] as const,
+  certificate: ['certificate'] as const,
   progress: (asset: string) => ['progress', asset] as const,
 };
 
 export const systemQuery = queryOptions({ queryKey: keys.system, queryFn: api.system, staleTime: 30_000 });
 export const statusQuery = queryOptions({ queryKey: keys.status, queryFn: api.status });
+
+export const certificateQuery = queryOptions({ queryKey: keys.certificate, queryFn: api.certificate });
 
 /** Who is logged in, or `null`. */
 export const meQuery = queryOptions({

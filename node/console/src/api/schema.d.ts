@@ -952,6 +952,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The certificate browsers see now. For cluster admins. */
+        get: operations["certificate_view"];
+        /**
+         * Serve another certificate from the next connection on. For cluster admins.
+         * @description Refused when it cannot be read, does not belong to the key, is over or not yet valid, has a weak key or signature, or
+         *     is not for servers. A name that does not fit is only warned of: the name may be about to move here.
+         */
+        put: operations["certificate_install"];
+        post?: never;
+        /** Go back to the certificate of the node's own authority. For cluster admins. */
+        delete: operations["certificate_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/recovery-key": {
         parameters: {
             query?: never;
@@ -1139,7 +1162,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Counters for Prometheus. */
+        /**
+         * Counters for Prometheus: for the addresses the operator lists (the machine itself, unless told otherwise), and for
+         *     whoever comes with the credential of a cluster admin or an API key of the role admin.
+         */
         get: operations["metrics_view"];
         put?: never;
         post?: never;
@@ -1474,6 +1500,54 @@ export interface components {
          * @enum {string}
          */
         CarrierKind: "cookie" | "path";
+        /** @description A certificate to serve from now on. */
+        CertificateInstall: {
+            /** @description The certificate and those that vouch for it, in that order (PEM). */
+            chain: string;
+            /** @description Its private key (PEM, not protected by a passphrase). Kept sealed, never shown again. */
+            key: string;
+        };
+        /**
+         * @description Whose certificate it is.
+         * @enum {string}
+         */
+        CertificateSource: "own" | "installed";
+        /** @description The certificate in use. */
+        CertificateView: {
+            /** @description Certificates sent along, itself included. */
+            chain_length: number;
+            /** @description SHA-256, as browsers show it. */
+            fingerprint: string;
+            /** @description Who made it. */
+            issuer: string;
+            /** @description Kind and size of its key. */
+            key: string;
+            /** @description Host names and addresses it vouches for. */
+            names: string[];
+            /**
+             * Format: int64
+             * @description Until when.
+             */
+            not_after_ms: number;
+            /**
+             * Format: int64
+             * @description From when.
+             */
+            not_before_ms: number;
+            /** @description Whose it is. */
+            source: components["schemas"]["CertificateSource"];
+            /** @description Whom it is for. */
+            subject: string;
+            /** @description What will trouble somebody. */
+            warnings: components["schemas"]["CertificateWarning"][];
+        };
+        /** @description Something about it that will trouble somebody. */
+        CertificateWarning: {
+            /** @description `name_mismatch`, `self_signed` or `ends_soon`. */
+            code: string;
+            /** @description For people. */
+            detail: string;
+        };
         /** @description Claims the node. */
         Claim: {
             /** @description The first application's name. */
@@ -2829,8 +2903,8 @@ export interface operations {
                 owner?: string;
                 /** @description The trash instead of the library. */
                 trashed?: boolean;
-                /** @description `-created` (newest first, usual) or `title`. */
-                sort?: "-created" | "title";
+                /** @description `created`, `title`, `duration` or `size`, with a minus for the other way round; usual is `-created`. */
+                sort?: "-created" | "created" | "title" | "-title" | "duration" | "-duration" | "size" | "-size";
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description At most so many items: 1 to 500, usually 50. */
@@ -4595,6 +4669,107 @@ export interface operations {
             };
         };
     };
+    certificate_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    certificate_install: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CertificateInstall"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    certificate_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     recovery_key_replace: {
         parameters: {
             query?: never;
@@ -4823,6 +4998,8 @@ export interface operations {
     user_list: {
         parameters: {
             query?: {
+                /** @description `username` (usual), or `-username` for the other way round. */
+                sort?: "username" | "-username";
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description At most so many items: 1 to 500, usually 50. */
@@ -5099,6 +5276,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
             };
         };
     };

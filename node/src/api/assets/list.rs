@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use cluster::id::{ApplicationId, CollectionId, UserId};
 use cluster::permission::{self, Action, Target};
-use cluster::state::{Asset, AssetQuery, AssetStateKind, Shelf, Sort, folded};
+use cluster::state::{Asset, AssetQuery, AssetStateKind, Shelf, Sort, SortBy, folded};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,16 +14,50 @@ use crate::api::paging::{Page, bad_cursor, limit};
 use crate::app::App;
 use crate::problem::{Problem, ProblemBody};
 
-/// The order of a list.
+/// The order of a list; a minus turns it round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 pub enum SortName {
     /// Newest first.
     #[default]
     #[serde(rename = "-created")]
     Newest,
+    /// Oldest first.
+    #[serde(rename = "created")]
+    Oldest,
     /// By title.
     #[serde(rename = "title")]
     Title,
+    /// By title, from the end.
+    #[serde(rename = "-title")]
+    TitleDown,
+    /// Shortest first.
+    #[serde(rename = "duration")]
+    Shortest,
+    /// Longest first.
+    #[serde(rename = "-duration")]
+    Longest,
+    /// Smallest first.
+    #[serde(rename = "size")]
+    Smallest,
+    /// Largest first.
+    #[serde(rename = "-size")]
+    Largest,
+}
+
+impl From<SortName> for Sort {
+    fn from(name: SortName) -> Self {
+        let (by, descending) = match name {
+            SortName::Newest => (SortBy::Time, true),
+            SortName::Oldest => (SortBy::Time, false),
+            SortName::Title => (SortBy::Title, false),
+            SortName::TitleDown => (SortBy::Title, true),
+            SortName::Shortest => (SortBy::Duration, false),
+            SortName::Longest => (SortBy::Duration, true),
+            SortName::Smallest => (SortBy::Size, false),
+            SortName::Largest => (SortBy::Size, true),
+        };
+        Self { by, descending }
+    }
 }
 
 /// Which assets.
@@ -46,7 +80,7 @@ pub struct AssetFilter {
     pub owner: Option<UserId>,
     /// The trash instead of the library.
     pub trashed: Option<bool>,
-    /// `-created` (newest first, usual) or `title`.
+    /// `created`, `title`, `duration` or `size`, with a minus for the other way round; usual is `-created`.
     #[param(inline)]
     pub sort: SortName,
     /// `next_cursor` of the page before.
@@ -70,8 +104,12 @@ pub async fn asset_list(
     let action = if trashed { Action::ListTrash } else { Action::ListAssets };
     caller.may(&state, action, Target::Application(application))?;
     let after = filter.cursor.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
-    let sort = if filter.sort == SortName::Title { Sort::Title } else { Sort::Newest };
-    let query = AssetQuery { shelf: shelf(application, &filter), sort, after, limit: limit(filter.limit)? };
+    let query = AssetQuery {
+        shelf: shelf(application, &filter),
+        sort: filter.sort.into(),
+        after,
+        limit: limit(filter.limit)?,
+    };
     let now_ms = data.cluster.now_ms();
     let standing = permission::standing(&state, &caller.actor, now_ms)?;
     let words = words(filter.q.as_deref());

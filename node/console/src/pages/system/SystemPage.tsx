@@ -9,6 +9,7 @@ import { Page } from '../../parts/Page';
 import { Section } from '../../parts/Section';
 import { useText } from '../../text/TextProvider';
 import { useMe } from '../shell/session';
+import { Certificate } from './Certificate';
 
 /** How the node is: its disk, its keys, its versions. */
 export function SystemPage() {
@@ -58,6 +59,7 @@ function Parts({ status }: { status: Status }) {
           </Alert>
         )}
       </Section>
+      {me.user.admin && <Certificate />}
       <Section title={t('system.about')}>
         <dl className="facts">
           {facts.map(
