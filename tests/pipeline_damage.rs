@@ -6,6 +6,7 @@ mod pipeline_support;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pipeline::FailureCode;
@@ -43,6 +44,50 @@ fn a_file_cut_short_plays_as_far_as_it_goes_or_says_why_not() {
     assert_eq!(answer_first, Ok((2, true)));
     assert_eq!(answer(cut(&matroska, 40)), Ok((2, true)));
     assert!(matches!(answer(cut(&transport, 60)), Ok((2, _))));
+}
+
+#[test]
+fn a_recording_without_its_index_is_refused_at_once_and_the_reason_says_so() {
+    let clips = Clips::new();
+    let whole = clip(&clips, "recording.mp4", "");
+    let index = whole.windows(4).position(|name| name == b"moov").unwrap() - 4;
+    let began = Instant::now();
+    let failure = probe(Arc::new(Bytes::from(whole[..index].to_vec()))).unwrap_err();
+    assert_eq!(failure.code, FailureCode::Damaged);
+    assert!(failure.reason.contains("index at the end of this file is missing"), "{}", failure.reason);
+    assert!(began.elapsed() < Duration::from_secs(15), "a look at the outermost boxes takes no time");
+}
+
+#[test]
+fn a_picture_too_large_is_refused_before_it_is_decoded() {
+    let clips = Clips::new();
+    let bomb = clips.make(
+        "bomb.mkv",
+        "-f lavfi -i testsrc2=size=64x64:rate=1:duration=1 -vf scale=16384:8192 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p",
+    );
+    let failure = probe(FileSource::open(&bomb)).unwrap_err();
+    assert_eq!(failure.code, FailureCode::TooLargePicture);
+}
+
+/// One time of a transport stream is set a day ahead: the gap must not be filled with a day of pictures.
+#[test]
+fn a_time_that_leaps_a_day_ahead_makes_no_day_of_pictures() {
+    let clips = Clips::new();
+    let mut bytes = clip(&clips, "leap.ts", "");
+    let pictures: Vec<_> = bytes
+        .windows(4)
+        .enumerate()
+        .filter(|(_, start)| start[..3] == [0, 0, 1] && start[3] == 0xe0)
+        .map(|(at, _)| at)
+        .collect();
+    // PTS and DTS of one picture in the middle, each with its highest bit and a marker.
+    let at = pictures[pictures.len() / 2] + 9;
+    bytes[at] ^= 0x08;
+    if bytes[at - 2] & 0xc0 == 0xc0 {
+        bytes[at + 5] ^= 0x08;
+    }
+    let answer = answer(bytes);
+    assert!(matches!(answer, Ok((2, _)) | Err(FailureCode::Damaged)), "{answer:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::outline::Defect;
+
 /// The kind of a [`Failure`]. The codes are stable: they are stored, shown by the API and translated by the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +89,12 @@ impl Failure {
     #[must_use]
     pub fn new(code: FailureCode) -> Self {
         Self { code, reason: code.sentence().to_owned() }
+    }
+
+    /// The failure that this defect of the file explains.
+    #[must_use]
+    pub fn defective(defect: Defect) -> Self {
+        Self { code: FailureCode::Damaged, reason: defect.sentence().to_owned() }
     }
 
     /// An internal failure; `step` names what we were doing, for the one who mends it.

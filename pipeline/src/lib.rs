@@ -11,6 +11,7 @@ mod graph;
 pub mod hls_check;
 pub mod ladder;
 pub mod mp4;
+pub mod outline;
 pub mod playlist;
 pub mod probe;
 mod protocol;

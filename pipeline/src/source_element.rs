@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::subclass::prelude::ObjectSubclassIsExt;
 
+use crate::outline::Patch;
 use crate::worker_process::Connection;
 
 /// What is asked for at once.
@@ -30,6 +31,8 @@ pub(crate) struct SourceReader {
     length: Option<u64>,
     blocks: Mutex<VecDeque<Block>>,
     failed: AtomicBool,
+    /// Read in place of what the source holds there.
+    patch: OnceLock<Patch>,
 }
 
 #[derive(Debug)]
@@ -47,7 +50,13 @@ enum BlockState {
 impl SourceReader {
     /// A reader of a source of this length; `None` while it still grows.
     pub(crate) fn new(connection: Arc<Connection>, length: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { connection, length, blocks: Mutex::default(), failed: AtomicBool::new(false) })
+        Arc::new(Self {
+            connection,
+            length,
+            blocks: Mutex::default(),
+            failed: AtomicBool::new(false),
+            patch: OnceLock::new(),
+        })
     }
 
     /// The whole length, when the source is complete.
@@ -76,7 +85,34 @@ impl SourceReader {
             buffer[filled..filled + count].copy_from_slice(&available[..count]);
             filled += count;
         }
+        self.put_right(offset, &mut buffer[..filled]);
         Ok(filled)
+    }
+
+    /// From now on reads these bytes in place of the source's own; only the first patch counts.
+    pub(crate) fn mend(&self, patch: Patch) {
+        // A second worker step finds the same defect again.
+        let _ = self.patch.set(patch);
+    }
+
+    fn put_right(&self, offset: u64, read: &mut [u8]) {
+        let Some(patch) = self.patch.get() else { return };
+        for (byte, place) in patch.bytes.iter().zip(patch.offset..) {
+            let at = place.checked_sub(offset).and_then(|at| usize::try_from(at).ok());
+            if let Some(old) = at.and_then(|at| read.get_mut(at)) {
+                *old = *byte;
+            }
+        }
+    }
+
+    /// Messages to the node so far, reads and results alike.
+    pub(crate) fn messages(&self) -> u64 {
+        self.connection.sent()
+    }
+
+    /// Whether the node owes this worker anything: then standing still is not being stuck.
+    pub(crate) fn waits_for_node(&self) -> bool {
+        self.connection.is_waiting()
     }
 
     fn block(&self, number: u64) -> io::Result<Bytes> {

@@ -113,6 +113,14 @@ pub struct VideoTrack {
     pub keyframe_interval_ms: Option<u32>,
 }
 
+impl VideoTrack {
+    /// Pixels of one picture.
+    #[must_use]
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
 /// One audio track of a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AudioTrack {

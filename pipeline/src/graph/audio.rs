@@ -10,7 +10,7 @@ use super::demux::Track;
 use super::elements::{caps_filter, chain, make, packet_queue, short_queue, source_pad, wake};
 use super::grid::Grid;
 use super::output::{self, Packing};
-use super::{Health, Work};
+use super::{Health, Work, leaps};
 use crate::failure::{Failure, FailureCode};
 use crate::tracks::{FrameRate, RenditionId};
 
@@ -36,7 +36,9 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
     if work.spec.probe.audio.first().is_some_and(|audio| audio.index == track.index) {
         work.waveform.listen(&source_pad(&elements[mixed])?);
     }
-    Health::watch_reach(&work.health, &source_pad(&elements[mixed - MIXED - 1])?);
+    let decoded = source_pad(&elements[mixed - MIXED - 1])?;
+    leaps::drop_leaps(&decoded, work.spec.probe.duration_ms, &work.health);
+    Health::watch_reach(&work.health, &decoded);
     let id = RenditionId::Audio(u16::try_from(track.index).unwrap_or(u16::MAX));
     let rate = work.spec.rungs.first().map_or(RATE_WITHOUT_PICTURES, |rung| rung.frame_rate);
     // Sound is always made again from its start, so that its packets lie on the same samples after a crash: it costs little.

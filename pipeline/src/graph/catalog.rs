@@ -38,6 +38,8 @@ pub(crate) fn container_of(caps: &gst::CapsRef) -> Option<Container> {
         "video/x-ivf" => container("ivf", "ivfparse"),
         "application/x-yuv4mpeg" => container("y4m", "y4mdec"),
         "audio/x-wav" => container("wav", "wavparse"),
+        "audio/x-au" => container("au", "auparse"),
+        "video/x-dv" => container("dv", "dvdemux"),
         "audio/x-aiff" => container("aiff", "aiffparse"),
         "audio/mpeg" if version == 1 => container("mp3", "mpegaudioparse"),
         "audio/mpeg" => container("aac", "aacparse"),
@@ -106,6 +108,21 @@ pub(crate) fn codec_of(caps: &gst::CapsRef) -> String {
         }
     };
     known.to_owned()
+}
+
+/// Codecs that GStreamer's AVI reader does not know, by their four characters.
+const UNKNOWN_IN_AVI: [(&[u8; 4], &str); 3] =
+    [(b"VP90", "video/x-vp9"), (b"AV01", "video/x-av1"), (b"HEVC", "video/x-h265")];
+
+/// The right name for pictures that the AVI reader could not name.
+pub(crate) fn right_name(caps: &gst::CapsRef) -> Option<gst::Caps> {
+    let structure = caps.structure(0).filter(|structure| structure.name() == "video/x-avi-unknown")?;
+    let code = structure.get::<i32>("fourcc").ok()?.to_le_bytes();
+    let (_, name) = UNKNOWN_IN_AVI.iter().find(|(known, _)| code.eq_ignore_ascii_case(*known))?;
+    let mut right = structure.to_owned();
+    right.set_name(*name);
+    right.remove_field("fourcc");
+    Some([right].into_iter().collect())
 }
 
 /// The parser that settles what the container left open; `None` where decoders take the packets as they are.

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
-use gstreamer::prelude::{Cast, ElementExt, GstBinExtManual};
+use gstreamer::prelude::{Cast, ElementExt, GstBinExtManual, ObjectExt};
 
 use super::alarm::Alarm;
-use super::catalog::{Container, Kind, container_of, kind_of};
-use super::elements::{chain, link_pad, make, wake, when_caps_known};
+use super::catalog::{Container, Kind, container_of, kind_of, right_name};
+use super::elements::{chain, link_pad, make, source_pad, wake, when_caps_known};
 use crate::failure::{Failure, FailureCode};
+use crate::outline::mended_asf_header;
 use crate::source_element::{SourceElement, SourceReader};
 
 /// What type finding looks at.
@@ -36,6 +37,9 @@ pub(crate) fn identify(reader: &SourceReader) -> Result<Container, Failure> {
     if head.is_empty() {
         return Err(Failure::new(FailureCode::Empty));
     }
+    if let Some(patch) = mended_asf_header(&head) {
+        reader.mend(patch);
+    }
     let unsupported = || Failure::new(FailureCode::UnsupportedContainer);
     let (caps, _) =
         gstreamer_base::type_find_helper_for_data(None::<&gst::Object>, &head).map_err(|_| unsupported())?;
@@ -56,11 +60,14 @@ pub(crate) fn open(
     let demuxer = make(container.element)?;
     chain(pipeline, &[source, demuxer.clone()])?;
     let numbering = Arc::new(Numbering { most_tracks, counts: Mutex::default() });
-    let (alarm, found) = (alarm.clone(), Arc::new(found));
+    let (alarm, found, weak_pipeline) = (alarm.clone(), Arc::new(found), pipeline.downgrade());
     let announce = move |pad: &gst::Pad| {
         let (numbering, alarm, found) = (numbering.clone(), alarm.clone(), found.clone());
+        let pipeline = weak_pipeline.clone();
         when_caps_known(pad, move |pad, caps| {
-            let track = numbering.number(pad, caps);
+            let named = pipeline.upgrade().and_then(|pipeline| named(&pipeline, pad, &caps));
+            let (pad, caps) = named.unwrap_or_else(|| (pad.clone(), caps));
+            let track = numbering.number(&pad, caps);
             alarm.check(track.and_then(|track| found(track)));
         });
     };
@@ -71,6 +78,20 @@ pub(crate) fn open(
         }
     }
     Ok(demuxer)
+}
+
+/// Puts an element behind pictures that the demuxer could not name, which gives them their right name. A machine without
+/// that element leaves them unknown.
+fn named(pipeline: &gst::Pipeline, pad: &gst::Pad, caps: &gst::Caps) -> Option<(gst::Pad, gst::Caps)> {
+    let right = right_name(caps)?;
+    let setter = make("capssetter").ok()?;
+    setter.set_property("caps", &right);
+    setter.set_property("join", false);
+    setter.set_property("replace", true);
+    chain(pipeline, std::slice::from_ref(&setter)).ok()?;
+    wake(std::slice::from_ref(&setter)).ok()?;
+    link_pad(pad, &setter).ok()?;
+    Some((source_pad(&setter).ok()?, right))
 }
 
 struct Numbering {
@@ -95,7 +116,6 @@ impl Numbering {
 /// Lets a track that nobody wants run into the void, so that it does not hold up the others.
 pub(crate) fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), Failure> {
     let sink = make("fakesink")?;
-    use gstreamer::prelude::ObjectExt;
     sink.set_property("sync", false);
     sink.set_property("async", false);
     pipeline.add_many([&sink]).map_err(|_| Failure::internal("adding elements"))?;

@@ -12,6 +12,7 @@ pub(crate) mod elements;
 mod grid;
 mod header;
 mod jpeg;
+mod leaps;
 mod output;
 mod pictures;
 mod plugins;
@@ -25,6 +26,7 @@ mod waveform;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 
@@ -79,8 +81,11 @@ impl Health {
         use gstreamer::prelude::PadExtManual;
         let health = health.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            let time = info.buffer().and_then(|buffer| elements::running_time(pad, buffer));
-            health.reached_ms.fetch_max(time.unwrap_or_default().mseconds(), Ordering::Relaxed);
+            let end = info.buffer().and_then(|buffer| {
+                let time = elements::running_time(pad, buffer)?;
+                time.checked_add(buffer.duration().unwrap_or_default())
+            });
+            health.reached_ms.fetch_max(end.unwrap_or_default().mseconds(), Ordering::Relaxed);
             gst::PadProbeReturn::Ok
         });
     }
@@ -183,11 +188,14 @@ pub(crate) fn transcode(
     demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, move |track| {
         builder.attach(&track)
     })?;
-    let ending = watch::run(&pipeline, &alarm, || work.drain())?;
+    let ending = watch::run(&pipeline, &alarm, reader, MOST_FRUITLESS, || work.drain())?;
     let report = report(&work, ending)?;
     work.send_sidecars()?;
     Ok(report)
 }
+
+/// Most processor time without a read or a result: decoding and encoding a segment of the largest pictures takes less.
+const MOST_FRUITLESS: Duration = Duration::from_secs(120);
 
 /// Sound media may draw a remark or two from a decoder.
 const FORGIVEN_ERRORS: u32 = 2;

@@ -24,7 +24,7 @@ const NEEDED: [&str; 14] = [
 ];
 
 /// Each of these adds a container, a codec or a nicety; a machine without one refuses only the files that need it.
-const WELCOME: [&str; 33] = [
+const WELCOME: [&str; 37] = [
     "mpegtsdemux",
     "mpegpsdemux",
     "avi",
@@ -58,6 +58,10 @@ const WELCOME: [&str; 33] = [
     "mulaw",
     "aiff",
     "level",
+    "adpcmdec",
+    "auparse",
+    "debug",
+    "dv",
 ];
 
 /// The worker cannot work on this machine.

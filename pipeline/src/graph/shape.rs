@@ -1,14 +1,21 @@
 //! What every picture goes through after decoding: one frame per pair of fields, a steady rate, the right size, upright,
 //! 8-bit BT.709.
 
+use std::sync::{Mutex, PoisonError};
+
 use gstreamer as gst;
-use gstreamer::prelude::{Cast, ElementExt, GObjectExtManualGst, ObjectExt, PadExtManual};
+use gstreamer::prelude::{Cast, ElementExt, GObjectExtManualGst, ObjectExt, PadExt, PadExtManual};
 use gstreamer_video as gst_video;
 
 use super::elements::{caps_filter, make, set_if_present};
 use super::tone_map::ToneMap;
 use crate::failure::{Failure, FailureCode};
 use crate::tracks::{DynamicRange, FrameRate, Rotation};
+
+/// Frames a second of a slide show: its last picture stands so long that it would be missed.
+const SLOW_RATE: f64 = 2.0;
+/// More than this is a damaged time, not a slide.
+const LONGEST_PICTURE: gst::ClockTime = gst::ClockTime::from_seconds(600);
 
 /// Refuses pictures with more pixels than this.
 pub(super) fn check_size(caps: &gst::Caps, most: u64) -> Result<(), Failure> {
@@ -56,10 +63,47 @@ pub(super) fn steady(caps: &gst::Caps, rate: FrameRate) -> Result<Vec<gst::Eleme
     if mode.is_some_and(|mode| mode != "progressive") {
         elements.extend(deinterlacer()?);
     }
-    elements.push(make("videorate")?);
+    let videorate = make("videorate")?;
+    if rate.as_f64() <= SLOW_RATE {
+        show_last_picture_to_its_end(&videorate, rate)?;
+    }
+    elements.push(videorate);
     let steady = gst::Caps::builder("video/x-raw").field("framerate", fraction(rate)).build();
     elements.push(caps_filter(&steady)?);
     Ok(elements)
+}
+
+/// `videorate` shows the last picture for one frame only, however long it is meant to stand: at the end it is given the same
+/// picture once more, in time for the last frame.
+fn show_last_picture_to_its_end(videorate: &gst::Element, rate: FrameRate) -> Result<(), Failure> {
+    let sink = videorate.static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
+    let frame = gst::ClockTime::from_seconds_f64(1.0 / rate.as_f64());
+    let last = Mutex::new(None::<gst::Buffer>);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    sink.add_probe(kinds, move |pad, info| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(buffer) = info.buffer() {
+            *last = Some(buffer.to_owned());
+        } else if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos)
+            && let Some(repeated) = last.take().and_then(|buffer| repeated_at_its_end(buffer, frame))
+        {
+            drop(last);
+            // Refused only by a graph that is being torn down.
+            let _ = pad.chain(repeated);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// The picture again, for the last frame of its time; `None` when it stands no longer than a frame anyway.
+fn repeated_at_its_end(mut picture: gst::Buffer, frame: gst::ClockTime) -> Option<gst::Buffer> {
+    let (start, duration) = (picture.pts()?, picture.duration()?.min(LONGEST_PICTURE));
+    let later = duration.checked_sub(frame).filter(|later| *later >= frame)?;
+    let buffer = picture.make_mut();
+    buffer.set_pts(start + later);
+    buffer.set_duration(frame);
+    Some(picture)
 }
 
 /// One picture for each pair of fields: the frame rate stays.

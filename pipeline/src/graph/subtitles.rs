@@ -23,6 +23,8 @@ pub(crate) struct Cues {
     cues: Vec<(u64, u64, String)>,
     bytes: usize,
     markup: bool,
+    /// The packets are WebVTT cues, perhaps with their identifier and settings before the words.
+    webvtt: bool,
 }
 
 impl Cues {
@@ -81,6 +83,8 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
     let name = track.caps.structure(0).map_or("", |structure| structure.name().as_str()).to_owned();
     let parser = match name.as_str() {
         "text/x-raw" => None,
+        // What the Matroska reader does not know by name; where it is text at all, it is WebVTT.
+        "application/x-subtitle-unknown" => None,
         "application/x-ssa" | "application/x-ass" => Some("ssaparse"),
         _ if name.starts_with("application/x-subtitle") => Some("subparse"),
         _ => return discard(&work.pipeline, &track.pad),
@@ -88,7 +92,8 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
     if !is_text(&track.caps) {
         return discard(&work.pipeline, &track.pad);
     }
-    let cues = Arc::new(Mutex::new(Cues::default()));
+    let webvtt = name == "application/x-subtitle-unknown";
+    let cues = Arc::new(Mutex::new(Cues { markup: webvtt, webvtt, ..Cues::default() }));
     let mut elements = vec![packet_queue()?];
     if let Some(parser) = parser {
         elements.push(make(parser)?);
@@ -118,9 +123,23 @@ fn note(sample: &gst::Sample, cues: &mut Cues) -> Option<()> {
     let buffer = sample.buffer()?;
     let start = sample.segment()?.downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)?;
     let map = buffer.map_readable().ok()?;
-    let text = String::from_utf8_lossy(&map).replace('\0', "");
+    let text =
+        if cues.webvtt { webvtt_words(&map)? } else { String::from_utf8_lossy(&map).replace('\0', "") };
     cues.add(start, buffer.duration().unwrap_or(OPEN_CUE), &text);
     Some(())
+}
+
+/// The words of a WebVTT cue in Matroska. One way to store it puts identifier and settings on two lines before them, the
+/// other does not; what is no text is something else altogether.
+fn webvtt_words(packet: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(packet).ok().filter(|text| !text.contains('\0'))?;
+    let mut lines = text.splitn(3, '\n');
+    let (_, settings, words) = (lines.next()?, lines.next(), lines.next());
+    let are_settings = |line: &str| line.split_whitespace().all(|setting| setting.contains(':'));
+    match (settings, words) {
+        (Some(settings), Some(words)) if are_settings(settings) => Some(words.to_owned()),
+        _ => Some(text.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +155,15 @@ mod tests {
             "<i>Hello</i> <span foreground=\"red\">you</span>",
         );
         assert_eq!(cues.document().unwrap(), "WEBVTT\n\n00:00:01.000 --> 00:00:03.000\n<i>Hello</i> you\n");
+    }
+
+    #[test]
+    fn a_webvtt_cue_in_matroska_loses_what_stands_before_its_words() {
+        let words = |packet: &str| webvtt_words(packet.as_bytes()).unwrap();
+        assert_eq!(words("\n\nhello <i>world</i>"), "hello <i>world</i>");
+        assert_eq!(words("7\nline:0 align:start\nhello\nworld"), "hello\nworld");
+        assert_eq!(words("hello\nworld"), "hello\nworld");
+        assert_eq!(webvtt_words(&[0xff, 0xd8, 0]), None, "a picture is no text");
     }
 
     #[test]

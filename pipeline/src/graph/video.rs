@@ -15,7 +15,7 @@ use super::elements::{
 use super::grid::Grid;
 use super::output::{self, Packing};
 use super::shape::{self, Shaping};
-use super::{Health, Work, pictures};
+use super::{Health, Work, leaps, pictures};
 use crate::failure::{Failure, FailureCode};
 use crate::ladder::Rung;
 
@@ -108,6 +108,7 @@ fn attach_decoded(pad: &gst::Pad, caps: &gst::Caps, work: &Arc<Work>) -> Result<
     elements.push(tee.clone());
     chain(&work.pipeline, &elements)?;
     shape::name_colors(&elements[0])?;
+    leaps::drop_leaps(pad, work.spec.probe.duration_ms, &work.health);
     Health::watch_reach(&work.health, pad);
     let pictures = pictures::attach(&tee, work, &|size| shaping.to(size))?;
     let rungs = attach_rungs(&tee, &shaping, work)?;

@@ -3,13 +3,22 @@
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
-use gstreamer::prelude::{Cast, ElementExt, PadExtManual};
+use gstreamer::prelude::{Cast, ElementExt, GstBinExtManual, PadExtManual};
 
 use super::alarm::Alarm;
 use crate::failure::{Failure, FailureCode};
+use crate::source_element::SourceReader;
 
 /// How long the branches may take to finish after the source broke off.
 const DRAINING: Duration = Duration::from_secs(30);
+/// How often it is looked whether the graph still works.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A graph that uses no processor and waits for nothing so long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+/// The same once its source broke off: all that is left to do is to work off queues.
+const DRAINED_AFTER: Duration = Duration::from_secs(2);
+/// Processor time that looking takes by itself.
+const IDLING: Duration = Duration::from_millis(10);
 
 /// How a graph ended.
 #[derive(Debug, Default)]
@@ -21,8 +30,16 @@ pub(crate) struct Ending {
 }
 
 /// Plays the pipeline until all its sinks have seen the end. After a media error `drain` is called once and the branches may
-/// finish: what was made before the error is good. Our own failures are errors.
-pub(crate) fn run(pipeline: &gst::Pipeline, alarm: &Alarm, drain: impl FnOnce()) -> Result<Ending, Failure> {
+/// finish: what was made before the error is good. A graph that stands still without an error has met damage that some
+/// element took for neither an end nor an error, and is treated alike. One that spends `most_fruitless` of processor time
+/// without reading or sending anything runs in circles: that, and our own failures, are errors.
+pub(crate) fn run(
+    pipeline: &gst::Pipeline,
+    alarm: &Alarm,
+    reader: &SourceReader,
+    most_fruitless: Duration,
+    drain: impl FnOnce(),
+) -> Result<Ending, Failure> {
     let bus = pipeline.bus().ok_or_else(|| Failure::internal("no bus"))?;
     let mut ending = Ending::default();
     if pipeline.set_state(gst::State::Playing).is_err() {
@@ -30,12 +47,30 @@ pub(crate) fn run(pipeline: &gst::Pipeline, alarm: &Alarm, drain: impl FnOnce())
         return Ok(ending);
     }
     let mut drain = Some(drain);
-    let mut deadline = None;
+    let mut deadline: Option<Instant> = None;
+    let mut pulse = Pulse::new(reader);
     loop {
-        let left = deadline.map(|deadline: Instant| deadline.saturating_duration_since(Instant::now()));
-        let patience = left.and_then(|left| gst::ClockTime::try_from(left).ok());
-        let Some(message) = bus.timed_pop(patience) else {
+        let message = bus.timed_pop(gst::ClockTime::try_from(LOOK_EVERY).ok());
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
             return Ok(ending);
+        }
+        let Some(message) = message else {
+            pulse.feel(reader);
+            if pulse.fruitless() > most_fruitless {
+                // It runs in circles, and may hold locks that any further step would wait for.
+                return Err(Failure::new(FailureCode::Damaged));
+            }
+            match drain.take_if(|_| pulse.still() > STUCK_AFTER) {
+                Some(drain) => {
+                    ending.failure.get_or_insert(Failure::new(FailureCode::Damaged));
+                    deadline = Some(Instant::now() + DRAINING);
+                    pulse = Pulse::new(reader);
+                    drain();
+                }
+                None if deadline.is_some() && pulse.still() > DRAINED_AFTER => return Ok(ending),
+                None => {}
+            }
+            continue;
         };
         match message.view() {
             gst::MessageView::Eos(_) => return Ok(ending),
@@ -47,9 +82,14 @@ pub(crate) fn run(pipeline: &gst::Pipeline, alarm: &Alarm, drain: impl FnOnce())
                 ending.failure.get_or_insert(meaning(&error.error()));
                 if let Some(drain) = drain.take() {
                     deadline = Some(Instant::now() + DRAINING);
+                    pulse = Pulse::new(reader);
                     drain();
                 }
                 end_behind(error.src());
+                if pipeline.iterate_sinks().into_iter().next().is_none() {
+                    // Nothing was found in the source, so nothing will ever say that it has ended.
+                    return Ok(ending);
+                }
             }
             gst::MessageView::Warning(warning) if warning.error().is::<gst::StreamError>() => {
                 ending.warnings += 1
@@ -57,6 +97,47 @@ pub(crate) fn run(pipeline: &gst::Pipeline, alarm: &Alarm, drain: impl FnOnce())
             _ => {}
         }
     }
+}
+
+/// What this process does: works, waits, stands still, or runs in circles.
+struct Pulse {
+    processor_time: Duration,
+    since: Instant,
+    messages: u64,
+    message_time: Duration,
+}
+
+impl Pulse {
+    fn new(reader: &SourceReader) -> Self {
+        let now = processor_time();
+        Self { processor_time: now, since: Instant::now(), messages: reader.messages(), message_time: now }
+    }
+
+    /// Looks again.
+    fn feel(&mut self, reader: &SourceReader) {
+        let (now, messages) = (processor_time(), reader.messages());
+        if reader.waits_for_node() || now > self.processor_time + IDLING {
+            (self.processor_time, self.since) = (now, Instant::now());
+        }
+        if messages != self.messages {
+            (self.messages, self.message_time) = (messages, now);
+        }
+    }
+
+    /// How long it has done nothing at all, though nothing was waited for.
+    fn still(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Processor time spent since it last read or sent anything.
+    fn fruitless(&self) -> Duration {
+        self.processor_time.saturating_sub(self.message_time)
+    }
+}
+
+fn processor_time() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 fn raised(alarm: &Alarm) -> Failure {

@@ -19,7 +19,10 @@ pub(super) fn describe(
     let seen = |track: &&TrackFacts| track.count > 0;
     Probe {
         container: container.to_owned(),
-        duration_ms: duration.map(gst::ClockTime::mseconds).filter(|milliseconds| *milliseconds > 0),
+        duration_ms: duration
+            .map(|duration| duration.saturating_sub(time_before(facts, container)))
+            .map(gst::ClockTime::mseconds)
+            .filter(|milliseconds| *milliseconds > 0),
         video: of_kind(Kind::Video)
             .filter(decodable)
             .filter(seen)
@@ -30,6 +33,13 @@ pub(super) fn describe(
         subtitles: of_kind(Kind::Subtitles).map(subtitle_track).collect(),
         streamable: growing,
     }
+}
+
+/// Matroska counts its duration from time zero, even where the first packet comes long after.
+fn time_before(facts: &Facts, container: &str) -> gst::ClockTime {
+    let counted = matches!(container, "matroska" | "webm");
+    let first = facts.tracks.iter().filter(|_| counted).filter_map(|track| track.first).min();
+    first.unwrap_or_default()
 }
 
 fn best_caps(facts: &TrackFacts) -> &gst::CapsRef {

@@ -1,9 +1,10 @@
 //! Inside the worker: lets the first packets of every track go by and looks at them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
-use gstreamer::prelude::{ElementExt, ElementExtManual, ObjectExt, PadExtManual};
+use gstreamer::prelude::{ElementExt, ElementExtManual, ObjectExt, PadExt, PadExtManual};
 
 use super::describe::describe;
 use super::facts::{Facts, TrackFacts};
@@ -12,9 +13,13 @@ use crate::graph::catalog::{Kind, parser_of};
 use crate::graph::demux::{self, Track};
 use crate::graph::elements::{chain, link_pad, make, packet_queue, wake};
 use crate::graph::{Alarm, watch};
+use crate::outline::{Defect, defect_of_movie};
 use crate::source_element::SourceReader;
 use crate::tracks::Probe;
 use crate::transcode::Limits;
+
+/// Most processor time without a read: nothing is decoded here, so every packet costs next to nothing.
+const MOST_FRUITLESS: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Clone)]
 struct Shared {
@@ -33,6 +38,16 @@ impl Shared {
         self.pads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells every track that nothing more will come, after the source broke off.
+    fn end_tracks(&self) {
+        // Cloned, since the end passes through probes that take the other lock.
+        let pads = self.pads().clone();
+        for sink in pads.iter().filter_map(gst::Pad::peer) {
+            // A track that has ended already refuses, which is as good.
+            sink.send_event(gst::event::Eos::new());
+        }
+    }
+
     /// Ends the run when enough is known.
     fn stop_if_enough(&self) {
         if self.facts().are_enough() {
@@ -45,13 +60,17 @@ impl Shared {
 /// What the source is.
 pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
     let container = demux::identify(reader)?;
+    let defect = defect(reader, container.name)?;
+    if let Some(defect) = defect.filter(|defect| defect.is_final()) {
+        return Err(Failure::defective(defect));
+    }
     let pipeline = gst::Pipeline::new();
     let alarm = Alarm::new(&pipeline);
     let shared = Shared { pipeline: pipeline.clone(), facts: Arc::default(), pads: Arc::default() };
     shared.facts().growing = reader.length().is_none();
     let watcher = shared.clone();
-    let most_tracks = Limits::default().tracks;
-    let demuxer = demux::open(&pipeline, reader, container, most_tracks, &alarm, move |track| {
+    let limits = Limits::default();
+    let demuxer = demux::open(&pipeline, reader, container, limits.tracks, &alarm, move |track| {
         watch_track(&track, &watcher)
     })?;
     if demuxer.static_pad("src").is_some() {
@@ -63,7 +82,7 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
             announced.stop_if_enough();
         });
     }
-    let ending = watch::run(&pipeline, &alarm, || {})?;
+    let ending = watch::run(&pipeline, &alarm, reader, MOST_FRUITLESS, || shared.end_tracks())?;
     for (pad, track) in shared.pads().iter().zip(&mut shared.facts().tracks) {
         take_tags(pad, track);
     }
@@ -71,9 +90,21 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
         pipeline.query_duration::<gst::ClockTime>().or_else(|| demuxer.query_duration::<gst::ClockTime>());
     let probe = describe(&shared.facts(), container.name, duration, reader.length().is_none());
     if probe.video.is_empty() && probe.audio.is_empty() {
-        return Err(ending.failure.unwrap_or_else(|| Failure::new(FailureCode::NoPlayableTracks)));
+        let failure = ending.failure.unwrap_or_else(|| Failure::new(FailureCode::NoPlayableTracks));
+        let explained = defect.filter(|_| failure.code == FailureCode::Damaged).map(Failure::defective);
+        return Err(explained.unwrap_or(failure));
+    }
+    if probe.video.first().is_some_and(|track| track.pixels() > limits.pixels) {
+        return Err(Failure::new(FailureCode::TooLargePicture));
     }
     Ok(probe)
+}
+
+/// What the outermost structure has to say. A source that still grows has no end to judge.
+fn defect(reader: &SourceReader, container: &str) -> Result<Option<Defect>, Failure> {
+    let Some(length) = reader.length().filter(|_| container == "mp4") else { return Ok(None) };
+    defect_of_movie(length, |offset, buffer| reader.read(offset, buffer))
+        .map_err(|_| Failure::new(FailureCode::SourceUnreadable))
 }
 
 /// What a track says about itself may still be on its way through a queue: the demuxer's pad has it already.

@@ -32,6 +32,8 @@ pub(super) struct TrackFacts {
     pub(super) tags: gst::TagList,
     pub(super) default: bool,
     pub(super) packets: Vec<Packet>,
+    /// The earliest time of a packet seen.
+    pub(super) first: Option<gst::ClockTime>,
     pub(super) count: usize,
     pub(super) bytes: u64,
     pub(super) ended: bool,
@@ -47,6 +49,7 @@ impl TrackFacts {
             tags: gst::TagList::new(),
             default: false,
             packets: Vec::new(),
+            first: None,
             count: 0,
             bytes: 0,
             ended: false,
@@ -66,6 +69,7 @@ impl TrackFacts {
     pub(super) fn see(&mut self, buffer: &gst::BufferRef) {
         self.count += 1;
         self.bytes += buffer.size() as u64;
+        self.first = [self.first, buffer.pts()].into_iter().flatten().min();
         if self.kind == Kind::Video
             && self.packets.len() < VIDEO_PACKETS
             && let Some(time) = buffer.pts().or(buffer.dts())

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,9 @@ pub(crate) struct Connection {
     writer: Mutex<UnixStream>,
     waiting: Mutex<HashMap<u64, SyncSender<Answer>>>,
     next_request: AtomicU64,
+    /// Messages on their way to the node.
+    sending: AtomicUsize,
+    sent: AtomicU64,
 }
 
 impl Connection {
@@ -28,13 +31,30 @@ impl Connection {
             writer: Mutex::new(socket),
             waiting: Mutex::default(),
             next_request: AtomicU64::new(0),
+            sending: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
         })
     }
 
     /// Sends one message. It blocks while the node is busy storing what came before: that is what bounds a worker's memory.
     pub(crate) fn send(&self, message: &FromWorker, body: &[u8]) -> io::Result<()> {
+        self.sending.fetch_add(1, Ordering::Relaxed);
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        write_frame(&*writer, message, body)
+        let sent = write_frame(&*writer, message, body);
+        self.sending.fetch_sub(1, Ordering::Relaxed);
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        sent
+    }
+
+    /// Messages sent so far: one that works sends some now and then.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Whether the node has yet to answer a read or to take a message.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.sending.load(Ordering::Relaxed) > 0
+            || !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Asks for bytes of the source; the answer comes through the receiver.
