@@ -6,7 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 declare -A budget=([build]=15 [unit]=5 [browser]=5 [corpus]=10 [kills]=5)
 order=(build unit browser corpus kills)
-slow='binary(kills) | binary(power_cut) | binary(corpus)'
+slow='binary(kills) | binary(~power_cut) | binary(corpus)'
 export MEDIAKEEP_BIN=${MEDIAKEEP_BIN:-$PWD/target/debug/mediakeep}
 
 group_build() {
@@ -17,7 +17,7 @@ group_build() {
 group_unit() { cargo fmt --all --check && cargo nextest run --workspace --locked -E "not ($slow)"; }
 group_browser() { npm --prefix node/console test; }
 group_corpus() { cargo nextest run --workspace --locked -E 'binary(corpus)' --no-tests=fail; }
-group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(power_cut)' --no-tests=fail; }
+group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(~power_cut)' --no-tests=fail; }
 
 wanted=("$@")
 [ $# -eq 0 ] && wanted=("${order[@]}")

@@ -1,12 +1,15 @@
 //! Power cuts and failing syncs on a real file system (FUSE): first the Blob store alone, then a whole node.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // a test may panic
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::disk::{Disk, RealDisk};
 use cluster::keyring::DataKey;
 use cluster::store::BlobError;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 #[path = "support/blob_story.rs"]
 mod blob_story;
@@ -116,6 +119,51 @@ async fn a_node_survives_power_cuts_during_an_upload() {
     assert_eq!(asset["sha256"], sha256(&bytes));
     node.kill().await;
     mounted.unmount();
+}
+
+/// Starts a node that nobody has claimed, and gives its process and its claim code, if it gets ready at all.
+async fn first_start(lab: &Lab) -> (Child, Option<String>) {
+    let log = std::fs::File::options().create(true).append(true).open(lab.outside().join("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mediakeep"));
+    command.args(["run", "--listen", "127.0.0.1:0", "--announce", "--stop-with-input"]);
+    command.arg("--dir").arg(lab.data.join("node")).arg("--key-file").arg(lab.outside().join("node.key"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(DEADLINE, lines.next_line()).await.expect("ready or ended in time");
+    let ready: Option<serde_json::Value> =
+        line.unwrap_or_default().and_then(|line| serde_json::from_str(&line).ok());
+    (child, ready.and_then(|ready| ready["claim_code"].as_str().map(str::to_owned)))
+}
+
+/// The power fails while a new node makes its cluster. It starts all the same, and can be claimed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_was_cut_off_is_completed() {
+    let lab = Lab::mounted();
+    let calm = PowerCutDisk::new(Names::Strict, ROOMY);
+    let mounted = calm.mount(&lab.data);
+    let (mut child, code) = first_start(&lab).await;
+    assert!(code.is_some(), "an undisturbed start: {}", lab.log());
+    let operations = calm.operations();
+    child.kill().await.unwrap();
+    mounted.unmount();
+    assert!(operations > 40, "only {operations} operations reached the file system");
+    for (turn, cut) in (1..operations).step_by((operations / 12) as usize).enumerate() {
+        let left = [Left::Nothing, Left::Some(cut), Left::Everything][turn % 3];
+        let case = format!("cut at operation {cut} of {operations}, {left:?}");
+        let _ = std::fs::remove_file(lab.outside().join("node.key"));
+        let disk = PowerCutDisk::new(Names::Strict, ROOMY);
+        disk.cut_at(cut);
+        let mounted = disk.mount(&lab.data);
+        let (mut child, _) = first_start(&lab).await;
+        child.kill().await.unwrap();
+        mounted.unmount();
+        let mounted = disk.after_cut(left).mount(&lab.data);
+        let (mut child, code) = first_start(&lab).await;
+        assert!(code.is_some(), "{case}: it does not start\n{}", lab.log());
+        child.kill().await.unwrap();
+        mounted.unmount();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

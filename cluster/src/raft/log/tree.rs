@@ -20,6 +20,8 @@ const RECORD: u8 = b'r';
 const VOTE: &[u8] = b"m-vote";
 const PURGED: &[u8] = b"m-purged";
 const COMMITTED: &[u8] = b"m-committed";
+/// How long making an empty database may take.
+const CREATED_WITHIN: Duration = Duration::from_secs(60);
 const CACHE: u64 = 8 * 1024 * 1024;
 
 /// One sled database holding one log.
@@ -52,7 +54,8 @@ impl LogTree {
     /// [`LogError`] of the failing step.
     pub fn create(dir: &Path, content: &Content) -> Result<Self, LogError> {
         files::create_dir(dir)?;
-        let tree = guarded(|| Self::open_here(dir))?;
+        let folder = dir.to_owned();
+        let tree = within(CREATED_WITHIN, move || Self::open_here(&folder))?;
         let mut batch = sled::Batch::default();
         content.vote.map_or(Ok(()), |vote| put(&mut batch, VOTE, &vote))?;
         content.purged.map_or(Ok(()), |purged| put(&mut batch, PURGED, &purged))?;
@@ -72,20 +75,12 @@ impl LogTree {
     /// # Errors
     /// [`LogError::Damaged`] if sled refuses, panics, hangs, or holds a record that is not whole.
     pub fn open(dir: &Path, deadline: Duration) -> Result<(Self, Content), LogError> {
-        let (sender, receiver) = mpsc::channel();
         let folder = dir.to_owned();
-        std::thread::Builder::new().name("log-open".to_owned()).spawn(move || {
-            let opened = guarded(|| {
-                let tree = Self::open_here(&folder)?;
-                let content = tree.read_all()?;
-                Ok((tree, content))
-            });
-            // Nobody listens any more once the deadline has passed; the database is then dropped here.
-            drop(sender.send(opened));
-        })?;
-        receiver.recv_timeout(deadline).map_err(|_| LogError::Damaged {
-            what: format!("sled did not open within {} s", deadline.as_secs()),
-        })?
+        within(deadline, move || {
+            let tree = Self::open_here(&folder)?;
+            let content = tree.read_all()?;
+            Ok((tree, content))
+        })
     }
 
     fn open_here(dir: &Path) -> Result<Self, LogError> {
@@ -218,6 +213,21 @@ fn put<T: Persist>(batch: &mut sled::Batch, name: &[u8], value: &T) -> Result<()
     bytes.extend_from_slice(&body);
     batch.insert(name, bytes);
     Ok(())
+}
+
+/// Runs `work` on a thread of its own and waits at most `deadline`: sled waits for ever for a disk that failed under it.
+fn within<T: Send + 'static>(
+    deadline: Duration,
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new().name("log-open".to_owned()).spawn(move || {
+        // Nobody listens any more once the deadline has passed; what was opened is then dropped here.
+        drop(sender.send(guarded(work)));
+    })?;
+    receiver.recv_timeout(deadline).map_err(|_| LogError::Damaged {
+        what: format!("sled did not open within {} s", deadline.as_secs()),
+    })?
 }
 
 /// Runs a call into sled so that its panic is an error of ours.
