@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::media_support::{begin, longer_clip, plays, put, ready, send, settled, view};
+use crate::media_support::{begin, late_clip, longer_clip, plays, put, ready, send, settled, view};
 use crate::support::{Client, Node, wait_for};
 
 /// The worker processes below the process `ancestor`.
@@ -52,6 +52,24 @@ async fn an_upload_can_be_watched_while_it_still_arrives() {
     let index = admin.get(&format!("{path}a0/index.m3u8")).await.text();
     assert!(index.contains("PLAYLIST-TYPE:VOD") && index.contains("ENDLIST"), "{index}");
     plays(&node, &admin, &path).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_proves_unfit_to_be_passed_through_is_encoded_from_its_start() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let asset = put(&node, &admin, &late_clip()).await;
+    // All of it, whatever was made first.
+    ready(&admin, &asset).await;
+    let path = view(&admin, &asset).await;
+    assert_eq!(plays(&node, &admin, &path).await, ["a0", "v240"]);
+    let index = admin.get(&format!("{path}v240/index.m3u8")).await.text();
+    assert_eq!(index.matches("#EXTINF:4.000000").count(), 9, "{index}");
+    let found = admin.get(&format!("/assets/{asset}")).await.expect(200);
+    assert_eq!(found["duration_ms"].as_u64().map(|ms| ms / 1000), Some(36), "{found}");
+    let jobs = admin.get("/jobs").await.expect(200);
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 1, "{jobs}");
     node.stop().await;
 }
 

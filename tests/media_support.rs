@@ -21,6 +21,37 @@ pub fn longer_clip() -> &'static [u8] {
     CLIP.get_or_init(|| made(&["-t", "24"], "640x360", 25))
 }
 
+/// Keyframes every two seconds, and from second 27 on none: it seems fit to be passed through, and is not.
+pub fn late_clip() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.mp4");
+    let mut command = Command::new("ffmpeg");
+    command.args([
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=426x240:rate=25",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine",
+    ]);
+    command.args(["-t", "36", "-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-pix_fmt", "yuv420p"]);
+    command.args([
+        "-g",
+        "1000",
+        "-sc_threshold",
+        "0",
+        "-force_key_frames",
+        "expr:lt(t,27)*gte(t,n_forced*2)",
+    ]);
+    command.args(["-c:a", "aac"]).arg(&file);
+    assert!(command.status().expect("ffmpeg is installed").success());
+    std::fs::read(file).unwrap()
+}
+
 fn made(length: &[&str], size: &str, rate: u32) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clip.mp4");

@@ -27,7 +27,7 @@ fn answer(bytes: Vec<u8>) -> Result<(usize, bool), FailureCode> {
     match transcode(spec(&found), source, keeper.clone()) {
         TranscodeEnd::Done(report) => Ok((keeper.0.lock().unwrap().segments.len(), report.damaged)),
         TranscodeEnd::Failed(failure) => Err(failure.code),
-        TranscodeEnd::Cancelled => panic!("nobody cancelled"),
+        TranscodeEnd::Cancelled | TranscodeEnd::Unpassable(_) => panic!("nobody cancelled or passed through"),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use pipeline::tracks::{RenditionId, SegmentInfo};
-use pipeline::transcode::{Transcode, TranscodeEnd};
+use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec};
 use pipeline::{FailureCode, Progress, Sidecar, Sink, SinkError, Source};
 use pipeline_support::{
     Clips, FileSource, Keeper, Made, Outcome, decoded_frames, keyframe_times, probe, process, run, spec,
@@ -91,6 +91,41 @@ fn a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled() {
         let sequences: Vec<_> = segments.iter().map(|(info, _)| info.sequence).collect();
         assert_eq!(sequences, (0..segments.len() as u64).collect::<Vec<_>>(), "{id}");
         assert_eq!(outcome.durations_us(&id.to_string()), whole.durations_us(&id.to_string()), "{id}");
+    }
+    let file = outcome.write("v240", &clips.path("resumed.mp4"));
+    assert_eq!(decoded_frames(&file), 14 * 25);
+    assert_eq!(keyframe_times(&file), [0, 2000, 4000, 6000, 8000, 10000, 12000]);
+}
+
+#[test]
+fn a_source_passed_through_comes_out_the_same_after_kills() {
+    let clips = Clips::new();
+    let coding = "-c:v libx264 -preset veryfast -crf 30 -g 50 -bf 2 -c:a aac";
+    let clip = clips.make("passed.mp4", &format!("{} {coding}", test_inputs("640x360", "25", 14)));
+    let whole = process(&clip, |spec| spec.pass_through = true);
+    let keeper = Keeper::default();
+    let end = actix::System::new().block_on(async {
+        let sink = Killer { keeper: keeper.clone(), after: vec![0, 2] };
+        let plan = TranscodeSpec { pass_through: true, ..spec(&whole.probe) };
+        let mut handle = Transcode::begin_with(worker(), plan, FileSource::open(&clip), Box::new(sink));
+        tokio::time::timeout(Duration::from_secs(120), handle.ended()).await.unwrap()
+    });
+    let made = keeper.0.lock().unwrap().clone();
+    let outcome = Outcome { probe: whole.probe.clone(), made, end };
+    assert!(outcome.report().restarts >= 1, "{:?}", outcome.report());
+    assert_eq!(outcome.made.headers, whole.made.headers);
+    assert_eq!(
+        outcome.made.segments[&RenditionId::Video(360)],
+        whole.made.segments[&RenditionId::Video(360)]
+    );
+    for (id, segments) in &outcome.made.segments {
+        let times = |segments: &Vec<(SegmentInfo, Bytes)>| {
+            segments
+                .iter()
+                .map(|(info, _)| (info.sequence, info.start_us, info.duration_us))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(times(segments), times(&whole.made.segments[id]), "{id}");
     }
     let file = outcome.write("v240", &clips.path("resumed.mp4"));
     assert_eq!(decoded_frames(&file), 14 * 25);

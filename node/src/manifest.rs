@@ -7,17 +7,21 @@
 use cluster::command::BlobKind;
 use cluster::id::AssetId;
 use cluster::id::BlobId;
+use pipeline::ladder;
 use pipeline::ladder::Rung;
 use pipeline::tracks::AudioRendition;
 use pipeline::tracks::Probe;
 use pipeline::tracks::SubtitleRendition;
 use pipeline::tracks::VideoRendition;
+use pipeline::transcode::Unpassable;
 use serde::Deserialize;
 use serde::Serialize;
 use thiserror::Error;
 
-/// The version this program writes.
+/// The version of manifests that this program writes.
 const VERSION: u32 = 1;
+/// The version of plans that it writes; 2 added `top_rung`.
+const PLAN_VERSION: u32 = 2;
 /// A manifest is some kilobytes; what is larger is none.
 pub const LARGEST: u64 = 1 << 20;
 
@@ -46,18 +50,36 @@ pub struct Plan {
     pub probe: Probe,
     /// The video renditions, highest first.
     pub rungs: Vec<Rung>,
+    /// What becomes of the source's own pictures. Plans of version 1 encode them.
+    #[serde(default)]
+    pub top_rung: TopRung,
+}
+
+/// How the highest video rendition is made. Settled before the first segment, so that a job that goes on makes the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopRung {
+    /// Encoded, like the others.
+    #[default]
+    Encoded,
+    /// The source's own pictures, as they are.
+    PassedThrough,
+    /// Encoded, since the source proved unfit on the way.
+    Refused(Unpassable),
 }
 
 impl Plan {
     /// A plan of the current version.
     pub fn new(probe: Probe, rungs: Vec<Rung>) -> Self {
-        Self { version: VERSION, probe, rungs }
+        let top_rung =
+            if ladder::may_pass_through(&probe) { TopRung::PassedThrough } else { TopRung::Encoded };
+        Self { version: PLAN_VERSION, probe, rungs, top_rung }
     }
 
     /// Reads a plan, of this version or older.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let plan: Self = serde_json::from_slice(bytes)?;
-        known(plan.version)?;
+        known(plan.version, PLAN_VERSION)?;
         Ok(plan)
     }
 }
@@ -161,7 +183,7 @@ impl Manifest {
     /// Reads a manifest, of this version or older.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let manifest: Self = serde_json::from_slice(bytes)?;
-        known(manifest.version)?;
+        known(manifest.version, VERSION)?;
         Ok(manifest)
     }
 
@@ -187,8 +209,8 @@ impl Manifest {
     }
 }
 
-fn known(version: u32) -> Result<(), ManifestError> {
-    if (1..=VERSION).contains(&version) { Ok(()) } else { Err(ManifestError::Version(version)) }
+fn known(version: u32, newest: u32) -> Result<(), ManifestError> {
+    if (1..=newest).contains(&version) { Ok(()) } else { Err(ManifestError::Version(version)) }
 }
 
 mod hex_hash {
@@ -233,6 +255,17 @@ mod tests {
         let bytes = serde_json::to_vec(&manifest()).unwrap();
         assert_eq!(Manifest::decode(&bytes).unwrap(), manifest());
         assert_eq!(manifest().stored_bytes(), 15);
+    }
+
+    #[test]
+    fn a_plan_keeps_how_its_top_rung_is_made_and_older_ones_encode_it() {
+        let mut plan = Plan::new(Probe::default(), Vec::new());
+        plan.top_rung = TopRung::Refused(Unpassable::RareKeyframes);
+        assert_eq!(Plan::decode(&serde_json::to_vec(&plan).unwrap()).unwrap(), plan);
+        let mut old = serde_json::to_value(&plan).unwrap();
+        old["version"] = 1.into();
+        old.as_object_mut().unwrap().remove("top_rung");
+        assert_eq!(Plan::decode(old.to_string().as_bytes()).unwrap().top_rung, TopRung::Encoded);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! clearly smaller.
 use serde::{Deserialize, Serialize};
 
-use crate::tracks::{DynamicRange, FrameRate, RenditionId, Rotation, VideoTrack};
+use crate::tracks::{DynamicRange, FrameRate, Probe, RenditionId, Rotation, VideoTrack};
 
 /// The standard boxes, by the length of their short side.
 const BOXES: [u32; 5] = [1080, 720, 480, 360, 240];
@@ -17,9 +17,15 @@ const DEFAULT_FRAME_RATE: u32 = 30;
 const BELIEVABLE_VARIABLE_RATE: f64 = 120.0;
 /// The encoder takes no smaller side.
 const MIN_SIDE: u64 = 16;
-/// Longest distance between keyframes with which a source may be passed through: a segment is cut at the first keyframe
-/// after 4 s, and must still round to `playlist::TARGET_DURATION_S`.
-pub const MAX_PASS_THROUGH_KEYFRAME_MS: u32 = 2_400;
+/// Longest segment of a source that is passed through: it must still round to `playlist::TARGET_DURATION_S`.
+pub(crate) const LONGEST_SEGMENT_MS: u32 = 6_400;
+/// Longest distance between keyframes with which a source may be passed through: a segment of one group, and a little room.
+pub const MAX_PASS_THROUGH_KEYFRAME_MS: u32 = 6_000;
+/// A source may need this many times the bits that its rung would be encoded with.
+const PASS_THROUGH_BITRATE_TIMES: u64 = 3;
+/// Containers that say when a picture is decoded, and whose times are known to come out right. Matroska says only when one is
+/// shown.
+const PASS_THROUGH_CONTAINERS: [&str; 2] = ["mp4", "mpegts"];
 
 /// Bits a second in thousands that suit a picture of so many pixels at 30 frames a second with x264 `veryfast`.
 const BITRATES: [(u64, u64); 7] = [
@@ -60,10 +66,15 @@ pub fn choose(track: &VideoTrack) -> Vec<Rung> {
     std::iter::once(own).chain(smaller).map(|side| rung(shown, side, frame_rate)).collect()
 }
 
-/// Whether the coded pictures of `track` could be kept as the top rung as they are: H.264 that every player decodes,
-/// upright, square, progressive, standard range, within the top box, with keyframes close enough together.
+/// Whether the pictures of this source can be kept as the top rung as they are: H.264 that every player decodes, upright,
+/// square, progressive, standard range, within the top box, at a rate and with bits that suit its rung, with keyframes close
+/// enough together. Judged from the first packets: a transcode still gives up when the rest is otherwise.
 #[must_use]
-pub fn may_pass_through(track: &VideoTrack) -> bool {
+pub fn may_pass_through(probe: &Probe) -> bool {
+    PASS_THROUGH_CONTAINERS.contains(&probe.container.as_str()) && probe.video.first().is_some_and(is_fit)
+}
+
+fn is_fit(track: &VideoTrack) -> bool {
     let profile = track.profile.as_deref().unwrap_or_default();
     let level: f32 = track.level.as_deref().and_then(|level| level.parse().ok()).unwrap_or(f32::MAX);
     let plain_h264 = track.codec == "h264"
@@ -82,7 +93,11 @@ pub fn may_pass_through(track: &VideoTrack) -> bool {
         && box_of(shown_size(track)) <= BOXES[0];
     let timing = track.frame_rate.is_none_or(|rate| rate.as_f64() <= f64::from(MAX_FRAME_RATE))
         && track.keyframe_interval_ms.is_some_and(|longest| longest <= MAX_PASS_THROUGH_KEYFRAME_MS);
-    plain_h264 && as_shown && timing
+    let most_bits = choose(track)
+        .first()
+        .map_or(0, |top| u64::from(top.bitrate_kbps) * 1000 * PASS_THROUGH_BITRATE_TIMES);
+    let light = track.bitrate.is_some_and(|bits| bits <= most_bits);
+    plain_h264 && as_shown && timing && light
 }
 
 /// Upright size in square pixels: the height is kept and the width carries the pixel aspect.
@@ -265,10 +280,15 @@ mod tests {
 
     #[test]
     fn only_what_every_player_decodes_passes_through() {
-        let good = track(1920, 1080, (30, 1));
-        assert!(may_pass_through(&good));
+        let good = VideoTrack { bitrate: Some(12_000_000), ..track(1920, 1080, (30, 1)) };
+        let of = |container: &str, video| Probe { container: container.into(), video, ..Probe::default() };
+        let fits = |track: &VideoTrack| may_pass_through(&of("mp4", vec![track.clone()]));
+        assert!(fits(&good));
+        assert!(may_pass_through(&of("mpegts", vec![good.clone()])));
+        assert!(!may_pass_through(&of("matroska", vec![good.clone()])));
+        assert!(!may_pass_through(&of("mp4", vec![])));
         type Change = fn(&mut VideoTrack);
-        let changes: [(&str, Change); 14] = [
+        let changes: [(&str, Change); 16] = [
             ("codec", |t| t.codec = "h265".into()),
             ("profile", |t| t.profile = Some("high-4:4:4".into())),
             ("unknown profile", |t| t.profile = None),
@@ -282,12 +302,14 @@ mod tests {
             ("aspect", |t| t.pixel_aspect = (4, 3)),
             ("size", |t| (t.width, t.height) = (2560, 1440)),
             ("rate", |t| t.frame_rate = FrameRate::new(120, 1)),
-            ("rare keyframes", |t| t.keyframe_interval_ms = Some(10_000)),
+            ("rare keyframes", |t| t.keyframe_interval_ms = Some(6_001)),
+            ("too many bits", |t| t.bitrate = Some(15_000_001)),
+            ("unknown bits", |t| t.bitrate = None),
         ];
         for (what, change) in changes {
             let mut source = good.clone();
             change(&mut source);
-            assert!(!may_pass_through(&source), "{what}");
+            assert!(!fits(&source), "{what}");
         }
     }
 

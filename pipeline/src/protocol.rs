@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::failure::Failure;
 use crate::sink::{Progress, Sidecar};
 use crate::tracks::{Probe, RenditionId, SegmentInfo};
-use crate::transcode::{Report, TranscodeSpec};
+use crate::transcode::{Report, TranscodeSpec, Unpassable};
 
 /// Longest head: a probe of a source with as many tracks as we allow fits many times over.
 const MAX_HEAD: u32 = 256 * 1024;
@@ -84,6 +84,8 @@ pub enum FromWorker {
     Failed(Failure),
     /// The answer to [`Job::TrySandbox`]: what succeeded although it must not.
     SandboxTried(Vec<String>),
+    /// The source cannot be passed through after all.
+    Unpassable(Unpassable),
 }
 
 /// One frame: a head and its bytes.

@@ -23,8 +23,8 @@ use crate::manifest::SealedRef;
 
 /// The content key period of uploaded video: one key for the whole of it.
 const PERIOD: u32 = 0;
-/// Segments of one rendition after which the video is watchable although another rendition has none yet.
-const ENOUGH_OF_ONE: u64 = 3;
+/// Segments of pictures after which a video is watchable although its sound has not begun.
+const ENOUGH_ALONE: u64 = 3;
 
 /// One rendition's Blob, open or already sealed by an earlier try.
 #[derive(Debug)]
@@ -217,17 +217,31 @@ impl StoreSink {
         if self.watchable {
             return Ok(());
         }
-        let stored =
-            |id: &RenditionId| self.outputs.get(id).map_or(0, |output| output.track().next_sequence());
-        let all_begun = self.planned.iter().all(|id| stored(id) > 0);
-        let one_far = self.planned.iter().any(|id| stored(id) >= ENOUGH_OF_ONE);
-        if all_begun || one_far {
+        if self.is_enough() {
             let fence = Some(self.fence);
             let command = AssetCommand::SetWatchable { asset: self.asset, fence };
             self.store.propose(&self.actor, command).await?;
             self.watchable = true;
         }
         Ok(())
+    }
+
+    /// Pictures and sound have begun, each in some rendition, or the pictures are so far ahead that the sound may be silent.
+    fn is_enough(&self) -> bool {
+        let furthest = |of_kind: fn(&RenditionId) -> bool| {
+            let planned = self.planned.iter().filter(|id| of_kind(id));
+            let stored =
+                planned.map(|id| self.outputs.get(id).map_or(0, |output| output.track().next_sequence()));
+            stored.max()
+        };
+        let pictures = furthest(|id| matches!(id, RenditionId::Video(_)));
+        let sound = furthest(|id| matches!(id, RenditionId::Audio(_)));
+        match (pictures, sound) {
+            (Some(pictures), Some(sound)) => pictures >= ENOUGH_ALONE || (pictures > 0 && sound > 0),
+            // Sound that runs ahead is no video yet.
+            (Some(stored), None) | (None, Some(stored)) => stored > 0,
+            (None, None) => false,
+        }
     }
 
     async fn store_sidecar(&mut self, kind: Sidecar, bytes: Bytes) -> Result<(), StoreError> {

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use cluster::ProposeError;
 use cluster::command::{AssetCommand, BlobKind, JobCommand, JobFence, MediaFacts};
 use cluster::refusal::Refusal;
-use cluster::state::Asset;
+use cluster::state::{Asset, BlobRecord};
 use cluster::store::BlobError;
 use pipeline::ladder;
 use pipeline::probe::probe;
 use pipeline::tracks::{Probe, RenditionId};
-use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec};
+use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec, Unpassable};
 use pipeline::{Failure, FailureCode};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use super::sink::{SharedSink, StoreSink};
 use super::source::OriginalSource;
 use crate::asset_store::{AssetStore, StoreError};
 use crate::live::Live;
-use crate::manifest::{LARGEST, MANIFEST_LABEL, Manifest, PLAN_LABEL, Plan};
+use crate::manifest::{LARGEST, MANIFEST_LABEL, Manifest, PLAN_LABEL, Plan, TopRung};
 use crate::media::AssetLocks;
 
 /// Probers that may die on one file before it is refused.
@@ -86,20 +86,69 @@ impl Work {
             },
         };
         let asset = self.store.asset(asset.id)?;
+        let (end, sink) = self.follow(&plan, &asset, source.clone()).await?;
+        if let TranscodeEnd::Unpassable(reason) = end {
+            drop(sink);
+            let plan = self.without_pass_through(plan, reason).await?;
+            let asset = self.store.asset(asset.id)?;
+            let (end, sink) = self.follow(&plan, &asset, source).await?;
+            let mut sink = sink.lock().await;
+            return self.conclude(&plan, end, &mut sink).await;
+        }
+        let mut sink = sink.lock().await;
+        self.conclude(&plan, end, &mut sink).await
+    }
+
+    /// Transcodes by the plan, from where an earlier try ended.
+    async fn follow(
+        &self,
+        plan: &Plan,
+        asset: &Asset,
+        source: OriginalSource,
+    ) -> Result<(TranscodeEnd, Arc<Mutex<StoreSink>>), StoreError> {
         let sink =
-            StoreSink::resume(&self.store, &asset, self.fence, planned(&plan), self.live.clone()).await?;
+            StoreSink::resume(&self.store, asset, self.fence, planned(plan), self.live.clone()).await?;
         let mut spec = TranscodeSpec::new(plan.probe.clone(), plan.rungs.clone());
+        spec.pass_through = plan.top_rung == TopRung::PassedThrough;
         spec.resume = sink.resume_points();
         let sink = Arc::new(Mutex::new(sink));
-        match self.transcode(spec, source, sink.clone()).await {
+        Ok((self.transcode(spec, source, sink.clone()).await, sink))
+    }
+
+    async fn conclude(
+        &self,
+        plan: &Plan,
+        end: TranscodeEnd,
+        sink: &mut StoreSink,
+    ) -> Result<TryEnd, StoreError> {
+        match end {
             TranscodeEnd::Cancelled => Ok(TryEnd::Over),
-            TranscodeEnd::Failed(failure) => Ok(sink.lock().await.trouble().map_or(failed(failure), end_of)),
-            TranscodeEnd::Done(report) => {
-                let damaged = report.damaged;
-                let mut sink = sink.lock().await;
-                self.finish(&plan, &mut sink, damaged).await
-            }
+            TranscodeEnd::Failed(failure) => Ok(sink.trouble().map_or(failed(failure), end_of)),
+            TranscodeEnd::Done(report) => self.finish(plan, sink, report.damaged).await,
+            // Nothing was to be passed through any more.
+            TranscodeEnd::Unpassable(_) => Ok(failed(Failure::internal("passing through"))),
         }
+    }
+
+    /// Drops the pictures made so far and settles that all rungs are encoded. Killed at any point in between, the next try
+    /// finds a plan that leads here again, or no plan, or the new one.
+    async fn without_pass_through(&self, plan: Plan, reason: Unpassable) -> Result<Plan, StoreError> {
+        tracing::info!(asset = %self.asset.id, %reason, "the source cannot be passed through; all rungs are encoded");
+        let node = self.store.node();
+        let asset = self.store.asset(self.asset.id)?;
+        let is_old = |record: &&BlobRecord| record.kind == BlobKind::Rendition || record.label == PLAN_LABEL;
+        for record in asset.blobs.iter().filter(is_old) {
+            self.store.drop_blob(&node, asset.id, record.id).await?;
+        }
+        let plan = Plan { top_rung: TopRung::Refused(reason), ..plan };
+        self.store_plan(&asset, &plan).await?;
+        Ok(plan)
+    }
+
+    async fn store_plan(&self, asset: &Asset, plan: &Plan) -> Result<(), StoreError> {
+        let (bytes, fence) = (encode(plan)?, Some(self.fence));
+        let node = self.store.node();
+        self.store.write_whole(&node, asset, BlobKind::Manifest, PLAN_LABEL, bytes, fence).await.map(drop)
     }
 
     /// The plan of an earlier try, or a new one.
@@ -125,9 +174,7 @@ impl Work {
             return Ok(Err(Failure::new(FailureCode::NoPlayableTracks)));
         }
         let plan = Plan::new(probe, rungs);
-        let bytes = encode(&plan)?;
-        let fence = Some(self.fence);
-        self.store.write_whole(&node, asset, BlobKind::Manifest, PLAN_LABEL, bytes, fence).await?;
+        self.store_plan(asset, &plan).await?;
         Ok(Ok(plan))
     }
 

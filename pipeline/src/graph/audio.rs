@@ -6,6 +6,7 @@ use gstreamer as gst;
 use gstreamer::prelude::ObjectExt;
 
 use super::catalog::{decoder_for, is_raw, parser_of};
+use super::cuts::Cuts;
 use super::demux::Track;
 use super::elements::{caps_filter, chain, make, packet_queue, short_queue, source_pad, wake};
 use super::grid::Grid;
@@ -46,7 +47,7 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
         id,
         first: 0,
         wanted: work.spec.next_sequence(id),
-        grid: Grid::of(rate),
+        cuts: Cuts::Grid(Grid::of(rate)),
         passed_through: false,
     };
     let output = output::attach(&work.pipeline, &elements[elements.len() - 1], packing, &work.outputs)?;

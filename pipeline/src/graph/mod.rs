@@ -7,13 +7,16 @@ mod alarm;
 mod audio;
 pub(crate) mod catalog;
 mod complaints;
+mod cuts;
 pub(crate) mod demux;
 pub(crate) mod elements;
 mod grid;
+pub(crate) mod h264;
 mod header;
 mod jpeg;
 mod leaps;
 mod output;
+mod pass_through;
 mod pictures;
 mod plugins;
 mod shape;
@@ -25,7 +28,7 @@ pub(crate) mod watch;
 mod waveform;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -35,13 +38,16 @@ pub use plugins::PluginError;
 pub(crate) use plugins::load_plugins;
 
 use crate::failure::{Failure, FailureCode};
+use crate::ladder::{MAX_PASS_THROUGH_KEYFRAME_MS, Rung};
 use crate::sink::Sidecar;
 use crate::source_element::SourceReader;
 use crate::tracks::Rotation;
-use crate::transcode::{Report, TranscodeSpec};
+use crate::transcode::{Report, TranscodeSpec, Unpassable};
 use crate::worker_process::Connection;
 use catalog::Kind;
+use cuts::{Cuts, SourceCuts};
 use demux::Track;
+use grid::Grid;
 use output::Outputs;
 use pictures::Gallery;
 use subtitles::Subtitles;
@@ -60,6 +66,19 @@ struct Work {
     subtitles: Subtitles,
     health: Arc<Health>,
     entries: Mutex<Vec<gst::Pad>>,
+    /// Where the source is cut, when its own stream is the top rung.
+    passing: Option<Arc<SourceCuts>>,
+    /// Why it cannot be the top rung after all.
+    refusal: OnceLock<Unpassable>,
+}
+
+/// How a transcode ran to its end.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Everything that could be made is made.
+    Done(Report),
+    /// The source's own stream proved unfit for the top rung; everything is to be made again without.
+    Unpassable(Unpassable),
 }
 
 /// What decoders got and gave.
@@ -117,6 +136,8 @@ impl Work {
             subtitles: Subtitles::default(),
             health: Arc::default(),
             entries: Mutex::default(),
+            passing: passing(spec),
+            refusal: OnceLock::new(),
         })
     }
 
@@ -125,9 +146,32 @@ impl Work {
         self.spec.probe.video.first().map(|track| track.rotation).unwrap_or_default()
     }
 
+    /// The rungs that are encoded.
+    fn encoded_rungs(&self) -> &[Rung] {
+        let passed = usize::from(self.passing.is_some());
+        self.spec.rungs.get(passed..).unwrap_or_default()
+    }
+
+    /// Where rungs of this one's rate are cut.
+    fn cuts(&self, rung: &Rung) -> Cuts {
+        self.passing.clone().map_or_else(|| Cuts::Grid(Grid::of(rung.frame_rate)), Cuts::Source)
+    }
+
+    /// Ends the work: the source's own stream cannot be the top rung. The first reason counts.
+    fn refuse(&self, reason: Unpassable) {
+        self.refusal.get_or_init(|| reason);
+        self.alarm.raise(Failure::internal("passing the source through"));
+    }
+
+    /// What decoders hide must not reach a player that has nothing else to show.
+    fn sound_so_far(&self) -> Result<(), Unpassable> {
+        let broken = self.health.corrupt.load(Ordering::Relaxed) > 0 || complaints::count() > FORGIVEN_ERRORS;
+        if broken { Err(Unpassable::Damaged) } else { Ok(()) }
+    }
+
     /// The first sequence that some encoded rung still needs.
     fn first_video_sequence(&self) -> u64 {
-        self.spec.rungs.iter().map(|rung| self.spec.next_sequence(rung.id)).min().unwrap_or(0)
+        self.encoded_rungs().iter().map(|rung| self.spec.next_sequence(rung.id)).min().unwrap_or(0)
     }
 
     fn attach(self: &Arc<Self>, track: &Track) -> Result<(), Failure> {
@@ -179,7 +223,7 @@ pub(crate) fn transcode(
     spec: &TranscodeSpec,
     reader: &Arc<SourceReader>,
     connection: &Arc<Connection>,
-) -> Result<Report, Failure> {
+) -> Result<Verdict, Failure> {
     let container = demux::identify(reader)?;
     let pipeline = gst::Pipeline::new();
     let alarm = Alarm::new(&pipeline);
@@ -188,10 +232,25 @@ pub(crate) fn transcode(
     demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, move |track| {
         builder.attach(&track)
     })?;
-    let ending = watch::run(&pipeline, &alarm, reader, MOST_FRUITLESS, || work.drain())?;
+    let ending = watch::run(&pipeline, &alarm, reader, MOST_FRUITLESS, || work.drain());
+    if let Some(reason) = work.refusal.get() {
+        return Ok(Verdict::Unpassable(*reason));
+    }
+    let ending = ending?;
+    let broke_off = ending.failure.is_some();
     let report = report(&work, ending)?;
+    if work.passing.is_some()
+        && (broke_off || report.decode_errors > FORGIVEN_ERRORS || work.sound_so_far().is_err())
+    {
+        return Ok(Verdict::Unpassable(Unpassable::Damaged));
+    }
     work.send_sidecars()?;
-    Ok(report)
+    Ok(Verdict::Done(report))
+}
+
+fn passing(spec: &TranscodeSpec) -> Option<Arc<SourceCuts>> {
+    let track = spec.probe.video.first().filter(|_| spec.pass_through && !spec.rungs.is_empty())?;
+    Some(SourceCuts::new(track.keyframe_interval_ms.unwrap_or(MAX_PASS_THROUGH_KEYFRAME_MS)))
 }
 
 /// Most processor time without a read or a result: decoding and encoding a segment of the largest pictures takes less.

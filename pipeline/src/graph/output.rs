@@ -9,8 +9,8 @@ use gstreamer as gst;
 use gstreamer::prelude::{Cast, ElementExtManual, ObjectExt, PadExtManual};
 
 use super::alarm::Alarm;
+use super::cuts::Cuts;
 use super::elements::{chain, make, running_time, source_pad};
-use super::grid::Grid;
 use super::header::forget_time;
 use crate::failure::Failure;
 use crate::mp4;
@@ -86,7 +86,7 @@ impl Outputs {
 }
 
 /// One rendition to pack.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Packing {
     /// Which.
     pub(crate) id: RenditionId,
@@ -95,7 +95,7 @@ pub(crate) struct Packing {
     /// The first sequence that the node does not have yet.
     pub(crate) wanted: u64,
     /// Where to cut.
-    pub(crate) grid: Grid,
+    pub(crate) cuts: Cuts,
     /// Whether it is the source's own stream.
     pub(crate) passed_through: bool,
 }
@@ -120,7 +120,7 @@ pub(crate) fn attach(
     muxer.set_property("manual-split", true);
     let pad = source_pad(last)?;
     drop_tags(&pad);
-    cut_on_grid(&pad, packing);
+    cut(&pad, packing.clone());
     let sink =
         gstreamer_app::AppSink::builder().sync(false).async_(false).buffer_list(true).max_buffers(2).build();
     sink.set_callbacks(callbacks(packing, outputs.clone()));
@@ -140,8 +140,8 @@ fn drop_tags(pad: &gst::Pad) {
     });
 }
 
-/// Tells the muxer to begin a new fragment before the first keyframe (or sound packet) at or after each line of the grid.
-fn cut_on_grid(pad: &gst::Pad, packing: Packing) {
+/// Tells the muxer to begin a new fragment before the first keyframe (or sound packet) at or after the start of each segment.
+fn cut(pad: &gst::Pad, packing: Packing) {
     let next = AtomicU64::new(packing.first + 1);
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let Some(buffer) = info.buffer() else {
@@ -157,7 +157,7 @@ fn cut_on_grid(pad: &gst::Pad, packing: Packing) {
         let tolerance = buffer.duration().unwrap_or_default().min(gst::ClockTime::from_mseconds(20)) / 2;
         let mut line = next.load(Ordering::Relaxed);
         let mut reached = false;
-        while time + tolerance >= packing.grid.start_of(line) {
+        while packing.cuts.start_of(line).is_some_and(|start| time + tolerance >= start) {
             line += 1;
             reached = true;
         }
@@ -176,7 +176,7 @@ fn callbacks(packing: Packing, outputs: Arc<Outputs>) -> gstreamer_app::AppSinkC
     gstreamer_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            match deliver(&sample, packing, &mut sequence, &mut header, &outputs) {
+            match deliver(&sample, &packing, &mut sequence, &mut header, &outputs) {
                 Ok(()) => Ok(gst::FlowSuccess::Ok),
                 Err(failure) => {
                     outputs.alarm.raise(failure);
@@ -198,7 +198,7 @@ struct Packed {
 
 fn deliver(
     sample: &gst::Sample,
-    packing: Packing,
+    packing: &Packing,
     sequence: &mut u64,
     header: &mut Option<mp4::Init>,
     outputs: &Outputs,
@@ -211,10 +211,11 @@ fn deliver(
     let Some(start) = packed.start.filter(|_| !packed.fragment.is_empty()) else {
         return Ok(());
     };
+    let (start, duration) = span(&packed, start, packing, *sequence);
     let info = SegmentInfo {
         sequence: *sequence,
         start_us: start.useconds(),
-        duration_us: packed.duration.useconds(),
+        duration_us: duration.useconds(),
         keyframes: keyframes(&packed.fragment, header.as_ref(), packing, *sequence),
     };
     *sequence += 1;
@@ -223,6 +224,19 @@ fn deliver(
         outputs.send(&FromWorker::Segment(packing.id, info), &packed.fragment)?;
     }
     outputs.send(&FromWorker::Progress(outputs.progress(Stage::Encoding)), &[])
+}
+
+/// Start and length of play. Between cuts of the source both are the same on all rungs, whatever each one's order of decoding.
+fn span(
+    packed: &Packed,
+    start: gst::ClockTime,
+    packing: &Packing,
+    sequence: u64,
+) -> (gst::ClockTime, gst::ClockTime) {
+    let Cuts::Source(cuts) = &packing.cuts else { return (start, packed.duration) };
+    let start = cuts.start_of(sequence).unwrap_or(start);
+    let end = cuts.start_of(sequence + 1);
+    (start, end.map_or(packed.duration, |end| end.saturating_sub(start)))
 }
 
 fn unpack(sample: &gst::Sample) -> Result<Packed, Failure> {
@@ -252,7 +266,7 @@ fn unpack(sample: &gst::Sample) -> Result<Packed, Failure> {
 }
 
 /// Where the keyframes of a picture segment are, read from the fragment itself: the muxer does not say in its buffers.
-fn keyframes(fragment: &[u8], header: Option<&mp4::Init>, packing: Packing, sequence: u64) -> Vec<Keyframe> {
+fn keyframes(fragment: &[u8], header: Option<&mp4::Init>, packing: &Packing, sequence: u64) -> Vec<Keyframe> {
     let video = matches!(packing.id, RenditionId::Video(_));
     let info = header.filter(|_| video).and_then(|init| mp4::segment_info(fragment, init, sequence).ok());
     info.map(|info| info.keyframes).unwrap_or_default()

@@ -30,11 +30,12 @@ pub(super) fn check_size(caps: &gst::Caps, most: u64) -> Result<(), Failure> {
 
 /// Spells out the colours of pictures whose source does not name them: BT.601 for small ones, BT.709 for large ones, as
 /// players take them. Left open, `videorate` would fill in whatever the end of the graph wants, and nothing be converted.
-pub(super) fn name_colors(first: &gst::Element) -> Result<(), Failure> {
+/// Names the rate, too, where nothing else makes it steady.
+pub(super) fn name_caps(first: &gst::Element, rate: Option<FrameRate>) -> Result<(), Failure> {
     let pad = first.static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let named = match info.event().map(|event| event.view()) {
-            Some(gst::EventView::Caps(event)) => with_colors(event.caps()),
+            Some(gst::EventView::Caps(event)) => named(event.caps(), rate),
             _ => None,
         };
         if let Some(caps) = named {
@@ -45,14 +46,24 @@ pub(super) fn name_colors(first: &gst::Element) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The caps with their colours named; `None` when they are already, or there are none to name.
-fn with_colors(caps: &gst::CapsRef) -> Option<gst::Caps> {
-    if caps.structure(0)?.has_field("colorimetry") {
+/// The caps with their colours and this rate named; `None` when there is nothing to name.
+fn named(caps: &gst::CapsRef, rate: Option<FrameRate>) -> Option<gst::Caps> {
+    let colors = if caps.structure(0)?.has_field("colorimetry") {
+        None
+    } else {
+        Some(gst_video::VideoInfo::from_caps(caps).ok()?.colorimetry().to_string())
+    };
+    if colors.is_none() && rate.is_none() {
         return None;
     }
-    let usual = gst_video::VideoInfo::from_caps(caps).ok()?.colorimetry().to_string();
     let mut caps = caps.to_owned();
-    caps.make_mut().set("colorimetry", usual);
+    let open = caps.make_mut();
+    if let Some(colors) = colors {
+        open.set("colorimetry", colors);
+    }
+    if let Some(rate) = rate {
+        open.set("framerate", fraction(rate));
+    }
     Some(caps)
 }
 

@@ -1,12 +1,14 @@
 //! Pictures: decoded once, made upright and even, scaled from rung to rung, encoded on each.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::{ElementExt, ElementExtManual, GObjectExtManualGst, ObjectExt, PadExtManual};
+use gstreamer_video as gst_video;
 
 use super::catalog::{decoder_for, is_raw, parser_of};
+use super::cuts::{Cuts, SourceCuts};
 use super::demux::Track;
 use super::elements::{
     caps_filter, chain, link_pad, make, packet_queue, running_time, set_if_present, short_queue, source_pad,
@@ -15,9 +17,12 @@ use super::elements::{
 use super::grid::Grid;
 use super::output::{self, Packing};
 use super::shape::{self, Shaping};
-use super::{Health, Work, leaps, pictures};
+use super::{Health, Work, leaps, pass_through, pictures};
 use crate::failure::{Failure, FailureCode};
 use crate::ladder::Rung;
+
+/// What x264 calls infinite.
+const ENDLESS_GROUP: u32 = 1 << 30;
 
 /// Builds everything from a video track to its renditions.
 pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
@@ -25,13 +30,22 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
     if let Some(parser) = parser_of(&track.caps) {
         elements.push(make(parser)?);
     }
-    if !is_raw(&track.caps) {
-        elements.push(decoder(&track.caps, &work.health)?);
-    }
     chain(&work.pipeline, &elements)?;
-    let last = elements.last().ok_or_else(|| Failure::internal("no elements"))?;
+    let mut last = elements[elements.len() - 1].clone();
+    if let Some(cuts) = &work.passing {
+        let (own, decoded) = pass_through::attach(&last, cuts, work)?;
+        elements.extend(own);
+        last = decoded;
+    }
+    if !is_raw(&track.caps) {
+        let decoder = decoder(&track.caps, &work.health)?;
+        chain(&work.pipeline, std::slice::from_ref(&decoder))?;
+        last.link(&decoder).map_err(|_| Failure::internal("linking a decoder"))?;
+        elements.push(decoder.clone());
+        last = decoder;
+    }
     let (shared, alarm) = (work.clone(), work.alarm.clone());
-    let pictures = source_pad(last)?;
+    let pictures = source_pad(&last)?;
     let held = hold_end(&work.pipeline, &pictures)?;
     when_caps_known(&pictures, move |pad, caps| {
         alarm.check(attach_decoded(pad, &caps, &shared));
@@ -103,11 +117,14 @@ fn attach_decoded(pad: &gst::Pad, caps: &gst::Caps, work: &Arc<Work>) -> Result<
     shape::check_size(caps, work.spec.limits.pixels)?;
     let shaping = Shaping::of(caps, work.rotation());
     let mut elements = vec![short_queue(3)?];
-    elements.extend(shape::steady(caps, top.frame_rate)?);
+    if work.passing.is_none() {
+        // Beside the source's own stream every picture keeps its time.
+        elements.extend(shape::steady(caps, top.frame_rate)?);
+    }
     let tee = make("tee")?;
     elements.push(tee.clone());
     chain(&work.pipeline, &elements)?;
-    shape::name_colors(&elements[0])?;
+    shape::name_caps(&elements[0], work.passing.is_some().then_some(top.frame_rate))?;
     leaps::drop_leaps(pad, work.spec.probe.duration_ms, &work.health);
     Health::watch_reach(&work.health, pad);
     let pictures = pictures::attach(&tee, work, &|size| shaping.to(size))?;
@@ -119,13 +136,14 @@ fn attach_decoded(pad: &gst::Pad, caps: &gst::Caps, work: &Arc<Work>) -> Result<
 }
 
 /// Drops the pictures of segments that exist already. They were decoded, but the dear part is encoding.
-fn skip_before(pad: &gst::Pad, start: gst::ClockTime) {
-    if start.is_zero() {
+fn skip_before(pad: &gst::Pad, cuts: Cuts, first: u64) {
+    if first == 0 {
         return;
     }
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let early =
-            info.buffer().and_then(|buffer| running_time(pad, buffer)).is_some_and(|time| time < start);
+        let time = info.buffer().and_then(|buffer| running_time(pad, buffer));
+        // Packets are read before their pictures: a start that is not known yet lies ahead.
+        let early = time.is_some_and(|time| cuts.start_of(first).is_none_or(|start| time < start));
         if early { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
     });
 }
@@ -136,7 +154,7 @@ fn attach_rungs(
     shaping: &Shaping,
     work: &Arc<Work>,
 ) -> Result<Vec<gst::Element>, Failure> {
-    let rungs = &work.spec.rungs;
+    let rungs = work.encoded_rungs();
     let first = work.first_video_sequence();
     let mut all = Vec::new();
     let mut above = tee.clone();
@@ -153,7 +171,7 @@ fn attach_rungs(
         chain(&work.pipeline, &row)?;
         let entry = row[0].static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
         if position == 0 {
-            skip_before(&entry, Grid::of(rung.frame_rate).start_of(first));
+            skip_before(&entry, work.cuts(rung), first);
         }
         above.link(&row[0]).map_err(|_| Failure::internal("linking rungs"))?;
         above = row[row.len() - 1].clone();
@@ -169,32 +187,66 @@ fn attach_encoder(
     first: u64,
     work: &Arc<Work>,
 ) -> Result<Vec<gst::Element>, Failure> {
-    let grid = Grid::of(rung.frame_rate);
     let coded = gst::Caps::builder("video/x-h264")
         .field("stream-format", "avc")
         .field("alignment", "au")
         .field("profile", "high")
         .build();
-    let mut elements = vec![short_queue(2)?, encoder(rung, grid, work)?, caps_filter(&coded)?];
+    let mut elements = vec![short_queue(2)?, encoder(rung, work)?, caps_filter(&coded)?];
     chain(&work.pipeline, &elements)?;
+    if let Some(cuts) = &work.passing {
+        follow_keyframes(&elements[1], cuts)?;
+    }
     above.link(&elements[0]).map_err(|_| Failure::internal("linking an encoder"))?;
-    let packing =
-        Packing { id: rung.id, first, wanted: work.spec.next_sequence(rung.id), grid, passed_through: false };
+    let packing = Packing {
+        id: rung.id,
+        first,
+        wanted: work.spec.next_sequence(rung.id),
+        cuts: work.cuts(&rung),
+        passed_through: false,
+    };
     let output = output::attach(&work.pipeline, &elements[elements.len() - 1], packing, &work.outputs)?;
     elements.extend(output);
     Ok(elements)
 }
 
-fn encoder(rung: Rung, grid: Grid, work: &Arc<Work>) -> Result<gst::Element, Failure> {
+/// Makes the encoder's keyframes stand where the source's do.
+fn follow_keyframes(encoder: &gst::Element, cuts: &Arc<SourceCuts>) -> Result<(), Failure> {
+    let pad = encoder.static_pad("sink").ok_or_else(|| Failure::internal("no sink pad"))?;
+    let cuts = cuts.clone();
+    let passed = Mutex::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let time = info.buffer().and_then(|buffer| running_time(pad, buffer));
+        let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
+        if time.is_some_and(|time| cuts.is_followed(&mut passed, time)) {
+            // Meant for the next picture, which is this one.
+            pad.send_event(gst_video::DownstreamForceKeyUnitEvent::builder().build());
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+fn encoder(rung: Rung, work: &Arc<Work>) -> Result<gst::Element, Failure> {
     let encoder = make("x264enc")?;
     let (bitrate, peak) = (rung.bitrate_kbps.clamp(1, 2_048_000), rung.max_bitrate_kbps.clamp(1, 2_048_000));
-    let group = u32::try_from(grid.frames_per_group()).unwrap_or(u32::MAX);
+    let (group, least) = group(rung, work);
     encoder.set_property_from_str("speed-preset", work.spec.preset.as_str());
     encoder.set_property("bitrate", bitrate);
     encoder.set_property("key-int-max", group);
     encoder.set_property("threads", 2u32);
     let options =
-        format!("scenecut=0:min-keyint={group}:vbv-maxrate={peak}:vbv-bufsize={}", peak.saturating_mul(2));
+        format!("scenecut=0:min-keyint={least}:vbv-maxrate={peak}:vbv-bufsize={}", peak.saturating_mul(2));
     encoder.set_property("option-string", options);
     Ok(encoder)
+}
+
+/// Frames from one keyframe to the next, at most and at least.
+fn group(rung: Rung, work: &Work) -> (u32, u32) {
+    if work.passing.is_some() {
+        // Only where the source has one.
+        return (ENDLESS_GROUP, 1);
+    }
+    let group = u32::try_from(Grid::of(rung.frame_rate).frames_per_group()).unwrap_or(u32::MAX);
+    (group, group)
 }

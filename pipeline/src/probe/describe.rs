@@ -140,10 +140,8 @@ fn rotation(facts: &TrackFacts) -> Rotation {
 }
 
 fn measured_bitrate(facts: &TrackFacts) -> Option<u64> {
-    let first = facts.packets.iter().map(|packet| packet.time).min()?;
-    let last = facts.packets.iter().map(|packet| packet.time).max()?;
-    let milliseconds = (last - first).mseconds();
-    (milliseconds >= 500 && facts.count == facts.packets.len()).then(|| facts.bytes * 8000 / milliseconds)
+    let milliseconds = facts.span().mseconds();
+    (milliseconds >= 500).then(|| facts.packet_bytes * 8000 / milliseconds)
 }
 
 /// The longest distance between keyframes seen; the part after the last one counts, since it is at least that long.

@@ -3,6 +3,8 @@
 use gstreamer as gst;
 
 use crate::graph::catalog::Kind;
+use crate::graph::h264::Framing;
+use crate::ladder::MAX_PASS_THROUGH_KEYFRAME_MS;
 
 /// Packets of a video track to see: enough to tell a steady frame rate from a varying one and to meet some keyframes.
 const VIDEO_PACKETS: usize = 600;
@@ -36,6 +38,8 @@ pub(super) struct TrackFacts {
     pub(super) first: Option<gst::ClockTime>,
     pub(super) count: usize,
     pub(super) bytes: u64,
+    /// Of the packets in `packets`.
+    pub(super) packet_bytes: u64,
     pub(super) ended: bool,
 }
 
@@ -52,6 +56,7 @@ impl TrackFacts {
             first: None,
             count: 0,
             bytes: 0,
+            packet_bytes: 0,
             ended: false,
         }
     }
@@ -63,7 +68,31 @@ impl TrackFacts {
             Kind::Audio => AUDIO_PACKETS,
             Kind::Subtitles | Kind::Other => return true,
         };
-        self.ended || (self.parsed.is_some() && self.count >= needed)
+        self.ended || (self.parsed.is_some() && self.count >= needed && self.shows_its_groups())
+    }
+
+    /// Whether enough was seen to say how far apart keyframes are, or that they are too far apart to be passed through.
+    fn shows_its_groups(&self) -> bool {
+        let framing = self.parsed.as_ref().and_then(|caps| Framing::of(caps));
+        framing.is_none()
+            || self.packets.len() >= VIDEO_PACKETS
+            || self.packets.iter().filter(|packet| packet.keyframe).count() > 1
+            || self.span() > gst::ClockTime::from_mseconds(MAX_PASS_THROUGH_KEYFRAME_MS.into())
+    }
+
+    /// From the first to the last of the packets seen.
+    pub(super) fn span(&self) -> gst::ClockTime {
+        let times = || self.packets.iter().map(|packet| packet.time);
+        times().max().zip(times().min()).map_or(gst::ClockTime::ZERO, |(last, first)| last - first)
+    }
+
+    /// For H.264 the parser's word is not enough.
+    fn is_keyframe(&self, buffer: &gst::BufferRef) -> bool {
+        let framing = self.parsed.as_ref().and_then(|caps| Framing::of(caps));
+        match (framing, buffer.map_readable()) {
+            (Some(framing), Ok(unit)) => framing.is_idr(&unit),
+            _ => !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+        }
     }
 
     pub(super) fn see(&mut self, buffer: &gst::BufferRef) {
@@ -74,7 +103,8 @@ impl TrackFacts {
             && self.packets.len() < VIDEO_PACKETS
             && let Some(time) = buffer.pts().or(buffer.dts())
         {
-            let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+            let keyframe = self.is_keyframe(buffer);
+            self.packet_bytes += buffer.size() as u64;
             self.packets.push(Packet { time, keyframe });
         }
     }

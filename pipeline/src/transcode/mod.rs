@@ -5,5 +5,5 @@ mod spec;
 mod supervise;
 
 pub use actor::{Cancel, Transcode, TranscodeHandle};
-pub use spec::{Limits, Patience, Preset, RenditionReport, Report, TranscodeSpec};
+pub use spec::{Limits, Patience, Preset, RenditionReport, Report, TranscodeSpec, Unpassable};
 pub use supervise::TranscodeEnd;

@@ -78,7 +78,8 @@ pub struct TranscodeSpec {
     pub probe: Probe,
     /// The video renditions, highest first; empty for a source without pictures.
     pub rungs: Vec<Rung>,
-    /// Whether the highest rung may be the source's own H.264, when that is fit.
+    /// Whether the highest rung is the source's own H.264: what [`crate::ladder::may_pass_through`] said of the probe. Settled
+    /// once for a source: a transcode that goes on must have it as the one that began.
     pub pass_through: bool,
     /// For each rendition the first sequence that is not stored yet; absent means 0.
     pub resume: Vec<(RenditionId, u64)>,
@@ -91,13 +92,13 @@ pub struct TranscodeSpec {
 }
 
 impl TranscodeSpec {
-    /// A whole transcode with everything at its default.
+    /// A whole transcode with everything at its default, all rungs encoded.
     #[must_use]
     pub fn new(probe: Probe, rungs: Vec<Rung>) -> Self {
         Self {
             probe,
             rungs,
-            pass_through: true,
+            pass_through: false,
             resume: Vec::new(),
             preset: Preset::default(),
             limits: Limits::default(),
@@ -119,6 +120,30 @@ impl TranscodeSpec {
             None => self.resume.push((rendition, sequence + 1)),
         }
     }
+}
+
+/// Why a source that seemed fit to be passed through is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpassable {
+    /// Two keyframes are too far apart for a segment between them.
+    #[error("two keyframes are too far apart")]
+    RareKeyframes,
+    /// Its first picture is no keyframe.
+    #[error("the first picture is no keyframe")]
+    NoKeyframeFirst,
+    /// Its first picture comes late.
+    #[error("the first picture comes late")]
+    StartsLate,
+    /// Pictures have no time, the same time, or one that the container cuts away.
+    #[error("the times of the pictures cannot be kept")]
+    BadTimes,
+    /// The size or another parameter of the pictures changes on the way.
+    #[error("the pictures change their format")]
+    FormatChanged,
+    /// Parts of it cannot be decoded.
+    #[error("parts of it cannot be decoded")]
+    Damaged,
 }
 
 /// What one rendition came to.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Report, TranscodeSpec};
+use super::{Report, TranscodeSpec, Unpassable};
 use crate::failure::{Failure, FailureCode};
 use crate::protocol::{Frame, FromWorker, Job};
 use crate::sink::{Sink, SinkError};
@@ -21,6 +21,9 @@ pub enum TranscodeEnd {
     Cancelled,
     /// It cannot be done; what was stored before stays stored.
     Failed(Failure),
+    /// The source's own stream cannot be the top rung after all. The pictures stored so far are worth nothing: they are to be
+    /// dropped, and all rungs made by a transcode without `pass_through`.
+    Unpassable(Unpassable),
 }
 
 /// How one worker ended.
@@ -120,6 +123,7 @@ async fn take(
         FromWorker::Progress(progress) => sink.progress(progress).await?,
         FromWorker::Finished(report) => return Ok(Some(TranscodeEnd::Done(report))),
         FromWorker::Failed(failure) => return Ok(Some(TranscodeEnd::Failed(failure))),
+        FromWorker::Unpassable(reason) => return Ok(Some(TranscodeEnd::Unpassable(reason))),
         FromWorker::Read { .. } | FromWorker::Probed(_) | FromWorker::SandboxTried(_) => {}
     }
     Ok(None)

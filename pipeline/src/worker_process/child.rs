@@ -47,7 +47,10 @@ fn perform(job: Job, length: Option<u64>, connection: &Arc<Connection>) -> Resul
     let reader = SourceReader::new(connection.clone(), length);
     let done = match job {
         Job::Probe => probe::examine(&reader).map(|probe| FromWorker::Probed(Box::new(probe))),
-        Job::Transcode(spec) => graph::transcode(&spec, &reader, connection).map(FromWorker::Finished),
+        Job::Transcode(spec) => graph::transcode(&spec, &reader, connection).map(|verdict| match verdict {
+            graph::Verdict::Done(report) => FromWorker::Finished(report),
+            graph::Verdict::Unpassable(reason) => FromWorker::Unpassable(reason),
+        }),
         Job::TrySandbox => return Err(Failure::internal("unreachable job")),
     };
     match done {
