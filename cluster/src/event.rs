@@ -104,4 +104,9 @@ pub enum Event {
     },
     /// The cluster was initialised, claimed, or its settings changed.
     ClusterChanged,
+    /// Other nodes hold an asset than before.
+    HoldersChanged {
+        /// The asset.
+        asset: AssetId,
+    },
 }

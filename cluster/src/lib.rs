@@ -13,6 +13,7 @@ pub mod event;
 pub mod id;
 pub mod outcome;
 pub mod permission;
+pub mod placement;
 pub mod refusal;
 pub mod state;
 
@@ -32,6 +33,7 @@ pub mod cluster;
 pub mod net;
 pub mod persist;
 pub mod raft;
+pub mod transfer;
 pub mod worker;
 pub mod workers;
 

@@ -257,6 +257,15 @@ pub enum Refusal {
     /// The last node that takes part cannot go.
     #[error("the last node must stay")]
     LastNode,
+    /// Somebody else changed who holds the asset in between.
+    #[error("the asset's holders were changed by somebody else in between")]
+    HoldersChanged,
+    /// There would be fewer copies than there are to be.
+    #[error("there would be fewer copies than there are to be")]
+    TooFewCopies,
+    /// The node does not take part, or is being emptied.
+    #[error("the node takes no new copies")]
+    NodeNotActive,
 }
 
 impl Refusal {
@@ -307,6 +316,9 @@ impl Refusal {
             Self::JoinTokenExpired => "join_token_expired",
             Self::StaleIncarnation => "stale_incarnation",
             Self::LastNode => "last_node",
+            Self::HoldersChanged => "holders_changed",
+            Self::TooFewCopies => "too_few_copies",
+            Self::NodeNotActive => "node_not_active",
         }
     }
 

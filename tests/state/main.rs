@@ -5,6 +5,7 @@ mod applications;
 mod assets;
 mod blobs;
 mod encodings;
+mod holders;
 mod jobs;
 mod keys;
 mod lists;

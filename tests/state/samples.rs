@@ -32,7 +32,7 @@ variants! {
         ForgetEndedLinks;
     Asset(AssetCommand): Create OpenBlob TakeOverBlob SealBlob DropBlob UploadFinished SetWatchable SetManifest Describe
         Publish SetAccess EndViews Trash Restore Purge AbandonUpload Expire SetLegalHold SetPoster CreateCollection
-        UpdateCollection DeleteCollection;
+        UpdateCollection DeleteCollection Place AddHolder DropHolder ReplaceHolder;
     Job(JobCommand): Queue Lease Finish Fail Cancel Retry;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
@@ -234,6 +234,10 @@ fn assets() -> Vec<Command> {
         },
         AssetCommand::UpdateCollection { collection: collection_id(on::COLLECTION), name: "Renamed".into() },
         AssetCommand::DeleteCollection { collection: collection_id(on::COLLECTION) },
+        AssetCommand::Place { asset: asset_id(on::UPLOADING), holders: vec![NODE] },
+        AssetCommand::AddHolder { asset, node: on::JOINED, generation: 0 },
+        AssetCommand::DropHolder { asset, node: NODE, generation: 0 },
+        AssetCommand::ReplaceHolder { asset, old: NODE, new: on::JOINED, generation: 0 },
     ]
     .map(Command::from)
     .into()

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::values::{AccessRule, BlobKind, JobFence, KeyEpoch, MediaFacts, WrappedKey};
-use crate::id::{ApplicationId, AssetId, BlobId, CollectionId};
+use crate::id::{ApplicationId, AssetId, BlobId, CollectionId, NodeId};
 
 /// A change of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +197,43 @@ pub enum AssetCommand {
     DeleteCollection {
         /// Which.
         collection: CollectionId,
+    },
+    /// By a node: where the copies of a new asset go, when it knows better than State which nodes are alive and have
+    /// room. Only as long as nothing of the asset is sealed.
+    Place {
+        /// The asset.
+        asset: AssetId,
+        /// Its holders, the first choice first.
+        holders: Vec<NodeId>,
+    },
+    /// By a node: it has a whole, checked copy and holds the asset from now on.
+    AddHolder {
+        /// The asset.
+        asset: AssetId,
+        /// Who holds it, too.
+        node: NodeId,
+        /// The generation of the list of holders this is based on.
+        generation: u32,
+    },
+    /// By a node: a copy is not needed any more. Refused when there would be fewer than there are to be.
+    DropHolder {
+        /// The asset.
+        asset: AssetId,
+        /// Who need not hold it any more.
+        node: NodeId,
+        /// The generation of the list of holders this is based on.
+        generation: u32,
+    },
+    /// By a node: it has a whole, checked copy and holds the asset in the place of another.
+    ReplaceHolder {
+        /// The asset.
+        asset: AssetId,
+        /// Who held it.
+        old: NodeId,
+        /// Who holds it now.
+        new: NodeId,
+        /// The generation of the list of holders this is based on.
+        generation: u32,
     },
 }
 

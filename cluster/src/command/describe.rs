@@ -264,6 +264,10 @@ impl AssetCommand {
             Self::CreateCollection { .. } => "collection.create",
             Self::UpdateCollection { .. } => "collection.update",
             Self::DeleteCollection { .. } => "collection.delete",
+            Self::Place { .. } => "asset.place",
+            Self::AddHolder { .. } => "asset.add_holder",
+            Self::DropHolder { .. } => "asset.drop_holder",
+            Self::ReplaceHolder { .. } => "asset.replace_holder",
         }
     }
 
@@ -292,6 +296,16 @@ impl AssetCommand {
             | Self::AbandonUpload { asset }
             | Self::Expire { asset }
             | Self::SetPoster { asset, .. } => titled_asset(state, *asset),
+            Self::Place { asset, holders } => {
+                let named: Vec<String> = holders.iter().map(ToString::to_string).collect();
+                titled_asset(state, *asset).with("holders", named.join(" "))
+            }
+            Self::AddHolder { asset, node, .. } | Self::DropHolder { asset, node, .. } => {
+                titled_asset(state, *asset).with("node", node)
+            }
+            Self::ReplaceHolder { asset, old, new, .. } => {
+                titled_asset(state, *asset).with("old", old).with("new", new)
+            }
             Self::CreateCollection { collection, application, name } => {
                 Subject::of("collection", collection).inside(Some(*application)).with("name", name)
             }

@@ -206,6 +206,8 @@ actions! {
     AbandonUpload => Rule::RoleOrNode(Role::User),
     /// Purging what is due.
     ExpireAsset => Rule::Node,
+    /// Which nodes hold the copies.
+    PlaceAsset => Rule::Node,
     /// Legal hold.
     HoldAsset => Rule::Role(Role::Admin),
     /// A collection. On the application.

@@ -79,6 +79,10 @@ fn asset(command: &AssetCommand) -> (Action, Target) {
         C::AbandonUpload { asset } => (Action::AbandonUpload, asset),
         C::Expire { asset } => (Action::ExpireAsset, asset),
         C::SetLegalHold { asset, .. } => (Action::HoldAsset, asset),
+        C::Place { asset, .. }
+        | C::AddHolder { asset, .. }
+        | C::DropHolder { asset, .. }
+        | C::ReplaceHolder { asset, .. } => (Action::PlaceAsset, asset),
     };
     (action, Target::Asset(*asset))
 }

@@ -67,6 +67,12 @@ impl Change<'_> {
             }
             C::UpdateCollection { collection, name } => self.update_collection(*collection, name),
             C::DeleteCollection { collection } => self.delete_collection(*collection),
+            C::Place { asset, holders } => self.place(*asset, holders),
+            C::AddHolder { asset, node, generation } => self.add_holder(*asset, *node, *generation),
+            C::DropHolder { asset, node, generation } => self.drop_holder(*asset, *node, *generation),
+            C::ReplaceHolder { asset, old, new, generation } => {
+                self.replace_holder(*asset, *old, *new, *generation)
+            }
             _ => self.asset_bytes(command),
         }
     }
@@ -150,6 +156,7 @@ impl Change<'_> {
             job: None,
             view_epoch: 0,
         };
+        self.place_new(id);
         self.put_changed(asset);
         Ok(Outcome::Done)
     }
@@ -284,6 +291,7 @@ impl Change<'_> {
         let id = asset.id;
         self.forget_jobs(id);
         self.state.remove_asset(id);
+        self.state.records.holders.remove(&id);
         self.state.bury(Tombstone::of(asset, self.now_ms));
         self.forget_unused_keys();
         self.event(Event::AssetPurged { asset: id, application: asset.application });

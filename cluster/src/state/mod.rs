@@ -11,6 +11,7 @@ mod asset_record;
 mod blob;
 mod cluster;
 mod collection;
+mod holders;
 mod job;
 mod limits;
 mod node;
@@ -27,6 +28,7 @@ pub use apply::Applied;
 pub use asset_record::{
     Asset, AssetState, AssetStateKind, BlobRecord, Life, ManifestRef, PublishWindow, SealedBlob,
 };
+pub use holders::{FOUNDER, Holders, MOST_HOLDERS};
 pub use limits::Limits;
 pub use page::{AssetPage, AssetQuery, Cursor, CursorError};
 pub use records::{

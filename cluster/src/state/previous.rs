@@ -113,6 +113,7 @@ impl From<PreviousState> for State {
             jobs: before.jobs,
             tombstones: before.tombstones,
             join_tokens: OrdMap::new(),
+            holders: OrdMap::new(),
         };
         Self::from(records)
     }

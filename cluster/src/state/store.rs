@@ -8,6 +8,7 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::asset_record::{Asset, Life};
+use super::holders::Holders;
 use super::records::{
     ApiKey, Application, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset, SealedEpoch,
     Session, Tombstone, User,
@@ -38,6 +39,7 @@ pub(super) struct Records {
     pub(super) jobs: OrdMap<JobId, Arc<Job>>,
     pub(super) tombstones: OrdMap<AssetId, Tombstone>,
     pub(super) join_tokens: OrdMap<SecretHash, JoinToken>,
+    pub(super) holders: OrdMap<AssetId, Holders>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -148,7 +148,7 @@ pub async fn asset_detail(
         renditions: manifest.as_deref().map(renditions).unwrap_or_default(),
         captions: manifest.as_deref().map(captions).unwrap_or_default(),
         blobs: blobs(asset, manifest.as_deref()),
-        holders: holders(&state),
+        holders: holders(&state, *id),
         job: job.map(|job| JobView::of(&state, job, app.live.progress(*id))),
         sha256: asset.sha256.map(|hash| HEXLOWER.encode(&hash)),
         key_epoch: asset.key_epoch,
@@ -243,12 +243,12 @@ fn blobs(asset: &Asset, manifest: Option<&Manifest>) -> Vec<BlobView> {
     all.iter().map(view).collect()
 }
 
-/// With one node there is one holder.
-fn holders(state: &State) -> Vec<HolderView> {
+/// The nodes that hold an asset; one that was removed holds nothing any more.
+fn holders(state: &State, asset: AssetId) -> Vec<HolderView> {
     let view = |node: &std::sync::Arc<cluster::state::Node>| HolderView {
         node: node.id.to_string(),
         name: node.name.clone(),
         site: node.site.clone(),
     };
-    state.nodes().map(view).collect()
+    state.holders(asset).iter().filter_map(|node| state.node(node)).map(view).collect()
 }
