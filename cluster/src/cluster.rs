@@ -39,6 +39,7 @@ use crate::raft::types::TypeConfig;
 use crate::seal::SealMode;
 use crate::state::State;
 use crate::store::Blobs;
+use crate::transfer::Replicas;
 use crate::worker::{WorkerReport, Workers};
 use proposer::Proposal;
 use reader::ReadRequest;
@@ -64,6 +65,7 @@ struct Inner {
     mode: Mode,
     repairs: Vec<String>,
     blobs: Blobs,
+    bytes: Replicas,
     net: Arc<dyn Net>,
     services: Services,
     peers: Peers,
@@ -155,6 +157,12 @@ impl Cluster {
     #[must_use]
     pub fn storage_key(&self) -> &StorageKey {
         &self.inner.storage_key
+    }
+
+    /// The Blobs of all assets, wherever their copies are.
+    #[must_use]
+    pub fn bytes(&self) -> &Replicas {
+        &self.inner.bytes
     }
 
     /// This node's Blobs.

@@ -30,7 +30,7 @@ use crate::keyring::KeyError;
 pub use footer::{Footer, TRAILER_LENGTH, Trailer, open_footer, read_trailer, seal_footer};
 pub use frame::{Frame, FrameBody, FrameReader, MAX_FRAME, seal_frame};
 pub use header::{HEADER_LENGTH, Header, HeaderKind};
-pub use tail::{SLOT_LENGTH, Tail, open_tail, seal_tail};
+pub use tail::{SLOT_LENGTH, Tail, open_tail, seal_tail, slot_stamp};
 
 /// Plaintext bytes of a full record.
 pub const RECORD: usize = 64 * 1024;
@@ -88,7 +88,7 @@ fn kind_from_byte(byte: u8) -> Option<BlobKind> {
 }
 
 /// Which Blob: bound into everything that is sealed for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BlobName {
     /// The asset it belongs to.
     pub asset: AssetId,
@@ -140,6 +140,14 @@ impl Epochs {
             self.0.push((epoch, first_record));
         }
         fits
+    }
+
+    /// The first record from which on two histories may differ; `u64::MAX` when they are the same.
+    #[must_use]
+    pub fn differ_from(&self, other: &Self) -> u64 {
+        let same = self.0.iter().zip(&other.0).take_while(|(one, two)| one == two).count();
+        let next = |epochs: &Self| epochs.0.get(same).map_or(u64::MAX, |(_, first)| *first);
+        next(self).min(next(other))
     }
 
     /// The same, checked: for a list that was read.

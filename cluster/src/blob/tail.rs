@@ -58,6 +58,19 @@ pub fn seal_tail(keys: &BlobKeys, tail: &Tail) -> Result<Vec<u8>, FormatError> {
     Ok(slot)
 }
 
+/// Epoch and sequence that a slot claims, readable without a key; zeros for an empty or torn one.
+#[must_use]
+pub fn slot_stamp(slot: &[u8]) -> (u64, u64) {
+    let read = || {
+        let mut rest = slot;
+        let magic = take::<4>(&mut rest)?;
+        let sequence = u64::from_be_bytes(take(&mut rest)?);
+        let epoch = u64::from_be_bytes(take(&mut rest)?);
+        (magic == MAGIC).then_some((epoch, sequence))
+    };
+    read().unwrap_or_default()
+}
+
 /// Opens a slot as read from disk (what follows the tail in the slot is ignored).
 ///
 /// # Errors

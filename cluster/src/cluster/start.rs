@@ -17,7 +17,7 @@ use crate::command::{ClusterCommand, Command, KeyHolder};
 use crate::disk::{RealDisk, StopFlag};
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey, fill_random};
-use crate::net::{Net, NoNet, Peers, Services};
+use crate::net::{Net, NoNet, Peers, Service, Services};
 use crate::raft::log::{self, LogOptions, LogStore, MissingRange, Opened, files, record};
 use crate::raft::machine::{Machine, Restored, Shown};
 use crate::raft::network::Network;
@@ -27,6 +27,7 @@ use crate::raft::types::TypeConfig;
 use crate::recovery::RecoveryKey;
 use crate::seal::{Seal, SealMode};
 use crate::store::Blobs;
+use crate::transfer::{Replicas, StateMap};
 use crate::worker::Workers;
 use crate::workers;
 
@@ -210,6 +211,9 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
         Transport::Given { net, services } => (net.clone(), services.clone()),
     };
     let peers = Peers::new(config.clock.clone());
+    let map = Arc::new(StateMap::new(shown.clone()));
+    let bytes = Replicas::new(FOUNDER, blobs.clone(), net.clone(), map);
+    services.register(Service::Blob, bytes.service());
     let cluster = Cluster {
         inner: Arc::new(Inner {
             net,
@@ -225,6 +229,7 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
             seal_mode,
             mode,
             repairs,
+            bytes,
             blobs,
             stop,
             ending: CancellationToken::new(),

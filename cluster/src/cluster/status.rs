@@ -6,6 +6,7 @@ use super::{Inner, Mode};
 use crate::id::NodeId;
 use crate::raft::log::MissingRange;
 use crate::raft::time::ClockJump;
+use crate::transfer::Protection;
 
 /// What part a node plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct ClusterStatus {
     pub repairs: Vec<String>,
     /// The wall clock and cluster time have come apart.
     pub clock_jump: Option<ClockJump>,
+    /// How well everything is kept, as it was counted last.
+    pub protection: Protection,
     /// Whoever steals this machine can read what is on it.
     pub stolen_machine_can_be_read: bool,
 }
@@ -64,6 +67,7 @@ pub(super) fn of(inner: &Inner) -> ClusterStatus {
         failure: inner.stop.reason(),
         repairs: inner.repairs.clone(),
         clock_jump: inner.shown.time.jump(),
+        protection: inner.bytes.protection(),
         stolen_machine_can_be_read: inner.seal_mode.stolen_machine_can_be_read(),
     };
     let running = match &inner.mode {

@@ -1,10 +1,12 @@
 //! One Blob in use: what readers and its writer share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use aws_lc_rs::digest;
 use tokio::sync::watch;
 
+use super::mirror::Mirror;
 use super::progress::Published;
 use super::{BlobError, Inner, Paths, Sealed};
 use crate::blob::cipher::{BlobKeys, RecordCipher};
@@ -29,6 +31,12 @@ pub(super) struct Content {
     pub(super) barrier: Arc<tokio::sync::Mutex<BarrierCount>>,
     /// The writer's state, if there is a writer.
     writing: Mutex<Option<Writing>>,
+    /// The lowest epoch that may still make something durable; held while it does. Taken before `writing`.
+    gate: Mutex<u64>,
+    /// The same, to be looked at without waiting.
+    fenced: AtomicU64,
+    /// The files of this Blob are on other nodes only.
+    pub(super) elsewhere: bool,
 }
 
 /// The sequence number of the last barrier.
@@ -55,6 +63,8 @@ pub(super) struct Writing {
     pub(super) buffer: Vec<u8>,
     /// Set when something failed: this writer is over.
     pub(super) over: bool,
+    /// Where all that is written here goes, too.
+    pub(super) mirror: Option<Arc<dyn Mirror>>,
 }
 
 /// Hashes over the whole Blob, fed as it grows.
@@ -105,6 +115,7 @@ pub(super) struct Parts {
     pub(super) published: Published,
     pub(super) marks: Vec<Mark>,
     pub(super) sequence: u64,
+    pub(super) elsewhere: bool,
 }
 
 impl Content {
@@ -121,7 +132,30 @@ impl Content {
             marks: RwLock::new(parts.marks),
             barrier: Arc::new(tokio::sync::Mutex::new(BarrierCount(parts.sequence))),
             writing: Mutex::new(None),
+            gate: Mutex::new(0),
+            fenced: AtomicU64::new(0),
+            elsewhere: parts.elsewhere,
         }
+    }
+
+    /// Notes that no writer of a lower epoch may go on.
+    pub(super) fn fence(&self, epoch: u64) {
+        self.fenced.fetch_max(epoch, Ordering::AcqRel);
+    }
+
+    /// Refuses a writer of a lower epoch than was promised to another.
+    pub(super) fn not_fenced(&self, epoch: u64) -> Result<(), BlobError> {
+        let have = self.fenced.load(Ordering::Acquire);
+        if have > epoch { Err(BlobError::Fenced { have, got: epoch }) } else { Ok(()) }
+    }
+
+    pub(super) fn gate(&self) -> MutexGuard<'_, u64> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody on this node writes to it.
+    pub(super) fn is_written_here(&self) -> bool {
+        self.writing().as_ref().is_some_and(|state| !state.over)
     }
 
     pub(super) fn name(&self) -> BlobName {
@@ -156,6 +190,7 @@ impl Content {
         epoch: u64,
     ) -> Result<&'a mut Writing, BlobError> {
         let published = self.published.borrow();
+        self.not_fenced(epoch)?;
         if published.removed {
             return Err(BlobError::NotFound);
         }

@@ -1,10 +1,10 @@
 //! A new Blob on disk: both files whole and durable before the first byte can be written.
 
 use std::io::ErrorKind;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::content::{Content, Hashes, Parts, Writing};
-use super::paths::{FileKind, ROOT};
+use super::paths::FileKind;
 use super::progress::{Progress, Published};
 use super::recover::read_open;
 use super::{BlobError, BlobWriter, Inner, Paths};
@@ -48,6 +48,7 @@ impl Inner {
     ) -> Result<BlobWriter, BlobError> {
         self.running()?;
         self.room_for_new(kind)?;
+        self.begin_here(name, epoch)?;
         let paths = Paths::of(name);
         self.make_folder(&paths)?;
         self.refuse_existing(name, &key, &paths)?;
@@ -66,8 +67,16 @@ impl Inner {
             tickets: 0,
             removed: false,
         };
-        let parts =
-            Parts { kind, data_key: key, data, open: Some(open), published, marks: Vec::new(), sequence: 1 };
+        let parts = Parts {
+            kind,
+            data_key: key,
+            data,
+            open: Some(open),
+            published,
+            marks: Vec::new(),
+            sequence: 1,
+            elsewhere: false,
+        };
         let content = self.register(Arc::new(Content::new(Arc::clone(self), name, parts)));
         let header = Header { name, kind }.encode(HeaderKind::Records);
         *content.writing() = Some(Writing {
@@ -82,18 +91,9 @@ impl Inner {
             hashes: Some(Hashes::new(kind, &header)),
             buffer: Vec::new(),
             over: false,
+            mirror: None,
         });
         Ok(BlobWriter::new(content, epoch))
-    }
-
-    fn make_folder(&self, paths: &Paths) -> Result<(), BlobError> {
-        // One at a time: whoever finds the folder there must be able to rely on its being durable.
-        let _one = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.disk.list(&paths.folder).is_ok() {
-            return Ok(());
-        }
-        self.disk.make_dir(&paths.folder).map_err(|error| BlobError::from_io(&error))?;
-        self.synced("the folder of Blobs", self.disk.sync_dir(ROOT.as_ref()))
     }
 
     /// Refuses to create over a Blob; clears what an interrupted creation left.

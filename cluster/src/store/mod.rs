@@ -16,6 +16,11 @@ use crate::keyring::DataKey;
 mod barrier;
 mod content;
 mod create;
+pub(crate) mod face;
+mod held;
+mod held_write;
+mod mirror;
+mod part;
 mod paths;
 mod progress;
 mod reader;
@@ -29,8 +34,11 @@ mod writer;
 use content::Content;
 use paths::Paths;
 
+pub use face::{Face, OpenFace};
+pub use held::{Beginning, HeldFile, HeldWrite, MAX_HELD_READ, Report};
+pub use mirror::{FileWrite, Mirror};
 pub use progress::{Growth, Progress};
-pub use reader::BlobReader;
+pub use reader::{BlobReader, Check, OtherCopies};
 pub use remove::{StoredBlob, StoredState};
 pub use sealing::Sealed;
 pub use space::{Level, Space, Watermarks};
@@ -81,6 +89,17 @@ pub enum BlobError {
     /// A sync failed: what is on the disk is not known, and the node must stop.
     #[error("the disk failed and the node must stop: {0}")]
     Failed(String),
+    /// Too few nodes have it, or can be reached, to promise anything. What was promised stays.
+    #[error("only {have} of the {wanted} nodes that must have it can be reached")]
+    TooFewCopies {
+        /// How many there are.
+        have: usize,
+        /// How many there must be.
+        wanted: usize,
+    },
+    /// Another node did not answer.
+    #[error("{0}")]
+    Unreachable(String),
     /// Any other failure of the disk.
     #[error("the disk failed: {0}")]
     Io(String),
@@ -121,6 +140,8 @@ struct Inner {
     folders: Mutex<()>,
     /// Blobs being created: only one caller may clear up after a creation that failed.
     creating: Mutex<HashSet<BlobName>>,
+    /// Copies that other nodes write.
+    lanes: held::Lanes,
 }
 
 impl Blobs {
@@ -137,6 +158,7 @@ impl Blobs {
                 opened: Mutex::default(),
                 folders: Mutex::default(),
                 creating: Mutex::default(),
+                lanes: held::Lanes::default(),
             }),
         };
         blobs.inner.start()?;
@@ -214,6 +236,15 @@ impl Blobs {
     pub async fn list(&self) -> Result<Vec<StoredBlob>, BlobError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.list()).await
+    }
+
+    /// Every Blob of one asset on this node's disk.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn list_asset(&self, asset: AssetId) -> Result<Vec<StoredBlob>, BlobError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.list_asset(asset)).await
     }
 
     /// How full the disk is, and what that means for writes.

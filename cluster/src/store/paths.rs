@@ -19,11 +19,27 @@ pub(super) enum FileKind {
     NewOpen,
     /// A sealed Blob.
     Blob,
+    /// The lowest epoch that may still write to this copy.
+    Fence,
+    /// The same, not finished.
+    NewFence,
+    /// A sealed Blob on its way here from another node.
+    Part,
+    /// A sealed Blob that was found damaged, set aside until a good copy is there.
+    Corrupt,
 }
 
 impl FileKind {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Data, "data"), (Self::Open, "open"), (Self::NewOpen, "open-new"), (Self::Blob, "blob")];
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::Data, "data"),
+        (Self::Open, "open"),
+        (Self::NewOpen, "open-new"),
+        (Self::Blob, "blob"),
+        (Self::Fence, "fence"),
+        (Self::NewFence, "fence-new"),
+        (Self::Part, "part"),
+        (Self::Corrupt, "corrupt"),
+    ];
 
     /// Reads a file name.
     pub(super) fn parse(file_name: &str) -> Option<(BlobId, Self)> {
@@ -46,6 +62,10 @@ pub(super) struct Paths {
     pub(super) open: PathBuf,
     pub(super) new_open: PathBuf,
     pub(super) blob: PathBuf,
+    pub(super) fence: PathBuf,
+    pub(super) new_fence: PathBuf,
+    pub(super) part: PathBuf,
+    pub(super) corrupt: PathBuf,
 }
 
 impl Paths {
@@ -61,6 +81,10 @@ impl Paths {
             open: file(FileKind::Open),
             new_open: file(FileKind::NewOpen),
             blob: file(FileKind::Blob),
+            fence: file(FileKind::Fence),
+            new_fence: file(FileKind::NewFence),
+            part: file(FileKind::Part),
+            corrupt: file(FileKind::Corrupt),
             folder,
         }
     }

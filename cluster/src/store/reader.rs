@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 
@@ -14,15 +15,43 @@ use super::{BlobError, MAX_READ, blocking};
 use crate::blob::{BlobKind, BlobName, RECORD, SEALED_RECORD, record_at};
 use crate::keyring::TAG_LENGTH;
 
+/// Says whether bytes from a file of a Blob are what was written, and what is in them.
+pub type Check = Arc<dyn Fn(&[u8]) -> Result<Bytes, BlobError> + Send + Sync>;
+
+/// The copies of a Blob that are not read from this node's disk.
+#[async_trait]
+pub trait OtherCopies: fmt::Debug + Send + Sync {
+    /// Reads `length` bytes at `offset` of the file of records from one copy after the other, until `check` is content
+    /// with what came. Gives what `check` made of it.
+    ///
+    /// # Errors
+    /// That of the last copy, when none is sound.
+    async fn read(&self, name: BlobName, offset: u64, length: u32, check: Check) -> Result<Bytes, BlobError>;
+
+    /// Tells that the copy on this node's disk is damaged or lost.
+    fn damaged(&self, name: BlobName);
+}
+
 /// A reader of one Blob. Cheap to clone; sees the Blob grow.
 #[derive(Clone)]
 pub struct BlobReader {
     content: Arc<Content>,
+    others: Option<Arc<dyn OtherCopies>>,
 }
 
 impl BlobReader {
     pub(super) fn new(content: Arc<Content>) -> Self {
-        Self { content }
+        Self { content, others: None }
+    }
+
+    /// The same, that goes on with `others` where this node's copy cannot be read.
+    pub(crate) fn with_others(self, others: Arc<dyn OtherCopies>) -> Self {
+        Self { others: Some(others), ..self }
+    }
+
+    /// Whether a writer on this node makes it grow.
+    pub(crate) fn is_written_here(&self) -> bool {
+        self.content.is_written_here()
     }
 
     /// Which Blob.
@@ -80,7 +109,26 @@ impl BlobReader {
     /// [`BlobError::Corrupt`] names the record that is not what was written.
     pub async fn read(&self, offset: u64, length: u32) -> Result<Bytes, BlobError> {
         let content = Arc::clone(&self.content);
-        blocking(move || read_blocking(&content, offset, length)).await
+        let Some(others) = &self.others else {
+            return blocking(move || read_blocking(&content, offset, length)).await;
+        };
+        if !content.elsewhere {
+            match read_here(&content, offset, length).await {
+                Err(BlobError::Corrupt { .. } | BlobError::Damaged(_) | BlobError::Io(_)) => {
+                    others.damaged(content.name());
+                }
+                // Set aside, or given to other nodes: whoever reads it goes on from there.
+                Err(BlobError::NotFound) if self.is_sealed() => {}
+                read => return read,
+            }
+        }
+        read_elsewhere(content, others.as_ref(), offset, length).await
+    }
+
+    /// Whether these files were removed or replaced here: a reader asked for now may find others.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.content.published.borrow().removed
     }
 
     /// The bytes of `range` (cut at the durable end) in pieces of at most [`MAX_READ`].
@@ -148,9 +196,78 @@ pub(super) fn read_blocking(content: &Content, offset: u64, length: u32) -> Resu
     Ok(bytes.into())
 }
 
+/// Reads from the files here, or from those that have come in their place.
+async fn read_here(content: &Arc<Content>, offset: u64, length: u32) -> Result<Bytes, BlobError> {
+    let content = Arc::clone(content);
+    blocking(move || match read_blocking(&content, offset, length) {
+        Err(BlobError::NotFound) if content.published.borrow().progress.sealed => {
+            let newer = content.store.content(content.name(), content.data_key.clone())?;
+            read_blocking(&newer, offset, length)
+        }
+        read => read,
+    })
+    .await
+}
+
+/// Reads and verifies from the copies on other nodes.
+async fn read_elsewhere(
+    content: Arc<Content>,
+    others: &dyn OtherCopies,
+    offset: u64,
+    length: u32,
+) -> Result<Bytes, BlobError> {
+    let published = content.published.borrow().clone();
+    // What is sealed is the same everywhere; an open one may have become another under its next writer.
+    if published.removed && !published.progress.sealed {
+        return Err(BlobError::NotFound);
+    }
+    let end = offset.saturating_add(u64::from(length.min(MAX_READ))).min(published.progress.length);
+    if offset >= end {
+        return Ok(Bytes::new());
+    }
+    let boundary = if published.tail.is_some() { published.records * RECORD as u64 } else { u64::MAX };
+    let mut bytes = Bytes::new();
+    if offset < boundary {
+        let name = content.name();
+        let end = end.min(boundary);
+        let span = Span::of(&published, offset, end)?;
+        let (at, total) = (span.at, u32::try_from(span.total).unwrap_or(u32::MAX));
+        let known = published.clone();
+        let check: Check =
+            Arc::new(move |sealed| Ok(open_span(&content, &known, &span, offset, end, sealed)?.into()));
+        bytes = others.read(name, at, total, check).await?;
+    }
+    let Some(tail) = published.tail.as_ref().filter(|_| end > boundary) else { return Ok(bytes) };
+    let tail = tail.slice(within(offset.saturating_sub(boundary))?..within(end - boundary)?);
+    Ok(if bytes.is_empty() { tail } else { [bytes, tail].concat().into() })
+}
+
 /// A position that is known to be small.
 fn within(position: u64) -> Result<usize, BlobError> {
     usize::try_from(position).map_err(|_| BlobError::Io("a position does not fit".to_owned()))
+}
+
+/// Records that hold a range, and where they lie in the file.
+struct Span {
+    first: u64,
+    last: u64,
+    at: u64,
+    total: usize,
+}
+
+impl Span {
+    fn of(published: &Published, offset: u64, end: u64) -> Result<Self, BlobError> {
+        let record = RECORD as u64;
+        let (first, last) = (offset / record, (end - 1) / record);
+        let total = within(last - first)? * SEALED_RECORD + sealed_length(published, last)?;
+        Ok(Self { first, last, at: record_at(first), total })
+    }
+}
+
+/// Bytes of a record in the file.
+fn sealed_length(published: &Published, number: u64) -> Result<usize, BlobError> {
+    let plain = published.progress.length - number * RECORD as u64;
+    if number < published.records { Ok(SEALED_RECORD) } else { Ok(within(plain)? + TAG_LENGTH) }
 }
 
 /// The bytes `offset..end`, all of them in records of the file: one read, then each record opened.
@@ -160,23 +277,29 @@ fn from_records(
     offset: u64,
     end: u64,
 ) -> Result<Vec<u8>, BlobError> {
-    let record = RECORD as u64;
-    let (first, last) = (offset / record, (end - 1) / record);
-    let sealed_length = |number: u64| -> Result<usize, BlobError> {
-        let plain = published.progress.length - number * record;
-        if number < published.records { Ok(SEALED_RECORD) } else { Ok(within(plain)? + TAG_LENGTH) }
-    };
-    let total = within(last - first)? * SEALED_RECORD + sealed_length(last)?;
-    let mut sealed = vec![0; total];
-    let file_read = content.data.read_at(record_at(first), &mut sealed);
+    let span = Span::of(published, offset, end)?;
+    let mut sealed = vec![0; span.total];
+    let file_read = content.data.read_at(span.at, &mut sealed);
     let there = file_read.map_err(|error| BlobError::from_io(&error))?;
+    open_span(content, published, &span, offset, end, &sealed[..there])
+}
 
+/// Opens the records of a span, each of them verified, and cuts out `offset..end`.
+fn open_span(
+    content: &Content,
+    published: &Published,
+    span: &Span,
+    offset: u64,
+    end: u64,
+    file_bytes: &[u8],
+) -> Result<Vec<u8>, BlobError> {
+    let record = RECORD as u64;
     let mut bytes = vec![0; within(end - offset)?];
     let mut scratch = Vec::new();
-    for number in first..=last {
-        let at = within(number - first)? * SEALED_RECORD;
+    for number in span.first..=span.last {
+        let at = within(number - span.first)? * SEALED_RECORD;
         let corrupt = || BlobError::Corrupt { record: number };
-        let sealed = sealed[..there].get(at..at + sealed_length(number)?).ok_or_else(corrupt)?;
+        let sealed = file_bytes.get(at..at + sealed_length(published, number)?).ok_or_else(corrupt)?;
         let epoch = published.epochs.of_record(number).ok_or_else(corrupt)?;
         let cipher = content.keys.records(epoch)?;
         let is_last = number >= published.records;

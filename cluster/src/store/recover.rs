@@ -25,6 +25,7 @@ use crate::keyring::DataKey;
 const MAX_FRAMES_LENGTH: u64 = 4 * MAX_MARKS_TOTAL as u64;
 
 /// What the `.open` file says.
+#[derive(Debug)]
 pub(super) struct Found {
     pub(super) kind: BlobKind,
     /// The last barrier.
@@ -147,6 +148,7 @@ pub(super) fn load(store: &Arc<Inner>, name: BlobName, key: DataKey) -> Result<C
         published,
         marks: found.marks,
         sequence,
+        elsewhere: false,
     };
     Ok(Content::new(Arc::clone(store), name, parts))
 }
@@ -173,12 +175,21 @@ fn sealed_content(
         tickets: 0,
         removed: false,
     };
-    let parts = Parts { kind, data_key: key, data, open: None, published, marks: footer.marks, sequence: 0 };
+    let parts = Parts {
+        kind,
+        data_key: key,
+        data,
+        open: None,
+        published,
+        marks: footer.marks,
+        sequence: 0,
+        elsewhere: false,
+    };
     Content::new(Arc::clone(store), name, parts)
 }
 
 /// Reads and checks header, trailer and index of a sealed Blob.
-fn read_sealed(keys: &BlobKeys, file: &dyn DiskFile) -> Result<(Footer, BlobKind), BlobError> {
+pub(super) fn read_sealed(keys: &BlobKeys, file: &dyn DiskFile) -> Result<(Footer, BlobKind), BlobError> {
     let header = header_of(file, HeaderKind::Records, keys.name())?;
     let length = length_of(file)?;
     let trailer_at = length.checked_sub(TRAILER_LENGTH as u64).ok_or(FormatError::Damaged("trailer"))?;
@@ -217,6 +228,10 @@ impl Inner {
             let paths = Paths::of(BlobName { asset, blob });
             let useless = [
                 (has(FileKind::NewOpen), &paths.new_open),
+                (has(FileKind::NewFence), &paths.new_fence),
+                (has(FileKind::Part), &paths.part),
+                (has(FileKind::Corrupt) && has(FileKind::Blob), &paths.corrupt),
+                (has(FileKind::Data) && has(FileKind::Blob), &paths.data),
                 (has(FileKind::Open) && has(FileKind::Blob), &paths.open),
                 (has(FileKind::Data) && !has(FileKind::Open) && !has(FileKind::Blob), &paths.data),
             ];

@@ -63,14 +63,17 @@ impl Inner {
             return Ok(());
         }
         // The `.open` file first: without it the data file is only a leftover, with it alone it would look damaged.
-        for path in [&paths.blob, &paths.open, &paths.new_open, &paths.data] {
+        let paths = &paths;
+        let files = [&paths.blob, &paths.open, &paths.new_open, &paths.data];
+        let beside = [&paths.part, &paths.corrupt, &paths.new_fence, &paths.fence];
+        for path in files.into_iter().chain(beside) {
             gone(self.disk.remove_file(path))?;
         }
         self.synced("an asset's folder", self.disk.sync_dir(&paths.folder))
     }
 
     /// Ends everybody's use of a Blob.
-    fn forget(&self, name: BlobName) {
+    pub(super) fn forget(&self, name: BlobName) {
         let content = self.opened().remove(&name).and_then(|content| Weak::upgrade(&content));
         if let Some(content) = content {
             content.publish(|published| published.removed = true);
@@ -81,22 +84,27 @@ impl Inner {
         let io = |error: std::io::Error| BlobError::from_io(&error);
         let mut stored = Vec::new();
         for folder in self.disk.list(ROOT.as_ref()).map_err(io)? {
-            let Ok(asset) = folder.parse::<AssetId>() else { continue };
-            let names = match self.disk.list(&asset_folder(asset)) {
-                Ok(names) => names,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(io(error)),
-            };
-            let mut blobs = BTreeMap::new();
-            for (blob, kind) in names.iter().filter_map(|name| FileKind::parse(name)) {
-                match kind {
-                    FileKind::Blob => _ = blobs.insert(blob, StoredState::Sealed),
-                    FileKind::Open => _ = blobs.entry(blob).or_insert(StoredState::Open),
-                    FileKind::Data | FileKind::NewOpen => {}
-                }
+            if let Ok(asset) = folder.parse::<AssetId>() {
+                stored.extend(self.list_asset(asset)?);
             }
-            stored.extend(blobs.into_iter().map(|(blob, state)| StoredBlob { asset, blob, state }));
         }
         Ok(stored)
+    }
+
+    pub(super) fn list_asset(&self, asset: AssetId) -> Result<Vec<StoredBlob>, BlobError> {
+        let names = match self.disk.list(&asset_folder(asset)) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(BlobError::from_io(&error)),
+        };
+        let mut blobs = BTreeMap::new();
+        for (blob, kind) in names.iter().filter_map(|name| FileKind::parse(name)) {
+            match kind {
+                FileKind::Blob => _ = blobs.insert(blob, StoredState::Sealed),
+                FileKind::Open => _ = blobs.entry(blob).or_insert(StoredState::Open),
+                _ => {}
+            }
+        }
+        Ok(blobs.into_iter().map(|(blob, state)| StoredBlob { asset, blob, state }).collect())
     }
 }

@@ -1,12 +1,15 @@
 //! Sealing: the last record, the index and the trailer go behind the records that are there, and the file gets its final
 //! name. Nothing is copied.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedMutexGuard;
 
 use super::BlobError;
-use super::content::{BarrierCount, Content, Hashes, Writing, finish};
+use super::content::{Content, Hashes, Writing, finish};
+use super::mirror::{FileWrite, Mirror};
 use super::recover::read_some;
 use crate::blob::{
     BlobKind, Footer, FormatError, Header, HeaderKind, RECORD, SEALED_RECORD, TRAILER_LENGTH, Trailer,
@@ -25,29 +28,32 @@ pub struct Sealed {
     pub plaintext_sha256: Option<[u8; 32]>,
 }
 
-/// Seals the Blob for the writer of `epoch`. Blocks.
-pub(super) fn seal(
-    content: &Content,
-    barrier: OwnedMutexGuard<BarrierCount>,
-    epoch: u64,
-) -> Result<Sealed, BlobError> {
+/// A Blob that is sealed here.
+pub(super) struct SealedHere {
+    pub(super) sealed: Sealed,
+    records: u64,
+    /// Others seal it, too: who, and by which write.
+    pub(super) waits: Option<(Arc<dyn Mirror>, u64)>,
+}
+
+/// Seals the Blob for the writer of `epoch` on this node. Blocks.
+pub(super) fn seal(content: &Content, epoch: u64) -> Result<SealedHere, BlobError> {
     content.store.running()?;
     let sealed = {
         let mut writing = content.writing();
         let state = content.current(&mut writing, epoch)?;
-        let outcome = write_end(content, state).and_then(|sealed| publish(content, state, sealed));
+        let outcome = write_end(content, state);
         // Sealed or failed: either way nothing more is written in this epoch, so no nonce of it is used twice.
         state.over = true;
         outcome?
     };
-    drop(barrier);
     // The index says all that was in the `.open` file. Should this fail, the next start clears up.
     let _ = content.store.disk.remove_file(&content.paths.open);
     Ok(sealed)
 }
 
 /// Writes the last record, index and trailer, makes them durable and renames the file.
-fn write_end(content: &Content, state: &mut Writing) -> Result<Sealed, BlobError> {
+fn write_end(content: &Content, state: &mut Writing) -> Result<SealedHere, BlobError> {
     let io = |error: std::io::Error| BlobError::from_io(&error);
     let mut hashes = match state.hashes.take() {
         Some(hashes) => hashes,
@@ -62,26 +68,34 @@ fn write_end(content: &Content, state: &mut Writing) -> Result<Sealed, BlobError
     hashes.sealed.update(&last);
     let hash = *hashes.sealed.finalize().as_bytes();
     let footer_length = last.len() as u64 - state.tail.len() as u64 - TAG_LENGTH as u64;
-    last.extend_from_slice(&Trailer { epoch: state.cipher.epoch(), footer_length, hash }.encode());
+    let trailer = Trailer { epoch: state.cipher.epoch(), footer_length, hash }.encode();
+    let waits = state.mirror.as_ref().map(|mirror| {
+        let (offset, trailer_at) = (record_at(state.records), record_at(state.records) + last.len() as u64);
+        mirror.push(FileWrite::Data { offset, bytes: Bytes::copy_from_slice(&last) });
+        let trailer = Bytes::copy_from_slice(&trailer);
+        (Arc::clone(mirror), mirror.push(FileWrite::Seal { offset: trailer_at, trailer, hash }))
+    });
+    last.extend_from_slice(&trailer);
 
     let store = &content.store;
     content.data.write_at(record_at(state.records), &last).map_err(io)?;
     store.synced("a sealed Blob", content.data.sync_data())?;
     store.disk.rename(&content.paths.data, &content.paths.blob).map_err(io)?;
     store.synced("an asset's folder", store.disk.sync_dir(&content.paths.folder))?;
-    Ok(Sealed { length: footer.length, hash, plaintext_sha256: hashes.plaintext.map(finish) })
+    let sealed = Sealed { length: footer.length, hash, plaintext_sha256: hashes.plaintext.map(finish) };
+    Ok(SealedHere { sealed, records: state.records, waits })
 }
 
-fn publish(content: &Content, state: &Writing, sealed: Sealed) -> Result<Sealed, BlobError> {
+/// Tells readers that the Blob is complete.
+pub(super) fn publish(content: &Content, here: &SealedHere) {
     let marks = content.marks().len();
     content.publish(|published| {
-        published.progress.length = sealed.length;
+        published.progress.length = here.sealed.length;
         published.progress.marks = marks;
         published.progress.sealed = true;
-        published.records = state.records;
+        published.records = here.records;
         published.tail = None;
     });
-    Ok(sealed)
 }
 
 /// The hashes of the first `records` records, from the disk, each of them checked: for a Blob that was taken over.

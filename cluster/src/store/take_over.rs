@@ -20,7 +20,10 @@ pub(super) fn take_over(
     epoch: u64,
 ) -> Result<BlobWriter, BlobError> {
     content.store.running()?;
+    // Before `writing` is held: whoever fences takes the two in the other order.
+    content.store.begin_here(content.name(), epoch)?;
     let mut writing = content.writing();
+    content.not_fenced(epoch)?;
     let published = content.published.borrow().clone();
     if published.removed {
         return Err(BlobError::NotFound);
@@ -59,6 +62,7 @@ pub(super) fn take_over(
         hashes: (tail.records == 0).then(|| Hashes::new(content.kind, &header)),
         buffer: Vec::new(),
         over: false,
+        mirror: None,
     });
     let marks = found.marks.len();
     *content.marks_mut() = found.marks;

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::barrier::Barrier;
 use super::content::{Content, Writing};
+use super::mirror::{FileWrite, Mirror};
 use super::{BlobError, Sealed, barrier, blocking, sealing};
 use crate::blob::{
     BlobName, FRAMES_AT, Frame, FrameBody, MAX_MARK, MAX_MARKS_TOTAL, Mark, RECORD, SEALED_RECORD, record_at,
@@ -122,7 +124,10 @@ impl BlobWriter {
         let (length, waiting) = self.shared.push(bytes, None)?;
         if waiting >= DRAIN_AT {
             let shared = Arc::clone(&self.shared);
-            blocking(move || shared.drain()).await?;
+            let mirror = blocking(move || shared.drain()).await?;
+            if let Some(mirror) = mirror {
+                mirror.room().await.inspect_err(|_| self.shared.content.end_writer(self.shared.epoch))?;
+            }
             self.begin_barrier(length);
         }
         Ok(length)
@@ -172,11 +177,24 @@ impl BlobWriter {
             }
         }
         let shared = Arc::clone(&self.shared);
-        blocking(move || {
+        let mut guard = guard;
+        let (guard, barrier) = blocking(move || {
             shared.drain()?;
-            barrier::run(&shared.content, guard, shared.epoch)
+            let barrier = barrier::run(&shared.content, &mut guard, shared.epoch)?;
+            Ok((guard, barrier))
         })
-        .await
+        .await?;
+        let written = match barrier {
+            Barrier::Nothing(length) | Barrier::Done(length) => return Ok(length),
+            Barrier::Waits(written) => written,
+        };
+        if let Some((mirror, number)) = &written.waits {
+            let settled = mirror.settled(*number).await;
+            settled.inspect_err(|_| content.end_writer(self.shared.epoch))?;
+        }
+        let length = barrier::publish(content, written);
+        drop(guard);
+        Ok(length)
     }
 
     /// Seals the Blob with all that was handed in: length, index and hash are final. State is told afterwards by the
@@ -187,11 +205,34 @@ impl BlobWriter {
     pub async fn seal(self) -> Result<Sealed, BlobError> {
         let guard = Arc::clone(&self.shared.content.barrier).lock_owned().await;
         let shared = Arc::clone(&self.shared);
-        blocking(move || {
+        let (guard, here) = blocking(move || {
             shared.drain()?;
-            sealing::seal(&shared.content, guard, shared.epoch)
+            let here = sealing::seal(&shared.content, shared.epoch)?;
+            if here.waits.is_none() {
+                sealing::publish(&shared.content, &here);
+            }
+            Ok((guard, here))
         })
-        .await
+        .await?;
+        if let Some((mirror, number)) = &here.waits {
+            mirror.settled(*number).await?;
+            sealing::publish(&self.shared.content, &here);
+        }
+        drop(guard);
+        Ok(here.sealed)
+    }
+
+    /// Sends everything from now on to `mirror`, too.
+    pub(crate) fn attach(&self, mirror: Arc<dyn Mirror>) {
+        let mut writing = self.shared.content.writing();
+        if let Some(state) = writing.as_mut().filter(|state| state.cipher.epoch() == self.shared.epoch) {
+            state.mirror = Some(mirror);
+        }
+    }
+
+    /// What stands here, for whoever brings other nodes to it.
+    pub(super) fn content(&self) -> &Arc<Content> {
+        &self.shared.content
     }
 
     /// Begins a barrier in the background when the last one is long ago.
@@ -247,7 +288,7 @@ impl Shared {
     }
 
     /// Seals and writes all that is queued. Blocks.
-    fn drain(&self) -> Result<(), BlobError> {
+    fn drain(&self) -> Result<Option<Arc<dyn Mirror>>, BlobError> {
         let content = &self.content;
         content.store.running()?;
         let mut writing = content.writing();
@@ -257,8 +298,9 @@ impl Shared {
             queue.bytes = 0;
             std::mem::take(&mut queue.pieces)
         };
+        let mirror = state.mirror.clone();
         if pieces.is_empty() {
-            return Ok(());
+            return Ok(mirror);
         }
         let outcome = content.store.room_to_write().and_then(|()| {
             let mut batch = Batch { content, state, sealed: 0 };
@@ -268,7 +310,7 @@ impl Shared {
         if outcome.is_err() {
             state.over = true;
         }
-        outcome
+        outcome.map(|()| mirror)
     }
 }
 
@@ -343,6 +385,12 @@ impl Batch<'_> {
         if let Some(hashes) = &mut self.state.hashes {
             hashes.sealed.update(sealed);
         }
+        if let Some(mirror) = &self.state.mirror {
+            // The buffer itself goes to the other nodes; the next records get another.
+            let mut bytes = Bytes::from(std::mem::take(&mut self.state.buffer));
+            bytes.truncate(self.sealed);
+            mirror.push(FileWrite::Data { offset: record_at(first), bytes });
+        }
         self.sealed = 0;
         Ok(())
     }
@@ -357,6 +405,10 @@ impl Batch<'_> {
         let file = self.content.open_file()?;
         let written = file.write_at(FRAMES_AT + self.state.frames_length, &frame);
         written.map_err(|error| BlobError::from_io(&error))?;
+        if let Some(mirror) = &self.state.mirror {
+            let bytes = Bytes::copy_from_slice(&frame);
+            mirror.push(FileWrite::Frames { offset: self.state.frames_length, bytes });
+        }
         self.state.frames += 1;
         self.state.frames_length += frame.len() as u64;
         self.state.frames_dirty = true;

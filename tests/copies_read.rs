@@ -1,0 +1,112 @@
+//! Reading: the copy here, else the nearest; damaged ones passed by and noted, open ones followed from afar.
+
+use std::time::Duration;
+
+use cluster::blob::RECORD;
+use cluster::disk::Survival;
+use cluster::id::NodeId;
+use cluster::store::BlobError;
+use cluster::transfer::Pulled;
+
+use crate::copies_support::*;
+
+async fn sealed(world: &World, length: usize) {
+    let writer = world.create(1).await;
+    writer.append(content(length)).await.unwrap();
+    writer.mark(b"m").await.unwrap();
+    writer.seal().await.unwrap();
+    for number in [2, 3] {
+        world.sealed_bytes(number).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_copy_is_passed_by_noted_and_replaced() {
+    let world = World::three();
+    sealed(&world, 4 * RECORD + 55).await;
+    let path = world.file_at(2, "blob").await;
+    world.at(2).disk.flip_bit(&path, 3 * RECORD, 2);
+    let reader = world.reader(2).await;
+    assert_eq!(whole(&reader).await, content(4 * RECORD + 55), "right all the same");
+    let replicas = &world.at(2).replicas;
+    assert_eq!(replicas.repairs().take_damaged(), [NAME]);
+    assert!(matches!(replicas.verify(NAME).await, Err(BlobError::Damaged(_))));
+    replicas.here().set_aside(NAME).await.unwrap();
+    assert_eq!(whole(&reader).await, content(4 * RECORD + 55), "from the others meanwhile");
+    assert!(matches!(replicas.pull(NAME, NodeId(3), None, None).await.unwrap(), Pulled::Came(_)));
+    replicas.verify(NAME).await.unwrap();
+    world.wires.disconnect(NodeId(1));
+    world.wires.disconnect(NodeId(3));
+    assert_eq!(whole(&reader).await, content(4 * RECORD + 55), "and from the new copy");
+    assert_eq!(world.sealed_bytes(2).await, world.sealed_bytes(3).await);
+    assert!(world.at(2).disk.files().iter().all(|path| path.extension().is_none_or(|e| e != "corrupt")));
+}
+
+#[tokio::test]
+async fn what_is_not_here_is_read_from_the_others() {
+    let mut world = World::new(1, &["a", "b", "c", "d"], 3);
+    sealed(&world, 2 * RECORD + 5).await;
+    let reader = world.reader(4).await;
+    assert!(reader.is_sealed());
+    assert_eq!(reader.marks(0).len(), 1);
+    world.crash(NodeId(1), Survival::None);
+    world.crash(NodeId(2), Survival::None);
+    assert_eq!(whole(&reader).await, content(2 * RECORD + 5), "one of three is enough");
+    for (offset, length) in [(0, 1), (RECORD as u64 - 1, 2), (2 * RECORD as u64, 5), (7, 2 * RECORD as u32)] {
+        let piece = reader.read(offset, length).await.unwrap();
+        let all = content(2 * RECORD + 5);
+        let from = offset as usize;
+        assert_eq!(piece, all.slice(from..(from + length as usize).min(all.len())));
+    }
+}
+
+#[tokio::test]
+async fn an_open_blob_grows_for_readers_elsewhere() {
+    let world = World::new(1, &["a", "b", "c", "d"], 3);
+    let writer = world.create(1).await;
+    writer.append(content(10)).await.unwrap();
+    for number in [2, 4] {
+        let reader = world.reader(number).await;
+        assert!(!reader.is_sealed() && reader.length() >= 10);
+        let before = reader.length();
+        writer.append(content(RECORD)).await.unwrap();
+        let mut growth = reader.watch_growth();
+        let grown = tokio::time::timeout(Duration::from_secs(10), growth.beyond(before)).await;
+        assert_eq!(grown.unwrap().unwrap().length, before + RECORD as u64);
+        assert_eq!(whole(&reader).await.len() as u64, before + RECORD as u64);
+    }
+    let reader = world.reader(4).await;
+    writer.seal().await.unwrap();
+    let mut growth = reader.watch_growth();
+    let sealed = async { while !growth.changed().await.unwrap().sealed {} };
+    if !reader.is_sealed() {
+        tokio::time::timeout(Duration::from_secs(10), sealed).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_slow_copy_is_not_waited_for() {
+    let world = World::new(1, &["a", "b", "c", "a"], 3);
+    sealed(&world, RECORD).await;
+    let reader = world.reader(4).await;
+    world.wires.delay(NodeId(1), Duration::from_secs(3));
+    let started = tokio::time::Instant::now();
+    assert_eq!(whole(&reader).await, content(RECORD));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_copy_with_another_hash_is_never_taken() {
+    let world = World::new(1, &["a", "b", "c", "d"], 3);
+    sealed(&world, 3 * RECORD).await;
+    let path = world.file_at(1, "blob").await;
+    world.at(1).disk.flip_bit(&path, 2 * RECORD, 1);
+    let replicas = &world.at(4).replicas;
+    assert!(matches!(replicas.pull(NAME, NodeId(1), None, None).await, Err(BlobError::Damaged(_))));
+    let files = world.at(4).disk.files();
+    assert!(files.is_empty(), "nothing of it is left: {files:?}");
+    let wrong = replicas.pull(NAME, NodeId(2), Some([0; 32]), None).await;
+    assert!(matches!(wrong, Err(BlobError::Damaged(_))), "not the one State names");
+    replicas.pull(NAME, NodeId(2), None, None).await.unwrap();
+    assert_eq!(replicas.pull(NAME, NodeId(3), None, None).await.unwrap(), Pulled::There);
+}
