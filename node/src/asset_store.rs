@@ -82,6 +82,12 @@ pub fn blob_problem(error: BlobError) -> Problem {
             "writer_replaced",
             "Somebody else has taken over writing; ask again where it stands.",
         ),
+        BlobError::TooFewCopies { .. } | BlobError::Unreachable(_) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_few_copies",
+            "Too few nodes can be reached to keep this safely; what was acknowledged is safe. Try again soon.",
+        )
+        .caused_by(error),
         other => Problem::internal(other),
     }
 }
@@ -140,7 +146,7 @@ impl AssetStore {
 
     /// A reader of one of its Blobs.
     pub async fn reader(&self, asset: &Asset, blob: BlobId) -> Result<BlobReader, StoreError> {
-        Ok(self.cluster.blobs().reader(asset.id, blob, &self.key(asset)?).await?)
+        Ok(self.cluster.bytes().reader(asset.id, blob, &self.key(asset)?).await?)
     }
 
     /// A whole small Blob, of at most `limit` bytes.
@@ -172,7 +178,7 @@ impl AssetStore {
         let blob = BlobId::generate();
         let label = label.to_owned();
         self.propose(actor, AssetCommand::OpenBlob { asset: asset.id, blob, kind, label, fence }).await?;
-        let writer = self.cluster.blobs().create(asset.id, blob, kind, 1, &self.key(asset)?).await?;
+        let writer = self.cluster.bytes().create(asset.id, blob, kind, 1, &self.key(asset)?).await?;
         Ok(OpenBlob { id: blob, kind, writer })
     }
 
@@ -192,7 +198,7 @@ impl AssetStore {
         let Outcome::BlobEpoch(epoch) = self.propose(actor, take_over).await? else {
             return Err(StoreError::gone());
         };
-        let (blobs, key) = (self.cluster.blobs(), self.key(asset)?);
+        let (blobs, key) = (self.cluster.bytes(), self.key(asset)?);
         let writer = match blobs.take_over(asset.id, blob.id, epoch, &key).await {
             // State was told to open it, and the node was killed before the disk was.
             Err(BlobError::NotFound) => blobs.create(asset.id, blob.id, blob.kind, epoch, &key).await?,
@@ -247,6 +253,18 @@ impl AssetStore {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(context.finish().as_ref());
         Ok((length, sha256))
+    }
+
+    /// Tells State where the copies of a new asset go, when this node knows of nodes that are gone or have no room.
+    pub async fn place(&self, asset: AssetId) -> Result<(), StoreError> {
+        let candidates = self.cluster.bytes().candidates();
+        let wanted = cluster::placement::holders_of(asset, &candidates);
+        let chosen = self.cluster.state().holders(asset);
+        if candidates.len() < 2 || wanted.is_empty() || wanted.iter().eq(chosen.iter()) {
+            return Ok(());
+        }
+        let holders = wanted.iter().collect();
+        self.propose(&self.node(), AssetCommand::Place { asset, holders }).await.map(drop)
     }
 
     /// Gives up a Blob.

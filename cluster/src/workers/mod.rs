@@ -1,11 +1,22 @@
 //! The workers every node has.
 
 mod clock;
+mod collect;
+mod copy_node;
 mod cut;
 mod expire;
+mod moves;
+mod protection;
+mod repair;
+mod scrub;
 
 use std::time::Duration;
 
+pub use collect::Collect;
+pub use copy_node::CopyNode;
+pub use protection::Count;
+pub use repair::{Purpose, Repair};
+pub use scrub::Scrub;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -20,6 +31,11 @@ pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
         Box::new(expire::Expire::new(cluster.clone())),
         Box::new(cut::Cut::new(cluster.clone())),
         Box::new(clock::WatchClock::new(cluster.clone())),
+        Box::new(Repair::new(cluster.clone(), Purpose::Repair)),
+        Box::new(Repair::new(cluster.clone(), Purpose::Rebalance)),
+        Box::new(Scrub::new(cluster.clone(), cluster.config().dir.join("scrub"))),
+        Box::new(Collect::new(cluster.clone(), collect::GRACE)),
+        Box::new(Count::new(cluster.clone())),
     ]
 }
 

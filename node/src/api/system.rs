@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use cluster::permission::{Action, Target};
 use cluster::store::Level;
+use cluster::transfer::Protection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,8 +58,41 @@ pub struct DiskView {
 pub struct CopiesView {
     /// How many are wanted.
     pub wanted: u32,
-    /// How many there are.
+    /// The fewest that any asset has on nodes that answer.
     pub held: u32,
+    /// Assets with three copies or more on nodes that answer.
+    pub assets_with_three: u64,
+    /// Assets with two.
+    pub assets_with_two: u64,
+    /// Assets with one.
+    pub assets_with_one: u64,
+    /// Assets none of whose nodes answers.
+    pub assets_with_none: u64,
+    /// So many more nodes may be lost, any of them, and everything is still there.
+    pub nodes_to_lose: u32,
+    /// So many more sites.
+    pub sites_to_lose: u32,
+    /// Bytes this node is still to fetch.
+    pub missing_bytes: u64,
+}
+
+impl CopiesView {
+    fn of(protection: &Protection) -> Self {
+        let [none, one, two, three] = protection.assets_by_copies;
+        let fewest = [none, one, two].iter().position(|assets| *assets > 0);
+        let wanted = u32::try_from(protection.copies_wanted).unwrap_or(u32::MAX);
+        Self {
+            wanted,
+            held: fewest.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(wanted),
+            assets_with_three: three,
+            assets_with_two: two,
+            assets_with_one: one,
+            assets_with_none: none,
+            nodes_to_lose: protection.nodes_to_lose,
+            sites_to_lose: protection.sites_to_lose,
+            missing_bytes: protection.missing_bytes,
+        }
+    }
 }
 
 /// What members may know.
@@ -107,7 +141,8 @@ pub async fn system_status(app: web::Data<App>, caller: Caller) -> Result<HttpRe
     let state = caller.state();
     caller.may(&state, Action::SeeStatus, Target::Cluster)?;
     let space = app.cluster.blobs().space()?;
-    let stolen = app.cluster.status().stolen_machine_can_be_read;
+    let status = app.cluster.status();
+    let stolen = status.stolen_machine_can_be_read;
     let warning = "The node's key lies in a file on this machine: a stolen machine can be read.";
     ok(&StatusView {
         node: NodeView {
@@ -118,7 +153,7 @@ pub async fn system_status(app: web::Data<App>, caller: Caller) -> Result<HttpRe
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_ms: u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         disk: DiskView { total: space.total, free: space.free, level: level_name(space.level).to_owned() },
-        copies: CopiesView { wanted: 1, held: 1 },
+        copies: CopiesView::of(&status.protection),
         key_mode: if stolen { "key_file" } else { "passphrase" }.to_owned(),
         key_mode_warning: stolen.then(|| warning.to_owned()),
         recovery_confirmed: state.cluster_info().is_some_and(|cluster| cluster.recovery_confirmed),

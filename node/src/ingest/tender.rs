@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use cluster::id::AssetId;
 use cluster::state::{Asset, AssetState, Limits};
-use cluster::store::BlobError;
+use cluster::store::{BlobError, BlobReader};
 
 use super::finish::finish_interrupted;
 use super::uploads::{EXPIRES_AFTER, UploadError, Uploads, is_one_shot};
@@ -19,18 +19,27 @@ const EVERY: Duration = Duration::from_secs(60);
 /// that slept, deletes nothing.
 const DUE_AGAIN_MS: u64 = Limits::DUE_AGAIN_MS;
 
+/// With other nodes in the cluster, an upload may run on one of them: it is looked after when it has not grown for so
+/// long.
+const QUIET_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// How long each unfinished upload was seen to be, and since when.
+type Seen = HashMap<AssetId, (u64, Instant)>;
+
 /// When each upload was first found due, by cluster time. Forgotten when the process ends: then it is noted anew.
 type Noted = HashMap<AssetId, u64>;
 
 /// Looks at unfinished uploads until the process ends: at once when the node starts, then every minute.
 pub async fn tend(uploads: Uploads) {
     let mut first = true;
-    let mut noted = Noted::new();
+    let (mut noted, mut seen) = (Noted::new(), Seen::new());
     loop {
         let open = unfinished(&uploads);
+        seen.retain(|asset, _| open.iter().any(|found| found.id == *asset));
         noted.retain(|asset, _| open.iter().any(|found| found.id == *asset));
         for asset in open {
-            if let Err(error) = look_after(&uploads, &asset, first, &mut noted).await {
+            let looked = look_at(&uploads, &asset, first, &mut noted, &mut seen).await;
+            if let Err(error) = looked {
                 tracing::warn!(asset = %asset.id, %error, "an unfinished upload could not be looked after");
             }
         }
@@ -44,14 +53,42 @@ fn unfinished(uploads: &Uploads) -> Vec<Arc<Asset>> {
     state.assets_by_id(None).filter(|asset| asset.state == AssetState::Uploading).cloned().collect()
 }
 
+/// Leaves alone what another node may be writing to.
+async fn look_at(
+    uploads: &Uploads,
+    asset: &Asset,
+    just_started: bool,
+    noted: &mut Noted,
+    seen: &mut Seen,
+) -> Result<(), UploadError> {
+    let store = uploads.store();
+    let alone = store.cluster().state().nodes().count() < 2;
+    let found = store.reader(asset, asset.original).await;
+    let length = found.as_ref().map_or(0, BlobReader::length);
+    let (before, since) = *seen.entry(asset.id).or_insert_with(|| (length, Instant::now()));
+    if before != length {
+        seen.insert(asset.id, (length, Instant::now()));
+    }
+    let quiet = before == length && since.elapsed() >= QUIET_AFTER;
+    if alone {
+        look_after(uploads, asset, just_started, noted, found).await
+    } else if quiet {
+        // Nobody writes to it: what follows is as on a node that is alone and has just started.
+        look_after(uploads, asset, true, noted, found).await
+    } else {
+        Ok(())
+    }
+}
+
 async fn look_after(
     uploads: &Uploads,
     asset: &Asset,
     just_started: bool,
     noted: &mut Noted,
+    found: Result<BlobReader, StoreError>,
 ) -> Result<(), UploadError> {
     let store = uploads.store();
-    let reader = match store.reader(asset, asset.original).await {
+    let reader = match found {
         Ok(reader) => reader,
         // Killed between State's word and the disk's: there is nothing to go on with.
         Err(StoreError::Blob(BlobError::NotFound)) if just_started => {

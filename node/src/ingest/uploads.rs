@@ -156,6 +156,7 @@ impl Uploads {
         let asset = AssetId::generate();
         let original = BlobId::generate();
         self.propose_create(actor, asset, original, application, metadata, declared).await?;
+        self.store.place(asset).await?;
         match self.open_original(asset, original, mark).await {
             Ok(record) => Ok(record),
             Err(error) => {
@@ -260,8 +261,8 @@ impl Uploads {
     ) -> Result<Arc<Asset>, UploadError> {
         let record = self.store.asset(asset)?;
         let key = self.store.key(&record)?;
-        let blobs = self.store.cluster().blobs();
-        let writer = blobs.create(asset, original, BlobKind::Original, 1, &key).await?;
+        let bytes = self.store.cluster().bytes();
+        let writer = bytes.create(asset, original, BlobKind::Original, 1, &key).await?;
         if let Some(mark) = mark {
             writer.mark(&encode(mark)).await?;
         }

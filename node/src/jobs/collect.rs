@@ -43,11 +43,12 @@ async fn sweep(store: &AssetStore) {
     }
 }
 
-/// Listed first, State looked at second: a Blob that is on the disk was told to State before it was created, so what
-/// State does not know by then is not wanted.
+/// Listed first, State looked at second, and with everything that was acknowledged by then: a Blob that is on the disk
+/// was told to State before it was created, so what State does not know by then is not wanted. Nothing is removed on a
+/// stale State.
 async fn sweep_once(store: &AssetStore) -> Result<(), StoreError> {
     let stored = store.cluster().blobs().list().await?;
-    let state = store.cluster().state();
+    let state = store.cluster().linearizable().await?;
     let assets: HashSet<AssetId> = stored.iter().map(|blob| blob.asset).collect();
     for asset in assets {
         let known = match known_blobs(store, &state, asset).await {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cluster::command::{JobCommand, JobFence};
 use cluster::event::Event;
-use cluster::id::{AssetId, JobId};
+use cluster::id::{AssetId, JobId, NodeId};
 use cluster::outcome::Outcome;
 use cluster::state::{Asset, AssetState, Job, JobState, State};
 use tokio::sync::Notify;
@@ -119,7 +119,8 @@ impl Jobs {
         for job in state.active_jobs() {
             let ours = match job.state {
                 JobState::Queued => true,
-                JobState::Leased { node: holder, .. } => holder == node,
+                // Work of a node that is gone is taken over; its epoch keeps it out, should it come back.
+                JobState::Leased { node: holder, .. } => holder == node || !self.is_there(&state, holder),
                 _ => false,
             };
             let Some(asset) = state.asset(job.asset) else { continue };
@@ -127,6 +128,11 @@ impl Jobs {
                 self.begin(job, asset).await;
             }
         }
+    }
+
+    /// Whether another node belongs to the cluster and answers.
+    fn is_there(&self, state: &State, node: NodeId) -> bool {
+        state.node(node).is_some() && self.inner.store.cluster().bytes().is_alive(node)
     }
 
     /// Stops tries whose lease is not the newest any more.

@@ -111,7 +111,7 @@ impl Library {
 
     /// The index of one rendition's Blob.
     pub async fn track(&self, asset: &Asset, blob: BlobId) -> Result<Arc<TrackIndex>, StoreError> {
-        if let Some(known) = locked(&self.tracks).get(blob) {
+        if let Some(known) = locked(&self.tracks).get(blob).filter(|known| !known.reader.is_gone()) {
             return Ok(known);
         }
         let reader = self.store.reader(asset, blob).await?;

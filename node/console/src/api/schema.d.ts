@@ -1597,10 +1597,45 @@ export interface components {
         /** @description How many nodes hold each asset. */
         CopiesView: {
             /**
+             * Format: int64
+             * @description Assets none of whose nodes answers.
+             */
+            assets_with_none: number;
+            /**
+             * Format: int64
+             * @description Assets with one.
+             */
+            assets_with_one: number;
+            /**
+             * Format: int64
+             * @description Assets with three copies or more on nodes that answer.
+             */
+            assets_with_three: number;
+            /**
+             * Format: int64
+             * @description Assets with two.
+             */
+            assets_with_two: number;
+            /**
              * Format: int32
-             * @description How many there are.
+             * @description The fewest that any asset has on nodes that answer.
              */
             held: number;
+            /**
+             * Format: int64
+             * @description Bytes this node is still to fetch.
+             */
+            missing_bytes: number;
+            /**
+             * Format: int32
+             * @description So many more nodes may be lost, any of them, and everything is still there.
+             */
+            nodes_to_lose: number;
+            /**
+             * Format: int32
+             * @description So many more sites.
+             */
+            sites_to_lose: number;
             /**
              * Format: int32
              * @description How many are wanted.

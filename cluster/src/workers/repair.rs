@@ -1,0 +1,313 @@
+//! Makes the copies that are missing here: of what this node holds, and of what it is to hold from now on. What has the
+//! fewest copies elsewhere comes first. State is told only when everything is here and checked.
+//!
+//! As a second worker of the same kind it rebalances: when a node joined, or weights changed, it comes for copies that
+//! placement gives to this node, more slowly, and only while nothing is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast::Receiver;
+
+use super::copy_node::CopyNode;
+use super::heard;
+use super::moves::{Part, part_of};
+use crate::blob::BlobName;
+use crate::cluster::ProposeError;
+use crate::event::Event;
+use crate::id::{AssetId, NodeId};
+use crate::state::State;
+use crate::store::{BlobError, StoredState};
+use crate::transfer::Pulled;
+use crate::worker::{WorkError, Worked, Worker};
+
+/// Assets looked at in one piece of work.
+const TOGETHER: usize = 64;
+/// Everything is compared again after so long.
+const ALL_AGAIN: Duration = Duration::from_secs(3600);
+/// With more than one node, whatever an event did not tell is found after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// What the worker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Copies that are missing.
+    Repair,
+    /// Copies that placement gives to another node by now.
+    Rebalance,
+}
+
+impl Purpose {
+    /// The most bytes a second, so that viewers are never starved.
+    fn bytes_per_second(self) -> u64 {
+        match self {
+            Self::Repair => 50 << 20,
+            Self::Rebalance => 20 << 20,
+        }
+    }
+}
+
+/// Makes the copies that are missing on this node.
+#[derive(Debug)]
+pub struct Repair<N> {
+    node: N,
+    purpose: Purpose,
+    events: Receiver<Event>,
+    /// The last asset of the comparison under way; it begins again when it is over and time has passed.
+    cursor: Option<AssetId>,
+    compared: Option<tokio::time::Instant>,
+    came: u64,
+    bytes: u64,
+    missing: u64,
+}
+
+/// A copy that is to come.
+struct Missing {
+    name: BlobName,
+    length: u64,
+    hash: [u8; 32],
+    from: Vec<NodeId>,
+}
+
+impl<N: CopyNode> Repair<N> {
+    /// A worker of this purpose for `node`.
+    #[must_use]
+    pub fn new(node: N, purpose: Purpose) -> Self {
+        let events = node.events();
+        Self { node, purpose, events, cursor: None, compared: None, came: 0, bytes: 0, missing: 0 }
+    }
+
+    /// The assets to look at now: what was noted, then the next of the comparison of all.
+    fn next_assets(&mut self, state: &State) -> Vec<AssetId> {
+        if self.purpose == Purpose::Repair {
+            let noted = self.node.bytes().repairs().take_assets(TOGETHER);
+            if !noted.is_empty() {
+                return noted;
+            }
+        }
+        if self.compared.is_some_and(|at| at.elapsed() < ALL_AGAIN) {
+            return Vec::new();
+        }
+        let assets = state.assets_after(self.cursor, TOGETHER);
+        self.cursor = assets.last().copied();
+        if assets.len() < TOGETHER {
+            self.cursor = None;
+            self.compared = Some(tokio::time::Instant::now());
+        }
+        assets
+    }
+
+    /// Damaged copies are set aside as long as somebody else has them.
+    async fn set_damaged_aside(&self, state: &State) -> Result<(), WorkError> {
+        let bytes = self.node.bytes();
+        for name in bytes.repairs().take_damaged() {
+            if state.holders(name.asset).iter().all(|node| node == self.node.bytes().node()) {
+                tracing::error!(asset = %name.asset, blob = %name.blob, "the only copy is damaged");
+                continue;
+            }
+            match bytes.verify(name).await {
+                Err(BlobError::Damaged(_) | BlobError::Corrupt { .. }) => {
+                    tracing::warn!(asset = %name.asset, blob = %name.blob, "a damaged copy is set aside");
+                    bytes.here().set_aside(name).await.map_err(|error| WorkError::new(&error))?;
+                    bytes.repairs().look_at(name.asset);
+                }
+                // Not there, or sound after all.
+                _ => bytes.repairs().look_at(name.asset),
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at(&mut self, state: &State, assets: Vec<AssetId>) -> Result<(), WorkError> {
+        let me = self.node.bytes().node();
+        let rebalance = self.purpose == Purpose::Rebalance;
+        let parts: BTreeMap<AssetId, Part> = assets
+            .into_iter()
+            .filter(|asset| state.asset(*asset).is_some())
+            .filter_map(|asset| Some((asset, part_of(state, asset, me, rebalance)?)))
+            .filter(|(_, part)| !rebalance || *part != Part::Keep)
+            .collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let elsewhere = self.listed(state, &parts).await;
+        let mut missing = Vec::new();
+        let mut incomplete = BTreeSet::new();
+        for asset in parts.keys() {
+            match self.missing(state, *asset, &elsewhere).await {
+                Some(more) => missing.extend(more),
+                None => _ = incomplete.insert(*asset),
+            }
+        }
+        missing.sort_by_key(|one| one.from.len());
+        self.missing = missing.iter().map(|one| one.length).sum();
+        self.tell_missing();
+        for one in missing {
+            if !self.fetch(&one).await {
+                incomplete.insert(one.name.asset);
+            }
+            self.missing = self.missing.saturating_sub(one.length);
+            self.tell_missing();
+        }
+        for (asset, part) in parts {
+            if incomplete.contains(&asset) {
+                continue;
+            }
+            if let Some(command) = part.command(asset, me, state.holders(asset).generation()) {
+                self.propose(command.into()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the other holders have of these assets: all that answer.
+    async fn listed(
+        &self,
+        state: &State,
+        parts: &BTreeMap<AssetId, Part>,
+    ) -> BTreeMap<NodeId, Vec<(BlobName, u64, [u8; 32])>> {
+        let mut asked: BTreeMap<NodeId, Vec<AssetId>> = BTreeMap::new();
+        for asset in parts.keys() {
+            for node in state.holders(*asset).iter().filter(|node| *node != self.node.bytes().node()) {
+                if state.node(node).is_some() {
+                    asked.entry(node).or_default().push(*asset);
+                }
+            }
+        }
+        let mut listed = BTreeMap::new();
+        for (node, assets) in asked {
+            if let Ok(list) = self.node.bytes().listed(node, &assets).await {
+                listed.insert(node, list);
+            }
+        }
+        listed
+    }
+
+    /// The sealed Blobs of an asset that others have and this node has not. `None` when no other holder answered, or
+    /// one of them does not know yet what State knows.
+    async fn missing(
+        &self,
+        state: &State,
+        asset: AssetId,
+        elsewhere: &BTreeMap<NodeId, Vec<(BlobName, u64, [u8; 32])>>,
+    ) -> Option<Vec<Missing>> {
+        let record = state.asset(asset)?;
+        let others: Vec<NodeId> =
+            state.holders(asset).iter().filter(|node| elsewhere.contains_key(node)).collect();
+        if others.is_empty() {
+            return None;
+        }
+        let stored = self.node.bytes().here().list_asset(asset).await.ok()?;
+        let here: BTreeSet<_> = stored
+            .into_iter()
+            .filter(|stored| stored.state == StoredState::Sealed)
+            .map(|stored| stored.blob)
+            .collect();
+        let mut missing: BTreeMap<(BlobName, [u8; 32]), Missing> = BTreeMap::new();
+        for node in others {
+            let lists = elsewhere.get(&node).into_iter().flatten().filter(|(name, _, _)| name.asset == asset);
+            for (name, length, hash) in lists.filter(|(name, _, _)| !here.contains(&name.blob)) {
+                let known = record.blob(name.blob);
+                // One that State has as open is its writer's; one with another hash is not State's.
+                if known.is_some_and(|blob| blob.sealed.is_none_or(|sealed| sealed.hash != *hash)) {
+                    continue;
+                }
+                let new = || Missing { name: *name, length: *length, hash: *hash, from: Vec::new() };
+                missing.entry((*name, *hash)).or_insert_with(new).from.push(node);
+            }
+        }
+        let named: BTreeSet<_> = missing.keys().map(|(name, _)| name.blob).chain(here).collect();
+        let all_known =
+            record.blobs.iter().filter(|blob| blob.sealed.is_some()).all(|blob| named.contains(&blob.id));
+        let manifest_known = record.manifest.is_none_or(|manifest| named.contains(&manifest.blob));
+        (all_known && manifest_known).then(|| missing.into_values().collect())
+    }
+
+    fn tell_missing(&self) {
+        if self.purpose == Purpose::Repair {
+            self.node.bytes().set_protection(|protection| protection.missing_bytes = self.missing);
+        }
+    }
+
+    /// Fetches one copy from whoever has it. Whether it is here now.
+    async fn fetch(&mut self, missing: &Missing) -> bool {
+        let rate = Some(self.purpose.bytes_per_second());
+        for from in &missing.from {
+            match self.node.bytes().pull(missing.name, *from, Some(missing.hash), rate).await {
+                Ok(Pulled::There) => return true,
+                Ok(Pulled::Came(bytes)) => {
+                    self.came += 1;
+                    self.bytes += bytes;
+                    return true;
+                }
+                Err(error) => {
+                    tracing::warn!(blob = %missing.name.blob, %from, %error, "a copy could not be fetched");
+                }
+            }
+        }
+        false
+    }
+
+    async fn propose(&self, command: crate::command::Command) -> Result<(), WorkError> {
+        match self.node.propose(command).await {
+            // Somebody else may have come first; the next look tells.
+            Ok(_) | Err(ProposeError::Refused(_)) => Ok(()),
+            Err(error) => Err(WorkError::new(&error)),
+        }
+    }
+}
+
+#[async_trait]
+impl<N: CopyNode> Worker for Repair<N> {
+    fn name(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Repair => "repair",
+            Purpose::Rebalance => "rebalance",
+        }
+    }
+
+    fn status(&self) -> String {
+        format!("{} copies ({} bytes) made since start, {} bytes to go", self.came, self.bytes, self.missing)
+    }
+
+    async fn work(&mut self) -> Result<Worked, WorkError> {
+        let state = self.node.state();
+        if state.nodes().count() < 2 {
+            return Ok(Worked::Idle);
+        }
+        if self.purpose == Purpose::Repair {
+            self.set_damaged_aside(&state).await?;
+        } else if self.node.bytes().repairs().waiting() > 0 {
+            return Ok(Worked::Idle);
+        }
+        let assets = self.next_assets(&state);
+        if assets.is_empty() {
+            return Ok(Worked::Idle);
+        }
+        self.look_at(&state, assets).await?;
+        Ok(Worked::Busy)
+    }
+
+    async fn wait(&mut self) {
+        let repairs = self.node.bytes().repairs().clone();
+        let repairing = self.purpose == Purpose::Repair;
+        let noted = |event: &Event| match event {
+            Event::AssetChanged { asset, .. } | Event::HoldersChanged { asset } if repairing => {
+                repairs.look_at(*asset);
+                false
+            }
+            Event::ClusterChanged => true,
+            _ => false,
+        };
+        let mut all = false;
+        tokio::select! {
+            () = repairs.noted(), if repairing => {}
+            heard = heard(&mut self.events, LOOK_AGAIN, noted) => all = heard,
+        }
+        // A node came or went, or events were missed: everything may have to move.
+        if all {
+            self.compared = None;
+        }
+    }
+}
