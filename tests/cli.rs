@@ -155,6 +155,20 @@ async fn what_an_admin_looks_at() {
     assert!(status.well().contains("a stolen machine can be read"), "{}", status.out);
     let audit = person.types(&["audit", "verify"]).await;
     assert!(audit.well().starts_with("The audit log is whole: "), "{}", audit.out);
+    let list = person.types(&["audit", "list", "--action", "user.", "--limit", "5"]).await;
+    assert!(list.well().starts_with("TIME "), "{}", list.out);
+    let claims =
+        person.types(&["audit", "list", "--action", "cluster.claim", "--result", "ok", "--json"]).await;
+    assert_eq!(claims.json().as_array().unwrap().len(), 1, "{}", claims.out);
+    let none = person.types(&["audit", "list", "--actor", "nobody-of-this-name", "--json"]).await;
+    assert_eq!(none.json(), json!([]));
+    let shown = person.types(&["certificate", "show"]).await;
+    assert!(shown.well().contains("Source    own") && shown.out.contains("localhost"), "{}", shown.out);
+    person.types(&["certificate", "remove"]).await.badly("No certificate is installed.");
+    person
+        .types(&["certificate", "install", "--chain", "/none", "--key", "/none"])
+        .await
+        .badly("/none: No such file");
     let nothing = "There is nothing here, or nothing you may see.";
     person.types(&["asset", "00000000000000000000000000"]).await.badly(nothing);
     person.types(&["play", "../../users"]).await.badly(nothing);
@@ -180,6 +194,69 @@ async fn mistakes_get_a_sentence_before_anything_is_sent() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(nowhere.types(&["completions", shell]).await.well().contains("mediakeep"));
     }
+}
+
+#[tokio::test]
+async fn a_log_is_one_line_a_record_whatever_somebody_calls_a_key() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let keys = format!("/applications/{}/api-keys", node.application());
+    for name in ["line\nbreak", "red\u{1b}[31m", "bell\u{7}", &"x".repeat(1 << 20)] {
+        let answer = admin.post(&keys, &json!({ "name": name, "role": "user" })).await;
+        assert!([400, 413].contains(&answer.status), "{name:.20}: {}", answer.status);
+    }
+    // What is legal in a name is kept, and written out where it could play tricks.
+    let key = admin.post(&keys, &json!({ "name": "gnp.\u{202e}evil", "role": "user" })).await.expect(201);
+    let client = node.with_token(key["secret"].as_str().unwrap());
+    client.post("/users", &json!({})).await.expect_problem(403, "forbidden");
+    let agent = admin.request(reqwest::Method::POST, "/sessions").header("user-agent", "a\u{202e}b\tc");
+    let login = json!({ "username": node.ready.username, "password": node.ready.password });
+    admin.send(agent.json(&login)).await.expect(201);
+    let person = Person::logged_in(&node).await;
+    let list = person.types(&["audit", "list", "--limit", "50"]).await;
+    let count = person.types(&["audit", "list", "--limit", "50", "--json"]).await.json();
+    assert_eq!(list.well().lines().count(), count.as_array().unwrap().len(), "one line each, and the head");
+    assert!(list.out.contains("API key gnp.\\u{202e}evil"), "{}", list.out);
+    assert!(list.out.chars().all(|c| c == '\n' || !c.is_control()), "{}", list.out);
+    assert_eq!(admin.get("/audit/verify").await.expect(200)["ok"], true);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_misses_nothing_has_no_loss_to_accept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (child, announced) = run_bare(folder.path()).await;
+    let (data, key) = (folder.path().join("data"), folder.path().join("node.key"));
+    let http = support::http(&data.join("tls/ca.pem"));
+    let base = announced["url"].as_str().unwrap().to_owned();
+    let client = support::Client { http, base, token: None };
+    let claim = json!({
+        "code": announced["claim_code"], "username": "ada", "password": PASSPHRASE, "application_name": "Videos",
+    });
+    let claimed = client.post("/claim?kind=token", &claim).await.expect(201);
+    let token = claimed["token"].as_str().map(str::to_owned);
+    let client = support::Client { token, ..client };
+    for name in ["One", "Two", "Three"] {
+        client.post("/applications", &json!({ "name": name })).await.expect(201);
+    }
+    stop(child).await;
+    let (data, key) = (data.display().to_string(), key.display().to_string());
+    let person = Person::new();
+    let command = ["accept-loss", "--dir", &data, "--key-file", &key];
+    assert_eq!(person.types(&command).await.well(), "Nothing is missing.");
+    person.types(&[command.as_slice(), &["--records", "soon"]].concat()).await.badly("`soon` is not a range");
+    // The log is gone: the watermark and the snapshot know that there was one.
+    std::fs::remove_dir_all(folder.path().join("data/raft/sled-1")).unwrap();
+    let journal = folder.path().join("data/raft/journal");
+    let length = std::fs::metadata(&journal).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(length - 60).unwrap();
+    let missing = person.types(&command).await;
+    let sentence = missing.well().to_owned();
+    assert!(sentence.starts_with("The log records ") && sentence.ends_with(" are missing."), "{sentence}");
+    let range = missing.error.trim_end().rsplit(' ').next().unwrap().to_owned();
+    person.types(&[command.as_slice(), &["--records", "1-2"]].concat()).await.badly("the log records ");
+    person.types(&[command.as_slice(), &["--records", &range]].concat()).await.well();
+    assert_eq!(person.types(&command).await.well(), "Nothing is missing.");
 }
 
 /// Starts a bare node in `dir` and gives what it announces.

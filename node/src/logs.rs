@@ -1,5 +1,6 @@
 //! Logs: to the journal under systemd, to standard error otherwise; secrets and capability paths never in them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Where log lines go.
@@ -68,7 +69,8 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     line
 }
 
-/// The path as it may be logged: whatever follows `/play/` or `/download/` is a capability, or leads to one.
+/// The path as it may be logged: whatever follows `/play/` or `/download/` is a capability, or leads to one, and what
+/// follows `/files/` is a name of the uploader's.
 #[must_use]
 pub fn redact_path(path: &str) -> String {
     for prefix in ["/play/", "/download/"] {
@@ -77,7 +79,12 @@ pub fn redact_path(path: &str) -> String {
             return format!("{prefix}***/{file}");
         }
     }
-    path.chars().filter(|letter| !letter.is_control()).take(200).collect()
+    // The name of an uploaded file says what is in it.
+    let shown = match path.split_once("/files/") {
+        Some((place, _)) => Cow::Owned(format!("{place}/files/***")),
+        None => Cow::Borrowed(path),
+    };
+    shown.chars().filter(|letter| !letter.is_control()).take(200).collect()
 }
 
 #[cfg(test)]
@@ -90,6 +97,10 @@ mod tests {
         assert_eq!(redact_path("/play/SECRET/a/b/1.m4s"), "/play/***/1.m4s");
         assert_eq!(redact_path("/download/SECRET"), "/download/***/");
         assert_eq!(redact_path("/api/v1/assets/abc"), "/api/v1/assets/abc");
+        assert_eq!(
+            redact_path("/api/v1/applications/a/files/Secret.mp4"),
+            "/api/v1/applications/a/files/***"
+        );
     }
 
     #[test]

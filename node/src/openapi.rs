@@ -53,7 +53,7 @@ pub fn text() -> String {
 }
 
 /// The document.
-#[utoipa::path(get, path = "/openapi.json", tag = "docs", responses((status = 200, description = "This document")))]
+#[utoipa::path(get, path = "/openapi.json", tag = "docs", security(()), responses((status = 200, description = "This document")))]
 pub async fn openapi_view() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-cache"))
@@ -62,7 +62,7 @@ pub async fn openapi_view() -> HttpResponse {
 }
 
 /// The document, readable.
-#[utoipa::path(get, path = "/api/docs", tag = "docs", responses((status = 200, description = "A page")))]
+#[utoipa::path(get, path = "/api/docs", tag = "docs", security(()), responses((status = 200, description = "A page")))]
 pub async fn docs_view() -> HttpResponse {
     let policy = headers::console_policy("none");
     HttpResponse::Ok()
@@ -72,13 +72,13 @@ pub async fn docs_view() -> HttpResponse {
 }
 
 /// The page's script.
-#[utoipa::path(get, path = "/api/docs/docs.js", tag = "docs", responses((status = 200, description = "A script")))]
+#[utoipa::path(get, path = "/api/docs/docs.js", tag = "docs", security(()), responses((status = 200, description = "A script")))]
 pub async fn docs_script() -> HttpResponse {
     HttpResponse::Ok().content_type("text/javascript; charset=utf-8").body(DOCS_SCRIPT)
 }
 
 /// The page's style.
-#[utoipa::path(get, path = "/api/docs/docs.css", tag = "docs", responses((status = 200, description = "A style sheet")))]
+#[utoipa::path(get, path = "/api/docs/docs.css", tag = "docs", security(()), responses((status = 200, description = "A style sheet")))]
 pub async fn docs_style() -> HttpResponse {
     HttpResponse::Ok().content_type("text/css; charset=utf-8").body(DOCS_STYLE)
 }

@@ -17,11 +17,13 @@ use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, FromRequest, Resource, Responder, Route, web};
 use utoipa::openapi::path::HttpMethod;
-use utoipa::openapi::{OpenApi, RefOr, Schema};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Schema};
 
 use crate::access::needs::{self, Need};
 use crate::problem::Problem;
 
+/// The media type of a problem document.
+const PROBLEM_TYPE: &str = "application/problem+json";
 /// Where the versioned API lives.
 pub const API_PREFIX: &str = "/api/v1";
 
@@ -211,12 +213,29 @@ fn actix_method(method: &HttpMethod) -> Method {
     }
 }
 
+/// Every operation may answer with a problem that any operation may answer with (401, 413, 429, 503, ...): `default` says
+/// so. Those it names are of the media type that problems have.
+fn add_problems(operation: &mut utoipa::openapi::path::Operation) {
+    let problem = || RefOr::T(Content::new(Some(Ref::from_schema_name("ProblemBody"))));
+    let mut default = Response::new("A problem");
+    default.content.insert(PROBLEM_TYPE.to_owned(), problem());
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        let failed = status.starts_with('4') || status.starts_with('5');
+        if failed && response.content.shift_remove("application/json").is_some() {
+            response.content.insert(PROBLEM_TYPE.to_owned(), problem());
+        }
+    }
+    operation.responses.responses.insert("default".to_owned(), RefOr::T(default));
+}
+
 fn describe<P: Described>(path: &str, document: &mut OpenApi) {
     let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
     P::schemas(&mut schemas);
     let components = document.components.get_or_insert_with(Default::default);
     components.schemas.extend(schemas);
     let mut operation = P::operation();
+    add_problems(&mut operation);
     operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
     document.paths.add_path_operation(path, P::methods(), operation);
 }

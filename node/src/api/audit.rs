@@ -137,6 +137,9 @@ pub async fn audit_list(
     let state = caller.state();
     let target = query.application.map_or(Target::Cluster, Target::Application);
     caller.may(&state, Action::ReadAudit, target)?;
+    if [query.from_ms, query.to_ms].into_iter().flatten().any(|time_ms| i64::try_from(time_ms).is_err()) {
+        return Err(Problem::invalid("invalid_query", "from_ms and to_ms are milliseconds since 1970."));
+    }
     let limit = limit(query.limit)?;
     let mut cursor = query.cursor.as_deref().map(place).transpose()?;
     record_reading(&caller, &query).await?;

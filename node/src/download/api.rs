@@ -74,7 +74,7 @@ pub async fn download_create(
 }
 
 /// Downloads. The first client to ask is the only one; its further ranges go on.
-#[utoipa::path(get, path = "/download/{token}", tag = "downloads", params(("token" = String, Path)),
+#[utoipa::path(get, path = "/download/{token}", tag = "downloads", security(()), params(("token" = String, Path)),
     responses((status = 200, description = "The file"), (status = 206, description = "A range of it"),
         (status = 403, body = crate::problem::ProblemBody, description = "Another client has it, or it is over")))]
 pub async fn download_file(

@@ -20,7 +20,7 @@ const FINISH_LOOKS: u32 = 50;
 const FINISH_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What tus says of this server.
-#[utoipa::path(options, path = "/uploads", tag = "uploads",
+#[utoipa::path(options, path = "/uploads", tag = "uploads", security(()),
     responses((status = 204, description = "Version, extensions, largest upload and checksum algorithms, as headers")))]
 pub async fn upload_options() -> HttpResponse {
     HttpResponse::NoContent()

@@ -24,7 +24,7 @@ use crate::token::{TokenError, looks_like_token};
 /// Plays: playlists, keys, segments and subtitles of a running View.
 ///
 /// `view` is the asset's id, with the View in the cookie, or the View's token itself.
-#[utoipa::path(get, path = "/play/{view}/{file}", tag = "watching",
+#[utoipa::path(get, path = "/play/{view}/{file}", tag = "watching", security(()),
     params(("view" = String, Path), ("file" = String, Path, description = "`main.m3u8` and what it names")),
     responses((status = 200, description = "The playlist, key, header, segment or subtitles"),
         (status = 206, description = "A range of it"),
@@ -52,7 +52,7 @@ pub async fn play_file(
 }
 
 /// What a page of an allowed origin may ask of a capability path.
-#[utoipa::path(options, path = "/play/{view}/{file}", tag = "watching",
+#[utoipa::path(options, path = "/play/{view}/{file}", tag = "watching", security(()),
     params(("view" = String, Path), ("file" = String, Path)),
     responses((status = 204, description = "Allowed, when the answer says so")))]
 pub async fn play_options(request: HttpRequest, app: Data<App>) -> HttpResponse {
