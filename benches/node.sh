@@ -1,18 +1,38 @@
 # shellcheck shell=bash
-# One node for the measurements, and what is asked of it.
+# Nodes for the measurements, and what is asked of them. `use NAME` chooses which one the functions speak to.
 
-start_node() {
+start_node() { # NAME NODES [CONFIG LINE...]
+  local name=$1 nodes=$2 folder=$work/$1 line
   [ -x "$node" ] || { echo "there is no $node: cargo build --release --workspace" >&2; exit 1; }
-  printf '[limits]\nrequests_per_second = 1000000\nrequest_burst = 1000000\n' > "$work/config.toml"
-  mkfifo "$work/ready"
-  "$node" dev --nodes 1 --dir "$work/nodes" --config "$work/config.toml" > "$work/ready" 2> "$work/node.log" &
+  mkdir -p "$folder"
+  # The limits are for many clients; here one client is all the load.
+  printf '%s\n' '[limits]' 'requests_per_second = 1000000' 'request_burst = 1000000' "${@:3}" > "$folder/config.toml"
+  mkfifo "$folder/ready"
+  "$node" dev --nodes "$nodes" --dir "$folder/nodes" --config "$folder/config.toml" \
+    > "$folder/ready" 2> "$folder/log" &
   started+=($!)
-  local line
-  read -r line < "$work/ready" || { cat "$work/node.log" >&2; exit 1; }
-  url=$(jq -r '.nodes[0].url' <<< "$line") ca=$(jq -r .ca <<< "$line") pid=$(jq -r '.nodes[0].pid' <<< "$line")
-  application=$(jq -r .application <<< "$line")
+  read -r line < "$folder/ready" || { cat "$folder/log" >&2; exit 1; }
+  printf '%s\n' "$line" > "$folder/told"
   token=$(jq '{username, password}' <<< "$line" |
-    curl -sS --fail --cacert "$ca" -H 'content-type: application/json' -d @- "$url/api/v1/sessions?kind=token" | jq -r .token)
+    curl -sS --fail --cacert "$(jq -r .ca <<< "$line")" -H 'content-type: application/json' -d @- \
+      "$(jq -r '.nodes[0].url' <<< "$line")/api/v1/sessions?kind=token" | jq -r .token)
+  printf '%s\n' "$token" > "$folder/token"
+  use "$name"
+}
+
+use() { # NAME
+  local told=$work/$1/told
+  url=$(jq -r '.nodes[0].url' "$told") ca=$(jq -r .ca "$told") pid=$(jq -r '.nodes[0].pid' "$told")
+  pids=$(jq -r '[.nodes[].pid | tostring] | join(" ")' "$told")
+  urls=$(jq -r '[.nodes[].url] | join(",")' "$told")
+  application=$(jq -r .application "$told")
+  username=$(jq -r .username "$told") password=$(jq -r .password "$told")
+  token=$(cat "$work/$1/token")
+}
+
+# Starts the node NAME unless it runs already, and uses it.
+need_node() { # NAME NODES [CONFIG LINE...]
+  if [ -s "$work/$1/token" ]; then use "$1"; else start_node "$@"; fi
 }
 
 api() { curl -sS --fail --cacert "$ca" -H "authorization: Bearer $token" "$@"; }
@@ -23,7 +43,7 @@ upload() { api -T "$1" "$url/api/v1/applications/$application/files/$(basename "
 # Waits until ASSET is in a state that matches the jq condition.
 wait_for() {
   local view
-  for _ in $(seq 6000); do
+  for _ in $(seq 12000); do
     view=$(api "$url/api/v1/assets/$1")
     jq -e "$2" <<< "$view" > /dev/null && return
     jq -e '.state == "failed"' <<< "$view" > /dev/null && { echo "$view" >&2; exit 1; }
@@ -42,23 +62,64 @@ view() {
   echo "${path%main.m3u8}"
 }
 
-# CPU seconds of process $1 and the children it has waited for.
-cpu_with_children() {
-  local fields
-  read -ra fields <<< "$(sed 's/.*) //' "/proc/$1/stat")"
-  awk -v ticks=$((fields[11] + fields[12] + fields[13] + fields[14])) -v hz="$(getconf CLK_TCK)" 'BEGIN { print ticks / hz }'
+# CPU seconds of the processes in $1 (a list) and the children they have waited for.
+cpu_with_children() { cpu_fields "$1" 11 12 13 14; }
+
+# CPU seconds of the processes in $1 (a list) and their living children.
+cpu() {
+  local process all=()
+  for process in $1; do
+    all+=("$process")
+    mapfile -t -O "${#all[@]}" all < <(pgrep -P "$process" || true)
+  done
+  cpu_fields "${all[*]}" 11 12
 }
 
-# CPU seconds of process $1 and its living children.
-cpu() {
-  local total=0 process fields
-  for process in "$1" $(pgrep -P "$1" || true); do
-    read -ra fields <<< "$(sed 's/.*) //' "/proc/$process/stat")"
-    total=$((total + fields[11] + fields[12]))
+cpu_fields() { # PROCESSES FIELD...
+  local total=0 process field fields
+  for process in $1; do
+    read -ra fields < <(sed 's/.*) //' "/proc/$process/stat" 2>/dev/null) || continue
+    for field in "${@:2}"; do total=$((total + fields[field])); done
   done
   awk -v ticks=$total -v hz="$(getconf CLK_TCK)" 'BEGIN { print ticks / hz }'
 }
 
 now() { date +%s.%N; }
 minus() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a - b }'; }
-per() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.4f", a / b }'; }
+per() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.4f", b == 0 ? 0 : a / b }'; }
+smaller() { awk -v a="$1" -v b="$2" 'BEGIN { print (a < b) ? a : b }'; }
+
+free_port() {
+  local port
+  while :; do
+    port=$(shuf -i 20000-29999 -n1)
+    ss -ltn | grep -q ":$port " || break
+  done
+  echo "$port"
+}
+
+wait_for_port() { # PORT
+  for _ in $(seq 200); do ss -ltn | grep -q "127.0.0.1:$1 " && return; sleep 0.05; done
+  echo "nothing listens on port $1" >&2
+  exit 1
+}
+
+# A certificate authority and a server certificate as a node has them: ECDSA P-256, sent as a chain of two.
+make_certificate() {
+  [ -s "$work/cert.pem" ] && return
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=a certificate authority" \
+    -keyout "$work/ca.key" -out "$work/ca.pem" 2> /dev/null
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout "$work/key.pem" \
+    -out "$work/request.pem" 2> /dev/null
+  openssl x509 -req -in "$work/request.pem" -CA "$work/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
+    -out "$work/leaf.pem" 2> /dev/null
+  cat "$work/leaf.pem" "$work/ca.pem" > "$work/cert.pem"
+}
+
+# What a TLS connection to HOST:PORT is made of: version, cipher, group, kind of certificate, length of the chain.
+tls_of() {
+  openssl s_client -connect "$1" -showcerts < /dev/null 2> /dev/null |
+    awk '/^New, / { version = $2; cipher = $NF } /^Server Temp Key/ { group = $4 } /^Peer signature type/ { kind = $NF }
+      /BEGIN CERTIFICATE/ { chain++ } /^Server public key/ { bits = $5 }
+      END { print version, cipher, group, kind, bits, chain }'
+}

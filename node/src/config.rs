@@ -85,6 +85,16 @@ pub struct Limits {
     pub body_seconds: u64,
     /// Seconds a stopping node waits for running requests.
     pub drain_seconds: u64,
+    /// Mebibytes of ciphertext kept in memory for viewers; 0 reads every segment from the disk.
+    pub hot_cache_mib: u32,
+}
+
+impl Limits {
+    /// The hot cache's capacity, bytes.
+    #[must_use]
+    pub fn hot_cache_bytes(&self) -> usize {
+        usize::try_from(self.hot_cache_mib).unwrap_or(usize::MAX).saturating_mul(1024 * 1024)
+    }
 }
 
 impl Default for Config {
@@ -123,6 +133,7 @@ impl Default for Limits {
             header_seconds: 10,
             body_seconds: 30,
             drain_seconds: 20,
+            hot_cache_mib: 256,
         }
     }
 }

@@ -15,9 +15,6 @@ use crate::jobs::{Jobs, collect, early};
 use crate::live::Live;
 use crate::play::{Journal, JournalError, Library, Outage, TokenKeys};
 
-/// Bytes of ciphertext kept in memory for viewers.
-const SHELF_BYTES: usize = 256 * 1024 * 1024;
-
 /// The media side of a running node: `web::Data<Media>`.
 #[derive(Debug, Clone)]
 pub struct Media {
@@ -42,11 +39,12 @@ pub struct Media {
 }
 
 impl Media {
-    /// Makes it and starts its workers on an arbiter of their own. Needs a running actix system.
+    /// Makes it, with room for so many bytes of ciphertext in memory, and starts its workers on an arbiter of their own.
+    /// Needs a running actix system.
     ///
     /// # Errors
     /// When the journal of view starts cannot be read.
-    pub fn start(cluster: Cluster, live: Arc<Live>) -> Result<Self, JournalError> {
+    pub fn start(cluster: Cluster, live: Arc<Live>, shelf_bytes: usize) -> Result<Self, JournalError> {
         let path = cluster.config().dir.join("offline-views");
         let journal = Journal::open(path, cluster.storage_key().clone())?;
         let store = AssetStore::new(cluster.clone());
@@ -55,7 +53,7 @@ impl Media {
             uploads: Uploads::new(store.clone()),
             checked: CheckedRoom::default(),
             jobs: Jobs::new(store.clone(), locks.clone(), live),
-            library: Library::new(store.clone(), SHELF_BYTES),
+            library: Library::new(store.clone(), shelf_bytes),
             outage: Outage::new(cluster.clone(), journal),
             tokens: TokenKeys::new(cluster),
             downloads: Downloads::default(),

@@ -118,7 +118,7 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     let claim = ClaimCode::open(&config.dir, cluster.state().is_claimed())?;
     let live = Arc::new(Live::default());
     Ok(App {
-        media: web::Data::new(Media::start(cluster.clone(), live.clone())?),
+        media: web::Data::new(Media::start(cluster.clone(), live.clone(), config.limits.hot_cache_bytes())?),
         cluster,
         config: Arc::new(config),
         tls,

@@ -8,6 +8,7 @@ pub mod journal;
 mod keys;
 mod library;
 pub mod outage;
+mod pieces;
 mod presentation;
 pub mod range;
 mod serve;

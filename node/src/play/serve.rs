@@ -12,6 +12,7 @@ use cluster::id::AssetId;
 use cluster::state::Asset;
 
 use super::files::{self, File, Kind};
+use super::pieces::Pieces;
 use super::range::{self, Part};
 use super::view::{self, Presented, ViewError};
 use super::views_api::VIEW_COOKIE;
@@ -135,7 +136,7 @@ fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResponse {
     if let Some(range) = content_range {
         answer.insert_header((header::CONTENT_RANGE, range));
     }
-    answer.body(body)
+    answer.body(Pieces::new(body))
 }
 
 /// CORS without credentials, for origins the operator allows, and only where the path itself is the right.
