@@ -23,6 +23,8 @@ struct Place {
     invite: String,
     key: String,
     job: String,
+    /// The only node there is: it stays, whoever asks.
+    node: String,
     /// A member that nobody acts as, and one of its sign-ins.
     user: String,
     session: String,
@@ -38,6 +40,7 @@ impl Place {
             ("/api-keys/", &self.key),
             ("/invites/", &self.invite),
             ("/jobs/", &self.job),
+            ("/nodes/", &self.node),
         ];
         let id = id.iter().find(|(part, _)| path.contains(part)).map_or(&self.asset, |(_, id)| id);
         // A name that is none: nothing is uploaded, and only whoever may upload is told.
@@ -117,6 +120,7 @@ async fn furnish(node: &Node, admin: &Client, application: &str, name: &str) -> 
         invite: made(admin, &at("invites"), &json!({ "role": "viewer" })).await,
         key: made(admin, &at("api-keys"), &json!({ "name": "k", "role": "viewer" })).await,
         job: failed_job(admin, application).await,
+        node: "1".to_owned(),
         user: id_of(&member).await,
         session: sessions["items"][0]["id"].as_str().unwrap().to_owned(),
         application: application.to_owned(),

@@ -4,9 +4,9 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-declare -A budget=([build]=15 [unit]=5 [browser]=5 [corpus]=10 [kills]=5)
-order=(build unit browser corpus kills)
-slow='binary(kills) | binary(~power_cut) | binary(corpus)'
+declare -A budget=([build]=15 [unit]=5 [browser]=5 [corpus]=10 [kills]=5 [cluster]=10)
+order=(build unit browser corpus kills cluster)
+slow='binary(kills) | binary(~power_cut) | binary(corpus) | binary(cluster_real)'
 export MEDIAKEEP_BIN=${MEDIAKEEP_BIN:-$PWD/target/debug/mediakeep}
 
 group_build() {
@@ -18,6 +18,7 @@ group_unit() { cargo fmt --all --check && cargo nextest run --workspace --locked
 group_browser() { npm --prefix node/console test; }
 group_corpus() { cargo nextest run --workspace --locked -E 'binary(corpus)' --no-tests=fail; }
 group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(~power_cut)' --no-tests=fail; }
+group_cluster() { cargo nextest run --workspace --locked -E 'binary(cluster_real)' --no-tests=fail; }
 
 wanted=("$@")
 [ $# -eq 0 ] && wanted=("${order[@]}")

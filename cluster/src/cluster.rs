@@ -1,14 +1,21 @@
 //! The handle everything else holds: propose a change, look at State, hear what happened.
 
 mod config;
+mod connect;
+mod control;
 mod cut;
 mod error;
+mod forward;
 mod heard;
+mod identity;
+mod join;
 mod keys;
+mod members;
 mod proposer;
 mod reader;
 mod start;
 mod status;
+pub mod voters;
 
 use std::fmt;
 use std::fs::File;
@@ -19,10 +26,12 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::raft::log::MissingRange;
-pub use config::{ClusterConfig, Transport};
+pub use config::{ClusterConfig, TlsTransport, Transport};
 pub use error::{OpenError, ProposeError};
+pub use join::{JoinError, JoinToken, JoinTokenError};
 pub use start::NewClusterSecrets;
 pub use status::{ClusterStatus, Role};
+pub(crate) use voters::Step;
 
 use crate::actor::Actor;
 use crate::audit::AuditLog;
@@ -31,7 +40,7 @@ use crate::disk::StopFlag;
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey};
-use crate::net::{Net, Peers, Services};
+use crate::net::{LateNet, Net, Peers, Services};
 use crate::outcome::Outcome;
 use crate::raft::log::LogStore;
 use crate::raft::machine::Shown;
@@ -41,6 +50,7 @@ use crate::state::State;
 use crate::store::Blobs;
 use crate::transfer::Replicas;
 use crate::worker::{WorkerReport, Workers};
+use connect::Presence;
 use proposer::Proposal;
 use reader::ReadRequest;
 
@@ -55,6 +65,8 @@ pub struct Cluster {
 
 struct Inner {
     node: NodeId,
+    /// It was a node of a cluster before it was opened.
+    has_identity: bool,
     config: ClusterConfig,
     shown: Arc<Shown>,
     audit: AuditLog,
@@ -66,7 +78,8 @@ struct Inner {
     repairs: Vec<String>,
     blobs: Blobs,
     bytes: Replicas,
-    net: Arc<dyn Net>,
+    net: Arc<LateNet>,
+    presence: OnceLock<Presence>,
     services: Services,
     peers: Peers,
     stop: StopFlag,
@@ -98,7 +111,7 @@ impl Cluster {
     /// [`ProposeError::Refused`] when State says no; the others say why it could not be put to the vote.
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
         self.may_propose()?;
-        proposer::propose(&self.running()?.proposals, actor, command).await
+        self.propose_anywhere(actor, command).await
     }
 
     /// Once the log, the audit log or a Blob could not be written, nothing is even tried.
@@ -173,8 +186,8 @@ impl Cluster {
 
     /// The way to the other nodes.
     #[must_use]
-    pub fn net(&self) -> &Arc<dyn Net> {
-        &self.inner.net
+    pub fn net(&self) -> Arc<dyn Net> {
+        self.inner.net.clone()
     }
 
     /// What this node answers the others.
@@ -238,6 +251,9 @@ impl Cluster {
             for late in workers.stop(WORKERS_END_WITHIN).await {
                 tracing::warn!(worker = late, "a worker did not end in time");
             }
+        }
+        if let Some(presence) = self.inner.presence.get() {
+            presence.net.stop();
         }
         if let Mode::Running(running) = &self.inner.mode {
             if let Err(error) = running.raft.shutdown().await {

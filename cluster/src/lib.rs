@@ -28,6 +28,7 @@ pub mod store;
 
 // --- Agreement: time, versioned on-disk types, the Raft log and machine, the audit log and background workers. -------
 pub mod audit;
+pub mod authority;
 pub mod clock;
 pub mod cluster;
 pub mod net;
@@ -37,4 +38,7 @@ pub mod transfer;
 pub mod worker;
 pub mod workers;
 
-pub use cluster::{Cluster, ClusterConfig, ClusterStatus, NewClusterSecrets, OpenError, ProposeError};
+pub use cluster::{
+    Cluster, ClusterConfig, ClusterStatus, JoinError, JoinToken, JoinTokenError, NewClusterSecrets,
+    OpenError, ProposeError, TlsTransport, Transport,
+};

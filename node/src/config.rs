@@ -49,6 +49,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where plain HTTP is redirected to HTTPS; none to leave it closed.
     pub redirect_listen: Option<SocketAddr>,
+    /// Where the other nodes of the cluster connect, e.g. `[::]:7443`; none for a node that stays alone.
+    pub cluster_listen: Option<SocketAddr>,
+    /// What the other nodes connect to, when it is not what is listened on: a name or address, with or without a port.
+    pub cluster_advertise: Option<String>,
     /// Names and addresses the node's certificate carries, besides the machine's own.
     pub hostnames: Vec<String>,
     /// Origins of other web pages that may call the API or embed a player, e.g. `https://intranet.example`.
@@ -105,6 +109,8 @@ impl Default for Config {
             site: "s1".to_owned(),
             listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 443),
             redirect_listen: None,
+            cluster_listen: None,
+            cluster_advertise: None,
             hostnames: Vec::new(),
             allowed_origins: Vec::new(),
             security_contact: None,

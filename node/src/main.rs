@@ -46,6 +46,15 @@ struct RunArguments {
     /// Where plain HTTP is redirected to HTTPS, e.g. 192.0.2.10:80.
     #[arg(long)]
     redirect_listen: Option<SocketAddr>,
+    /// Where the other nodes of the cluster connect, e.g. [::]:7443.
+    #[arg(long)]
+    cluster_listen: Option<SocketAddr>,
+    /// What the other nodes connect to, when it is not what is listened on, e.g. node3.example.org.
+    #[arg(long)]
+    cluster_advertise: Option<String>,
+    /// Join the cluster that made this token, when there is no node in the data folder yet.
+    #[arg(long, env = "MEDIAKEEP_JOIN", hide_env_values = true)]
+    join: Option<String>,
     /// What people call this node.
     #[arg(long)]
     name: Option<String>,
@@ -99,6 +108,8 @@ impl RunArguments {
         change(&self.dir, &mut config.dir);
         config.listen = self.listen.unwrap_or(config.listen);
         config.redirect_listen = self.redirect_listen.or(config.redirect_listen);
+        config.cluster_listen = self.cluster_listen.or(config.cluster_listen);
+        config.cluster_advertise = self.cluster_advertise.clone().or(config.cluster_advertise);
         config.name = self.name.clone().unwrap_or(config.name);
         config.site = self.site.clone().unwrap_or(config.site);
         config.hostnames.extend(self.hostnames.iter().cloned());
@@ -112,7 +123,12 @@ impl RunArguments {
         } else {
             None
         };
-        Ok(RunOptions { passphrase, watch_input: self.stop_with_input, announce: self.announce })
+        Ok(RunOptions {
+            passphrase,
+            join: self.join.clone().map(Zeroizing::new),
+            watch_input: self.stop_with_input,
+            announce: self.announce,
+        })
     }
 }
 

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
 use anyhow::Context;
-use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal};
-use cluster::{Cluster, ClusterConfig};
+use cluster::Cluster;
 use zeroize::Zeroizing;
 
 use crate::api::body;
@@ -26,7 +25,7 @@ use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::shutdown::{self, Shutdown};
-use crate::tls::{Names, Tls};
+use crate::tls::{self, Names, Tls};
 use crate::{answer, api, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
@@ -34,11 +33,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Threads of the runtime that agreement runs on.
 const CLUSTER_THREADS: usize = 2;
 
+mod open;
+
 /// What only the command line says.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// Unlocks the node's key, when it is sealed by a passphrase rather than a key file.
     pub passphrase: Option<Zeroizing<String>>,
+    /// A token to join a cluster by, when there is no node in the folder yet.
+    pub join: Option<Zeroizing<String>>,
     /// Stop when standard input ends.
     pub watch_input: bool,
     /// Write one JSON line to standard output when ready.
@@ -53,33 +56,23 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;
-    let cluster = runtime.block_on(open_cluster(&config, options.passphrase.clone()))?;
-    let served = actix_web::rt::System::new().block_on(serve(config, options, cluster.clone()));
+    let listener = bind(config.listen)?;
+    let address = listener.local_addr()?;
+    let cluster = runtime.block_on(open::open(&config, &options, address))?;
+    let served = actix_web::rt::System::new().block_on(serve(config, options, cluster.clone(), listener));
+    // Whoever leads lets another go on before it stops. A cluster of one has nobody, and that is no failure.
+    runtime.block_on(cluster.hand_over());
     runtime.block_on(cluster.shutdown());
     runtime.shutdown_timeout(Duration::from_secs(5));
     served
 }
 
-async fn open_cluster(config: &Config, passphrase: Option<Zeroizing<String>>) -> anyhow::Result<Cluster> {
-    let seal: Arc<dyn Seal> = match passphrase {
-        Some(passphrase) => Arc::new(PassphraseSeal::new(config.dir.join("node-key.sealed"), passphrase)?),
-        None => Arc::new(KeyFileSeal::new(config.key_file(), &config.dir)?),
-    };
-    let settings = ClusterConfig::new(&config.dir, &config.name, &config.site);
-    if ClusterConfig::is_initialised(&config.dir) {
-        match Cluster::open(settings.clone(), seal.clone()).await {
-            // A first start that was cut off before the cluster's first Entry is completed.
-            Err(cluster::OpenError::Absent(_)) => {}
-            other => return Ok(other?),
-        }
-    }
-    // The recovery key is made when the node is claimed, for somebody who can write it down.
-    let (cluster, _secrets) = Cluster::create(settings, seal).await?;
-    Ok(cluster)
-}
-
-async fn serve(config: Config, options: RunOptions, cluster: Cluster) -> anyhow::Result<()> {
-    let listener = bind(config.listen)?;
+async fn serve(
+    config: Config,
+    options: RunOptions,
+    cluster: Cluster,
+    listener: TcpListener,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let app = web::Data::new(app(config, cluster)?);
     let server = https(app.clone(), listener)?;
@@ -112,6 +105,14 @@ async fn serve(config: Config, options: RunOptions, cluster: Cluster) -> anyhow:
 /// Puts the parts together.
 fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     let cores = std::thread::available_parallelism()?.get();
+    if let Some(authority) = cluster.authority()? {
+        tls::adopt_authority(
+            &config.dir,
+            authority.certificate(),
+            &authority.key_der(),
+            cluster.storage_key(),
+        )?;
+    }
     let tls = Tls::open(&config.dir, &Names::of_this_machine(&config.hostnames), cluster.storage_key())?;
     let metrics = Arc::new(Metrics::default());
     let limiter = Limiter::new(config.limits.clone(), metrics.connections.clone());

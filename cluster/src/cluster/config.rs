@@ -1,8 +1,12 @@
 //! How a node takes part.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
 use crate::net::{Net, Services};
@@ -15,6 +19,8 @@ pub enum Transport {
     /// Not at all: the node is alone.
     #[default]
     None,
+    /// By mutual TLS over the network.
+    Tls(TlsTransport),
     /// By what is given: a simulated network answers for this node by `services`.
     Given {
         /// The way out.
@@ -22,6 +28,25 @@ pub enum Transport {
         /// The way in.
         services: Services,
     },
+}
+
+/// Mutual TLS over the network.
+#[derive(Clone)]
+pub struct TlsTransport {
+    /// Where the others connect.
+    pub listen: SocketAddr,
+    /// What they connect to, when it is not what is listened on: a name or address, with or without a port.
+    pub advertise: Option<String>,
+    /// Where people reach this node: `host:port`.
+    pub public_address: String,
+    /// The authority a node of its own had before it listened for others: certificate and private key (PKCS #8), DER.
+    pub authority: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "TlsTransport({}, {:?}, {})", self.listen, self.advertise, self.public_address)
+    }
 }
 
 /// Everything [`Cluster::open`](super::Cluster::open) needs to know.
@@ -93,6 +118,10 @@ impl ClusterConfig {
     #[must_use]
     pub fn recovery_file(&self) -> PathBuf {
         self.dir.join("node-secrets.recovery")
+    }
+
+    pub(super) fn identity_file(&self) -> PathBuf {
+        self.dir.join("identity")
     }
 
     pub(super) fn lock_file(&self) -> PathBuf {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::audit::AuditError;
 use crate::id::NodeId;
 use crate::keyring::KeyError;
@@ -31,6 +33,20 @@ pub enum OpenError {
         missing: MissingRange,
         /// Why.
         reasons: String,
+    },
+    /// This node is known to the others, and its log is gone: under its old id it could undo what it agreed to.
+    #[error(
+        "the log of this node is gone; it must join again as a new node, with an empty folder and a new token"
+    )]
+    Wiped,
+    /// The others cannot connect.
+    #[error("cannot listen for other nodes on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// The node's secrets could not be had.
     #[error(transparent)]
@@ -65,7 +81,7 @@ pub enum OpenError {
 }
 
 /// Why a proposal came to nothing, or is not known to have come to anything.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ProposeError {
     /// It was agreed on and refused by the rules.
     #[error(transparent)]

@@ -25,7 +25,8 @@ const WAITING: usize = 1024;
 /// Entries in one batch at most.
 const TOGETHER: usize = 256;
 
-type Answer = Result<Outcome, ProposeError>;
+/// What came of it, and the record of the log that holds it.
+type Answer = Result<(Outcome, u64), ProposeError>;
 
 /// One change to be put to the vote.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Proposer {
         }
         let vote = self.raft.client_write(Batch(Arc::new(entries)));
         match tokio::time::timeout(self.deadline, vote).await {
-            Ok(Ok(response)) => answer_each(waiting, response.data),
+            Ok(Ok(response)) => answer_each(waiting, response.log_id.index, response.data),
             Ok(Err(error)) => answer_all(waiting, &refused(&error)),
             Err(_) => answer_all(waiting, &ProposeError::OutcomeUnknown),
         }
@@ -117,9 +118,10 @@ fn gather(first: Proposal, proposals: &mut mpsc::Receiver<Proposal>) -> (Vec<Pro
     (gathered, None)
 }
 
-fn answer_each(waiting: Vec<oneshot::Sender<Answer>>, answers: Answers) {
+fn answer_each(waiting: Vec<oneshot::Sender<Answer>>, index: u64, answers: Answers) {
     for (reply, answer) in waiting.into_iter().zip(answers.0) {
         // A proposer that has gone away needs no answer.
+        let answer = answer.map(|outcome| (outcome, index));
         drop(reply.send(answer.map_err(ProposeError::Refused)));
     }
 }

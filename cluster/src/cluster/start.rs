@@ -2,25 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use openraft::{Config, Raft, SnapshotPolicy};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use super::connect::listen;
+use super::identity::Identity;
 use super::proposer::Proposer;
-use super::{Cluster, ClusterConfig, Inner, Mode, OpenError, Running, Transport, keys, reader};
+use super::reader::Reader;
+use super::{Cluster, ClusterConfig, Inner, Mode, OpenError, Running, Transport, keys};
 use crate::actor::Actor;
 use crate::audit::AuditLog;
 use crate::command::{ClusterCommand, Command, KeyHolder};
 use crate::disk::{RealDisk, StopFlag};
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey, fill_random};
-use crate::net::{Net, NoNet, Peers, Service, Services};
+use crate::net::{LateNet, Peers, Service, Services};
 use crate::raft::log::{self, LogOptions, LogStore, MissingRange, Opened, files, record};
 use crate::raft::machine::{Machine, Restored, Shown};
 use crate::raft::network::Network;
+use crate::raft::serve::RaftService;
 use crate::raft::snapshot::SnapshotFolder;
 use crate::raft::time::ClusterTime;
 use crate::raft::types::TypeConfig;
@@ -62,12 +67,18 @@ impl Cluster {
         seal: Arc<dyn Seal>,
     ) -> Result<(Self, NewClusterSecrets), OpenError> {
         let dir = config.dir.clone();
-        let cluster = start(config, seal, true).await?;
+        let listening = listen(&config)?;
+        let cluster = start(config, seal, How::Create).await?;
         if cluster.state().cluster_info().is_some() {
             cluster.shutdown().await;
             return Err(OpenError::Exists(dir));
         }
-        match cluster.initialise().await {
+        let made = async {
+            let secrets = cluster.initialise().await?;
+            cluster.connect(listening).await?;
+            Ok(secrets)
+        };
+        match made.await {
             Ok(secrets) => Ok((cluster, secrets)),
             Err(error) => {
                 cluster.shutdown().await;
@@ -86,10 +97,19 @@ impl Cluster {
             return Err(OpenError::Absent(config.dir));
         }
         let dir = config.dir.clone();
-        let cluster = start(config, seal, false).await?;
-        if cluster.state().cluster_info().is_none() && cluster.status().read_only.is_none() {
+        let listening = listen(&config)?;
+        let cluster = start(config, seal, How::Open).await?;
+        let read_only = cluster.status().read_only.is_some();
+        let absent = !cluster.inner.has_identity && cluster.state().cluster_info().is_none();
+        if absent && !read_only {
             cluster.shutdown().await;
             return Err(OpenError::Absent(dir));
+        }
+        // A node that lost records alone has nobody to speak with, and must not.
+        let connected = if read_only { Ok(()) } else { cluster.connect(listening).await };
+        if let Err(error) = connected {
+            cluster.shutdown().await;
+            return Err(error);
         }
         Ok(cluster)
     }
@@ -131,8 +151,32 @@ impl Cluster {
     }
 }
 
+/// How a node comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// With a cluster of its own.
+    Create,
+    /// It was there before.
+    Open,
+    /// By a token: its identity is in its folder, and nothing else yet.
+    Join,
+}
+
+/// Makes the folder and the secrets of a node that is about to join.
+pub(super) fn prepare(
+    config: &ClusterConfig,
+    seal: &dyn Seal,
+) -> Result<(NodeSecrets, StorageKey), OpenError> {
+    files::create_dir(&config.dir)?;
+    let _alone = lock(config)?;
+    let secrets = seal.unlock_or_create()?;
+    let storage_key = secrets.storage_key()?;
+    Ok((secrets, storage_key))
+}
+
 /// What is on disk, opened.
 struct Ground {
+    identity: Option<Identity>,
     lock: File,
     secrets: NodeSecrets,
     storage_key: StorageKey,
@@ -146,11 +190,12 @@ struct Ground {
 }
 
 impl Ground {
-    fn open(config: &ClusterConfig, seal: &dyn Seal, create: bool) -> Result<Self, OpenError> {
+    fn open(config: &ClusterConfig, seal: &dyn Seal, how: How) -> Result<Self, OpenError> {
         files::create_dir(&config.dir)?;
         let lock = lock(config)?;
-        let secrets = if create { seal.unlock_or_create()? } else { seal.unlock()? };
+        let secrets = if how == How::Create { seal.unlock_or_create()? } else { seal.unlock()? };
         let storage_key = secrets.storage_key()?;
+        let identity = Identity::read(config, &storage_key)?;
         let stop = StopFlag::new();
         let folder =
             SnapshotFolder::open(&config.snapshot_dir(), Arc::new(storage_key.purpose("snapshot")?))?;
@@ -166,27 +211,73 @@ impl Ground {
             stop: stop.clone(),
             accept_loss: config.accept_loss,
         })?;
+        if let (Some(Identity { settled: true, .. }), Opened::Whole { store, .. }) = (&identity, &opened)
+            && store.range().is_none()
+            && restored.applied.last.is_none()
+        {
+            return Err(OpenError::Wiped);
+        }
         let disk = RealDisk::open(config.blob_dir())?;
         let blobs = Blobs::open(Arc::new(disk), stop.clone(), config.blobs.clone())?;
         let seal_mode = seal.mode();
-        Ok(Self { lock, secrets, storage_key, seal_mode, folder, restored, audit, blobs, stop, opened })
+        Ok(Self {
+            identity,
+            lock,
+            secrets,
+            storage_key,
+            seal_mode,
+            folder,
+            restored,
+            audit,
+            blobs,
+            stop,
+            opened,
+        })
     }
 }
 
-async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Result<Cluster, OpenError> {
+pub(super) async fn start(
+    config: ClusterConfig,
+    seal: Arc<dyn Seal>,
+    how: How,
+) -> Result<Cluster, OpenError> {
     let for_ground = config.clone();
-    let ground = tokio::task::spawn_blocking(move || Ground::open(&for_ground, &*seal, create))
+    let ground = tokio::task::spawn_blocking(move || Ground::open(&for_ground, &*seal, how))
         .await
         .map_err(|error| OpenError::Consensus(error.to_string()))??;
-    let Ground { lock, secrets, storage_key, seal_mode, folder, mut restored, audit, blobs, stop, opened } =
-        ground;
+    let Ground {
+        identity,
+        lock,
+        secrets,
+        storage_key,
+        seal_mode,
+        folder,
+        mut restored,
+        audit,
+        blobs,
+        stop,
+        opened,
+    } = ground;
+    let node = identity.as_ref().map_or(FOUNDER, |identity| identity.node);
+    let net = Arc::new(LateNet::default());
+    let services = match &config.transport {
+        Transport::Given { net: given, services } => {
+            net.set(given.clone());
+            services.clone()
+        }
+        Transport::None | Transport::Tls(_) => Services::default(),
+    };
+    let whole = Arc::new(OnceCell::new());
     let time = |restored: &Restored| ClusterTime::start(config.clock.clone(), restored.state.time_ms());
     let (shown, mode, repairs, accepted_loss) = match opened {
         Opened::Whole { store, repairs, accepted_loss } => {
             let time = time(&restored);
             let shown = Shown::new(restored, time);
-            let machine = Machine::new(shown.clone(), folder, audit.clone());
-            let running = run(&config, store, machine, shown.clone()).await?;
+            let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
+            let found = identity.is_none();
+            let consensus =
+                Consensus { node, found, net: net.clone(), services: &services, whole: whole.clone() };
+            let running = consensus.run(&config, store, machine, folder, shown.clone()).await?;
             (shown, Mode::Running(running), repairs, accepted_loss)
         }
         Opened::Short { voters, missing, reasons, .. } if voters >= 2 => {
@@ -206,20 +297,18 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
     for repair in &repairs {
         tracing::warn!(%repair, "the log needed attention");
     }
-    let (net, services): (Arc<dyn Net>, Services) = match &config.transport {
-        Transport::None => (Arc::new(NoNet), Services::default()),
-        Transport::Given { net, services } => (net.clone(), services.clone()),
-    };
     let peers = Peers::new(config.clock.clone());
     let map = Arc::new(StateMap::new(shown.clone()));
-    let bytes = Replicas::new(FOUNDER, blobs.clone(), net.clone(), map);
+    let bytes = Replicas::new(node, blobs.clone(), net.clone(), map);
     services.register(Service::Blob, bytes.service());
     let cluster = Cluster {
         inner: Arc::new(Inner {
             net,
             services,
             peers,
-            node: FOUNDER,
+            node,
+            has_identity: identity.is_some(),
+            presence: OnceLock::new(),
             config,
             shown,
             audit,
@@ -237,6 +326,9 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
             _lock: lock,
         }),
     };
+    // Set once: nobody else has the cell.
+    drop(whole.set(Arc::downgrade(&cluster.inner)));
+    cluster.serve_control();
     keys::learn_all(&cluster.state(), cluster.node_id(), cluster.keys(), &cluster.inner.secrets)?;
     keys::spawn(&cluster);
     if let Some(missing) = accepted_loss {
@@ -250,47 +342,74 @@ async fn start(config: ClusterConfig, seal: Arc<dyn Seal>, create: bool) -> Resu
     Ok(cluster)
 }
 
-/// Starts consensus, and leaves nothing running when it does not start.
-async fn run(
-    config: &ClusterConfig,
-    store: LogStore,
-    machine: Machine,
-    shown: Arc<Shown>,
-) -> Result<Running, OpenError> {
-    let consensus = |error: &dyn std::fmt::Display| OpenError::Consensus(error.to_string());
-    let raft_config = Arc::new(raft_config()?);
-    let raft = Raft::<TypeConfig>::new(FOUNDER.0, raft_config, Network, store.clone(), machine)
-        .await
-        .map_err(|error| consensus(&error))?;
-    if let Err(error) = lead_alone(&raft).await {
-        drop(raft.shutdown().await);
-        drop(store.close().await);
-        return Err(error);
-    }
-    follow_voters(&raft, &store);
-    let proposer = Proposer { raft: raft.clone(), shown, deadline: config.propose_deadline };
-    Ok(Running { proposals: proposer.spawn(), reads: reader::spawn(raft.clone()), raft, log: store })
+/// What consensus is started with.
+struct Consensus<'a> {
+    node: NodeId,
+    /// It may be the first node of a new cluster.
+    found: bool,
+    net: Arc<LateNet>,
+    services: &'a Services,
+    whole: Arc<OnceCell<Weak<Inner>>>,
 }
 
-/// Waits until a lone voter leads and has carried out its whole log; makes it a voter first if it is new.
-async fn lead_alone(raft: &Raft<TypeConfig>) -> Result<(), OpenError> {
-    let consensus = |error: &dyn std::fmt::Display| OpenError::Consensus(error.to_string());
-    if !raft.is_initialized().await.map_err(|error| consensus(&error))? {
-        raft.initialize(BTreeSet::from([FOUNDER.0])).await.map_err(|error| consensus(&error))?;
+impl Consensus<'_> {
+    /// Starts consensus, and leaves nothing running when it does not start.
+    async fn run(
+        self,
+        config: &ClusterConfig,
+        store: LogStore,
+        machine: Machine,
+        folder: SnapshotFolder,
+        shown: Arc<Shown>,
+    ) -> Result<Running, OpenError> {
+        let raft_config = Arc::new(raft_config()?);
+        let network = Network::new(self.net.clone());
+        let raft = Raft::<TypeConfig>::new(self.node.0, raft_config, network, store.clone(), machine)
+            .await
+            .map_err(|error| OpenError::Consensus(error.to_string()))?;
+        if let Err(error) = self.lead_alone(&raft).await {
+            drop(raft.shutdown().await);
+            drop(store.close().await);
+            return Err(error);
+        }
+        RaftService::register(self.services, raft.clone(), folder);
+        follow_voters(&raft, &store);
+        let proposer =
+            Proposer { raft: raft.clone(), shown: shown.clone(), deadline: config.propose_deadline };
+        let reader = Reader { me: self.node, raft: raft.clone(), shown, inner: self.whole };
+        Ok(Running { proposals: proposer.spawn(), reads: reader.spawn(), raft, log: store })
     }
-    raft.wait(Some(LEAD_WITHIN))
-        .metrics(
-            |metrics| {
-                let applied = metrics.last_applied.map(|applied| applied.index);
-                metrics.current_leader == Some(FOUNDER.0)
-                    && applied.is_some()
-                    && applied == metrics.last_log_index
-            },
-            "a lone voter leads and is up to date",
-        )
-        .await
-        .map_err(|error| consensus(&error))?;
-    Ok(())
+
+    /// Waits until a lone voter leads and has carried out its whole log; makes it a voter first if it is new.
+    async fn lead_alone(&self, raft: &Raft<TypeConfig>) -> Result<(), OpenError> {
+        let consensus = |error: &dyn std::fmt::Display| OpenError::Consensus(error.to_string());
+        let me = self.node.0;
+        if self.found && !raft.is_initialized().await.map_err(|error| consensus(&error))? {
+            raft.initialize(BTreeSet::from([me])).await.map_err(|error| consensus(&error))?;
+        }
+        let voters = raft
+            .with_raft_state(|state| {
+                state.membership_state.effective().voter_ids().collect::<BTreeSet<u64>>()
+            })
+            .await
+            .map_err(|error| consensus(&error))?;
+        if voters != BTreeSet::from([me]) {
+            return Ok(());
+        }
+        raft.wait(Some(LEAD_WITHIN))
+            .metrics(
+                |metrics| {
+                    let applied = metrics.last_applied.map(|applied| applied.index);
+                    metrics.current_leader == Some(me)
+                        && applied.is_some()
+                        && applied == metrics.last_log_index
+                },
+                "a lone voter leads and is up to date",
+            )
+            .await
+            .map_err(|error| consensus(&error))?;
+        Ok(())
+    }
 }
 
 /// Tells the log how many voters there are, for as long as consensus runs: below three it keeps a journal.
@@ -319,6 +438,8 @@ fn raft_config() -> Result<Config, OpenError> {
         election_timeout_max: 350,
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
+        // A message is bounded, and so is a record.
+        max_payload_entries: 64,
         ..Config::default()
     }
     .validate()

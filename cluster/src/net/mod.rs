@@ -4,7 +4,9 @@
 //! world its own network. What a message means is the service's own matter: a head the service encodes, and a body of
 //! bytes that is passed on without a copy.
 
+mod late;
 mod peers;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use late::LateNet;
 pub use peers::{ALIVE_WITHIN, PeerReport, Peers};
 
 use crate::id::NodeId;
@@ -33,13 +36,17 @@ pub enum Service {
     Control = 2,
     /// Bytes of Blobs: large, paced, on connections of their own.
     Blob = 3,
+    /// Snapshots of State, in pieces: large, beside the Blobs.
+    Snapshot = 4,
 }
 
 impl Service {
     /// The service of that number on the wire.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Raft, Self::Control, Self::Blob].into_iter().find(|service| *service as u8 == number)
+        [Self::Raft, Self::Control, Self::Blob, Self::Snapshot]
+            .into_iter()
+            .find(|service| *service as u8 == number)
     }
 }
 

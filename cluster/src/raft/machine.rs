@@ -222,7 +222,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
         .await
         .map_err(|error| failed(ErrorSubject::Snapshot(Some(signature)), ErrorVerb::Write, &error))?;
         self.audit.resume_after(State::chain_head(&state).sequence);
-        self.show(state, applied, vec![]);
+        // What changed in between is not known one by one: whoever follows the members and keys looks at all of them.
+        self.show(state, applied, vec![Event::ClusterChanged]);
         Ok(())
     }
 

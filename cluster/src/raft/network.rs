@@ -1,35 +1,135 @@
-//! How this node reaches the others. A cluster of one has no others: every call says so.
+//! How consensus on this node reaches the others, over whatever carries messages between nodes.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
-use openraft::error::{Fatal, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
+use bytes::Bytes;
+use openraft::error::{
+    Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
-use openraft::{EmptyNode, OptionalSend};
+use openraft::{AnyError, EmptyNode, OptionalSend};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::snapshot::Snapshot;
+use super::snapshot::{ChunkHash, Manifest, Snapshot};
 use super::types::{TypeConfig, Vote};
+use crate::id::NodeId;
+use crate::net::{Message, Net, NetError, Service};
+
+/// How long one piece of a snapshot may take.
+const PIECE_WITHIN: Duration = Duration::from_secs(20);
+/// Installing a whole snapshot reads and writes it once more.
+const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+/// A node that cannot be reached is tried again this soon.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// Which of consensus' messages a message is: its head. The body is postcard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum RaftHead {
+    /// Records, or a heartbeat.
+    Append,
+    /// A request for a vote.
+    Vote,
+    /// A snapshot is offered: the body is its manifest, the answer the chunks that are wanted.
+    Offer,
+    /// One chunk: the body is its plain bytes.
+    Chunk(ChunkHash),
+    /// All chunks are there: the body is vote and manifest again.
+    Install,
+}
 
 /// Makes connections to other nodes.
-#[derive(Debug, Default, Clone)]
-pub struct Network;
+#[derive(Debug, Clone)]
+pub struct Network {
+    net: Arc<dyn Net>,
+}
+
+impl Network {
+    /// Over `net`.
+    #[must_use]
+    pub fn new(net: Arc<dyn Net>) -> Self {
+        Self { net }
+    }
+}
 
 /// The way to one other node.
 #[derive(Debug)]
 pub struct Peer {
     node: u64,
+    net: Arc<dyn Net>,
 }
 
-/// This node knows no way to that one.
+/// Why a snapshot did not arrive.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no way to node {0}")]
-struct NoWay(u64);
+enum SendError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error("a message could not be encoded: {0}")]
+    Encoding(#[from] postcard::Error),
+    #[error("{0}")]
+    Snapshot(String),
+    #[error("this node leads no longer")]
+    Closed,
+}
 
 impl Peer {
-    fn unreachable(&self) -> Unreachable {
-        Unreachable::new(&NoWay(self.node))
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        service: Service,
+        head: &RaftHead,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<T, SendError> {
+        let message = Message { head: postcard::to_allocvec(head)?.into(), body };
+        let answer = self.net.call(NodeId(self.node), service, message, deadline).await?;
+        Ok(postcard::from_bytes(&answer.body)?)
+    }
+
+    async fn rpc<T: DeserializeOwned, E: std::error::Error>(
+        &self,
+        head: RaftHead,
+        request: &(impl Serialize + Sync),
+        option: &RPCOption,
+    ) -> Result<T, RPCError<u64, EmptyNode, E>> {
+        let asked = async {
+            let body = postcard::to_allocvec(request)?.into();
+            self.ask(Service::Raft, &head, body, option.hard_ttl()).await
+        };
+        asked.await.map_err(|error: SendError| match &error {
+            SendError::Net(NetError::TimedOut(_)) => RPCError::Network(NetworkError::new(&error)),
+            _ => RPCError::Unreachable(Unreachable::new(&error)),
+        })
+    }
+
+    async fn send_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: &Snapshot,
+    ) -> Result<SnapshotResponse<u64>, SendError> {
+        let image = &snapshot.snapshot;
+        let manifest: &Manifest = image
+            .manifest
+            .as_ref()
+            .ok_or_else(|| SendError::Snapshot("there is no snapshot to send".to_owned()))?;
+        let offer = Bytes::from(postcard::to_allocvec(&(vote, manifest))?);
+        let wanted: Vec<u32> =
+            self.ask(Service::Snapshot, &RaftHead::Offer, offer.clone(), PIECE_WITHIN).await?;
+        for number in wanted {
+            let Some(chunk) = manifest.chunks.get(number as usize).copied() else { continue };
+            let source = image.source.clone();
+            let bytes = tokio::task::spawn_blocking(move || source.chunk(&chunk))
+                .await
+                .map_err(|error| SendError::Snapshot(error.to_string()))?
+                .map_err(|error| SendError::Snapshot(error.to_string()))?;
+            let head = RaftHead::Chunk(chunk.hash);
+            let () = self.ask(Service::Snapshot, &head, bytes.into(), PIECE_WITHIN).await?;
+        }
+        self.ask(Service::Snapshot, &RaftHead::Install, offer, INSTALL_WITHIN).await
     }
 }
 
@@ -37,34 +137,45 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &EmptyNode) -> Peer {
-        Peer { node: target }
+        Peer { node: target, net: self.net.clone() }
     }
 }
 
 impl RaftNetwork<TypeConfig> for Peer {
     async fn append_entries(
         &mut self,
-        _request: AppendEntriesRequest<TypeConfig>,
-        _option: RPCOption,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, EmptyNode, RaftError<u64>>> {
-        Err(RPCError::Unreachable(self.unreachable()))
+        self.rpc(RaftHead::Append, &request, &option).await
     }
 
     async fn vote(
         &mut self,
-        _request: VoteRequest<u64>,
-        _option: RPCOption,
+        request: VoteRequest<u64>,
+        option: RPCOption,
     ) -> Result<VoteResponse<u64>, RPCError<u64, EmptyNode, RaftError<u64>>> {
-        Err(RPCError::Unreachable(self.unreachable()))
+        self.rpc(RaftHead::Vote, &request, &option).await
     }
 
     async fn full_snapshot(
         &mut self,
-        _vote: Vote,
-        _snapshot: Snapshot,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
-        Err(StreamingError::Unreachable(self.unreachable()))
+        let sent = tokio::select! {
+            sent = self.send_snapshot(vote, &snapshot) => sent,
+            _ = cancel => Err(SendError::Closed),
+        };
+        sent.map_err(|error| match &error {
+            SendError::Net(_) => StreamingError::Unreachable(Unreachable::new(&error)),
+            _ => StreamingError::Network(NetworkError::new(&AnyError::new(&error))),
+        })
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(TRY_AGAIN))
     }
 }

@@ -37,7 +37,7 @@ impl Worker for WatchClock {
     async fn work(&mut self) -> Result<Worked, WorkError> {
         let jumped = self.cluster.status().clock_jump.is_some();
         let held = self.cluster.state().cluster_info().is_none_or(|cluster| cluster.time_held);
-        if !jumped || held {
+        if !jumped || held || !self.cluster.leads() {
             return Ok(Worked::Idle);
         }
         let hold = Command::Cluster(ClusterCommand::SetTimeHold { held: true });

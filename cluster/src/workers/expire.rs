@@ -41,6 +41,9 @@ impl Worker for Expire {
     }
 
     async fn work(&mut self) -> Result<Worked, WorkError> {
+        if !self.cluster.leads() {
+            return Ok(Worked::Idle);
+        }
         let due = due(&self.cluster.state(), self.cluster.now_ms());
         let more = due.len() == TOGETHER;
         for command in due {

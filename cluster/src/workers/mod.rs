@@ -5,7 +5,9 @@ mod collect;
 mod copy_node;
 mod cut;
 mod expire;
+mod members;
 mod moves;
+mod presence;
 mod protection;
 mod repair;
 mod scrub;
@@ -36,6 +38,8 @@ pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
         Box::new(Scrub::new(cluster.clone(), cluster.config().dir.join("scrub"))),
         Box::new(Collect::new(cluster.clone(), collect::GRACE)),
         Box::new(Count::new(cluster.clone())),
+        Box::new(members::Members::new(cluster.clone())),
+        Box::new(presence::Presence::new(cluster.clone())),
     ]
 }
 

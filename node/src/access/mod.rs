@@ -20,6 +20,7 @@ use cluster::id::{ApiKeyId, ApplicationId, SessionId, UserId};
 use cluster::outcome::Outcome;
 use cluster::permission::{self, Action, Target};
 use cluster::state::State;
+use futures_util::future::{Either, LocalBoxFuture};
 
 use crate::answer::RequestId;
 use crate::app::App;
@@ -90,13 +91,32 @@ impl Caller {
 
 impl FromRequest for Caller {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         // Once for each request: whoever guarded the operation has looked already.
         let known = request.extensions().get::<Self>().cloned();
-        ready(known.map_or_else(|| identify(request), Ok))
+        match known.map_or_else(|| identify(request), Ok) {
+            Err(_) if knows_less_than_the_leader(request) => {
+                Either::Right(Box::pin(identify_anew(request.clone())))
+            }
+            result => Either::Left(ready(result)),
+        }
     }
+}
+
+/// A sign-in made on another node a moment ago may not have come here yet.
+fn knows_less_than_the_leader(request: &HttpRequest) -> bool {
+    request.app_data::<web::Data<App>>().is_some_and(|app| !app.cluster.leads())
+}
+
+/// Looks again once this node knows all that was acknowledged. Calls made together share one round.
+async fn identify_anew(request: HttpRequest) -> Result<Caller, Problem> {
+    if let Some(app) = request.app_data::<web::Data<App>>() {
+        // Without a quorum, what is known here decides.
+        drop(app.cluster.linearizable().await);
+    }
+    identify(&request)
 }
 
 /// Somebody who has not said who they are: for log-in, claim, invitations and resets, which ignore any credential.

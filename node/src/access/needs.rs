@@ -11,7 +11,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest};
 use cluster::command::AuditCommand;
-use cluster::id::ApplicationId;
+use cluster::id::{ApplicationId, NodeId};
 use cluster::permission::{Action, Target};
 use cluster::state::State;
 
@@ -31,6 +31,7 @@ enum Place {
     ApiKey,
     Invite,
     Member,
+    Node,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +124,7 @@ fn reads(operation: &str) -> Option<Need> {
         "upload_head" => see(A::WriteAsset, P::Asset),
         "event_stream" => see(A::FollowEvents, P::Cluster),
         "system_status" => see(A::SeeStatus, P::Cluster),
+        "cluster_view" => see(A::SeeCluster, P::Cluster),
         "certificate_view" => see(A::SeeCertificate, P::Cluster),
         "user_list" => see(A::ListUsers, P::Cluster),
         "user_view" => see(A::SeeUser, P::User),
@@ -159,6 +161,9 @@ fn people(operation: &str) -> Option<Need> {
         "session_end_others" => person("session.end_all"),
         "claim_confirm_recovery" => change("cluster.confirm_recovery_key", A::ConfirmRecoveryKey, P::Cluster),
         "recovery_key_replace" => change("cluster.replace_recovery_key", A::ReplaceRecoveryKey, P::Cluster),
+        "join_token_create" => change("cluster.create_join_token", A::CreateJoinToken, P::Cluster),
+        "node_drain" => change("node.drain", A::DrainNode, P::Node),
+        "node_remove" => change("node.remove", A::RemoveNode, P::Node),
         "certificate_install" => change("certificate.install", A::SetCertificate, P::Cluster),
         "certificate_remove" => change("certificate.remove", A::SetCertificate, P::Cluster),
         _ => return None,
@@ -305,6 +310,7 @@ impl Place {
             Self::Session => Target::Session(id()?.parse().ok()?),
             Self::ApiKey => Target::ApiKey(id()?.parse().ok()?),
             Self::Invite => Target::Invite(id()?.parse().ok()?),
+            Self::Node => Target::Node(NodeId(id()?.parse().ok()?)),
             Self::Member => {
                 Target::Member(values.get("app")?.parse().ok()?, values.get("user")?.parse().ok()?)
             }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod body;
 pub mod certificate;
 pub mod claim;
+pub mod cluster;
 pub mod collections;
 pub mod events;
 pub mod jobs;
@@ -45,4 +46,5 @@ pub fn configure(routes: &mut Routes) {
     jobs::configure(routes);
     audit::configure(routes);
     events::configure(routes);
+    cluster::configure(routes);
 }

@@ -8,6 +8,7 @@ mod accept_loss;
 mod assets;
 mod certificate;
 mod client;
+mod cluster;
 mod connection;
 mod download;
 mod error;
@@ -51,6 +52,8 @@ pub enum ClientCommand {
     Certificate(certificate::Certificate),
     /// Read or check the audit log.
     Audit(node_state::Audit),
+    /// Make a token to join by, and see, empty or remove nodes.
+    Cluster(cluster::Cluster),
     /// Give a node its lost key back, by the recovery key.
     Recover(recover::Recover),
     /// Let a stopped node go on without log records that are lost for good.
@@ -92,6 +95,7 @@ async fn carry_out<C: CommandFactory>(command: ClientCommand) -> Result<(), CliE
         ClientCommand::Status(command) => command.run().await,
         ClientCommand::Audit(command) => command.run().await,
         ClientCommand::Certificate(command) => command.run().await,
+        ClientCommand::Cluster(command) => command.run().await,
         ClientCommand::Recover(command) => command.run(),
         ClientCommand::AcceptLoss(command) => command.run().await,
         ClientCommand::Completions { shell } => {

@@ -12,6 +12,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use zeroize::Zeroizing;
+
 use super::{TlsError, Vault, certified, vault};
 
 const AUTHORITY_DAYS: u64 = 3650;
@@ -84,6 +86,27 @@ impl Authority {
         Ok(Self { pem, key })
     }
 
+    /// Takes over the cluster's authority in place of this node's own.
+    pub fn adopt(folder: &Path, certificate: &[u8], key: &[u8], keys: &dyn Vault) -> Result<(), TlsError> {
+        let (pem_file, key_file) = (folder.join("ca.pem"), folder.join("ca.key.sealed"));
+        let pem = pem_of(certificate);
+        let same_key = vault::read(&key_file)?
+            .and_then(|sealed| keys.open(LABEL, &sealed).ok())
+            .is_some_and(|plain| plain.as_slice() == key);
+        if same_key && vault::read(&pem_file)?.as_deref() == Some(pem.as_bytes()) {
+            return Ok(());
+        }
+        vault::write(&key_file, &keys.seal(LABEL, key)?)?;
+        vault::write(&pem_file, pem.as_bytes())
+    }
+
+    /// Its certificate and its private key (PKCS #8), DER.
+    pub fn to_der(&self) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), TlsError> {
+        let certificate = CertificateDer::from_pem_slice(self.pem.as_bytes())
+            .map_err(|error| TlsError::Unreadable { reason: error.to_string() })?;
+        Ok((certificate.to_vec(), Zeroizing::new(self.key.serialize_der())))
+    }
+
     /// The authority's certificate.
     #[must_use]
     pub fn pem(&self) -> &str {
@@ -100,6 +123,13 @@ impl Authority {
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         certified(vec![certificate.der().clone(), authority], private)
     }
+}
+
+fn pem_of(certificate: &[u8]) -> String {
+    let encoded = data_encoding::BASE64.encode(certificate);
+    let lines: Vec<String> =
+        encoded.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 fn authority_params() -> CertificateParams {

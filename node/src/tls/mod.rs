@@ -109,6 +109,29 @@ pub enum Source {
     Installed,
 }
 
+/// An authority's certificate and private key (PKCS #8), DER.
+pub type AuthorityDer = (Vec<u8>, zeroize::Zeroizing<Vec<u8>>);
+
+/// The authority this node had before it was one of several, when it had one.
+pub fn authority_before(dir: &Path, seal: &dyn cluster::seal::Seal) -> anyhow::Result<Option<AuthorityDer>> {
+    let folder = dir.join("tls");
+    if !folder.join("ca.key.sealed").exists() {
+        return Ok(None);
+    }
+    let vault = seal.unlock()?.storage_key()?;
+    Ok(Some(Authority::open(&folder, &vault)?.to_der()?))
+}
+
+/// Takes over the cluster's authority: every node's public certificate comes from it.
+pub fn adopt_authority(
+    dir: &Path,
+    certificate: &[u8],
+    key: &[u8],
+    vault: &dyn Vault,
+) -> Result<(), TlsError> {
+    Authority::adopt(&dir.join("tls"), certificate, key, vault)
+}
+
 /// The certificate in use, which can be exchanged while connections run.
 #[derive(Debug)]
 pub struct Served {

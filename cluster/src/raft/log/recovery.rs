@@ -34,7 +34,7 @@ pub struct LogOptions {
 }
 
 /// Records that were acknowledged and are not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MissingRange {
     /// The first.
     pub first: u64,

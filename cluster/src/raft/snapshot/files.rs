@@ -112,6 +112,14 @@ impl SnapshotFolder {
         Ok((ours, written))
     }
 
+    /// Keeps one chunk of a snapshot that is being received, sealed as all here is. It is part of no snapshot yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn receive(&self, plain: &[u8]) -> Result<ChunkRef, SnapshotError> {
+        self.keep(plain, &HashMap::new(), &mut Written::default())
+    }
+
     /// Reads back what [`SnapshotFolder::write`] wrote.
     ///
     /// # Errors

@@ -677,6 +677,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The cluster and how each of its nodes does. */
+        get: operations["cluster_view"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cluster/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A one-use token for a node to join by. Shown once. */
+        post: operations["join_token_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/collections/{id}": {
         parameters: {
             query?: never;
@@ -825,6 +859,40 @@ export interface paths {
         /** Change one's own passphrase. Ends all other sign-ins. */
         put: operations["me_set_password"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a node for good: its certificate is dead at once, and its number never comes back. */
+        delete: operations["node_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a node give up its part, or take part again. */
+        post: operations["node_drain"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1570,6 +1638,25 @@ export interface components {
             /** @description The first admin. */
             user: components["schemas"]["UserView"];
         };
+        /** @description The cluster. */
+        ClusterView: {
+            /**
+             * Format: int32
+             * @description How many voters may fail with changes still possible.
+             */
+            can_lose: number;
+            /** @description Its id. */
+            id: string;
+            /** @description Who leads, when somebody does. */
+            leader?: string | null;
+            /** @description Its nodes, by number. */
+            nodes: components["schemas"]["MemberNodeView"][];
+            /**
+             * Format: int64
+             * @description The election count.
+             */
+            term: number;
+        };
         /** @description A collection's name. */
         CollectionName: {
             /** @description The name. */
@@ -1691,6 +1778,11 @@ export interface components {
             expires_ms: number;
             /** @description Where to get it, once. */
             url: string;
+        };
+        /** @description Empties a node, or takes that back. */
+        Drain: {
+            /** @description Empty it, or let it take part again. */
+            draining: boolean;
         };
         /**
          * @description One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `lagged`), and this
@@ -1818,6 +1910,20 @@ export interface components {
              */
             updated_ms: number;
         };
+        /** @description A token. */
+        JoinTokenView: {
+            /** @description Where the joining node will connect. */
+            addresses: string[];
+            /**
+             * Format: int64
+             * @description When it ends.
+             */
+            expires_ms: number;
+            /** @description To compare by eye. */
+            fingerprint: string;
+            /** @description The token. Shown once. */
+            token: string;
+        };
         /** @description A new sign-in. */
         LoggedIn: {
             /** @description The sign-in. */
@@ -1842,6 +1948,40 @@ export interface components {
             recovery_unconfirmed: boolean;
             /** @description The person. */
             user: components["schemas"]["UserView"];
+        };
+        /** @description One node, as the node that is asked sees it. */
+        MemberNodeView: {
+            /**
+             * Format: int64
+             * @description When it was added.
+             */
+            added_ms: number;
+            /** @description Heard within the last seconds. The node that is asked always is. */
+            alive: boolean;
+            /** @description Where the other nodes reach it. */
+            cluster_address: string;
+            /** @description Its number. Never used again. */
+            id: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Where people reach it. */
+            public_address: string;
+            /** @description `leader`, `voter` or `learner`. */
+            role: string;
+            /**
+             * Format: double
+             * @description How long an answer takes, averaged.
+             */
+            round_trip_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Since it was heard last; none when it never was.
+             */
+            silent_ms?: number | null;
+            /** @description Where it stands. */
+            site: string;
+            /** @description `joining`, `active` or `draining`. */
+            state: string;
         };
         /** @description A role to give. */
         MemberSet: {
@@ -1870,6 +2010,15 @@ export interface components {
             name: string;
             /** @description One's role there. */
             role: components["schemas"]["RoleName"];
+        };
+        /** @description Asks for a token. */
+        NewJoinToken: {
+            /**
+             * Format: int32
+             * @description How long it lasts: 1 to 60 minutes, 30 unless said.
+             * @default null
+             */
+            minutes: number | null;
         };
         /** @description This node. */
         NodeView: {
@@ -4609,6 +4758,82 @@ export interface operations {
             };
         };
     };
+    cluster_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    join_token_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewJoinToken"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinTokenView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     collection_delete: {
         parameters: {
             query?: never;
@@ -4997,6 +5222,100 @@ export interface operations {
                 };
             };
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    node_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    node_drain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Drain"];
+            };
+        };
+        responses: {
+            /** @description Noted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,287 @@
+//! The certificate authority of the cluster: it says who is a node. Its key lies in State, sealed under the cluster key.
+//!
+//! A node's certificate carries a URI `mediakeep:<cluster>:node:<id>`. What browsers are shown carries none, and so never
+//! passes for a node.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest;
+use data_encoding::HEXLOWER;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+};
+use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
+use zeroize::Zeroizing;
+
+use crate::command::KeyEpoch;
+use crate::id::NodeId;
+use crate::keyring::{AeadKey, KeyError, Keyring};
+use crate::state::ClusterAuthority;
+
+/// The name that every node's certificate carries, whatever its address: nodes know one another by id.
+pub const NODE_HOST: &str = "node.mediakeep.internal";
+const AUTHORITY_DAYS: u64 = 3650;
+const NODE_DAYS: u64 = 30;
+const PURPOSE: &[u8] = b"certificate authority";
+
+/// Why a certificate could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// The certificate machinery refused.
+    #[error("cannot make a certificate: {0}")]
+    Issue(#[from] rcgen::Error),
+    /// The key does not open.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Not the certificate of a node.
+    #[error("this is not the certificate of a node")]
+    NotANode,
+}
+
+/// The authority, opened.
+pub struct Authority {
+    certificate: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+impl Authority {
+    /// A new authority.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`].
+    pub fn generate() -> Result<Self, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = common_name("mediakeep certificate authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        lifetime(&mut params, AUTHORITY_DAYS);
+        let certificate = params.self_signed(&key)?.der().clone();
+        Ok(Self { certificate, key })
+    }
+
+    /// From its certificate and its private key (PKCS #8), both DER.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`] when the key cannot be read.
+    pub fn from_der(certificate: Vec<u8>, key: &[u8]) -> Result<Self, AuthorityError> {
+        Ok(Self { certificate: certificate.into(), key: KeyPair::try_from(key)? })
+    }
+
+    /// Opens what State keeps.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Key`] when this node does not hold the cluster key.
+    pub fn open(stored: &ClusterAuthority, keyring: &Keyring) -> Result<Self, AuthorityError> {
+        let key = sealing_key(keyring, stored.key_epoch)?;
+        let opened = key.open(&stored.certificate, &stored.sealed_key)?;
+        Self::from_der(stored.certificate.clone(), &opened)
+    }
+
+    /// As State keeps it, under the current cluster key.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Key`] when this node holds no cluster key.
+    pub fn seal(&self, keyring: &Keyring) -> Result<ClusterAuthority, AuthorityError> {
+        let key_epoch = keyring.current_epoch()?;
+        let key = sealing_key(keyring, key_epoch)?;
+        let sealed_key = key.seal(&self.certificate, self.key.serialized_der())?;
+        Ok(ClusterAuthority { certificate: self.certificate.to_vec(), sealed_key, key_epoch })
+    }
+
+    /// Its certificate (DER).
+    #[must_use]
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Its private key (PKCS #8 DER).
+    #[must_use]
+    pub fn key_der(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.key.serialized_der().to_vec())
+    }
+
+    /// A certificate (DER) for the node `name`, over the public key that `request` (a CSR, DER) proves to be its own.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`] when the request is not one.
+    pub fn certify(&self, request: &[u8], name: NodeName) -> Result<Vec<u8>, AuthorityError> {
+        let request = CertificateSigningRequestDer::from(request.to_vec());
+        let asked = CertificateSigningRequestParams::from_der(&request)?;
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, &self.key)?;
+        // Nothing but the key is taken from the request.
+        Ok(node_params(name)?.signed_by(&asked.public_key, &issuer)?.der().to_vec())
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Authority({}, redacted)", HEXLOWER.encode(&fingerprint(&self.certificate)))
+    }
+}
+
+/// Who a certificate says its holder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeName {
+    /// Which cluster.
+    pub cluster: [u8; 16],
+    /// Which node.
+    pub node: NodeId,
+}
+
+impl NodeName {
+    fn uri(self) -> String {
+        format!("mediakeep:{}:node:{}", HEXLOWER.encode(&self.cluster), self.node.0)
+    }
+
+    fn parse(uri: &str) -> Option<Self> {
+        let (cluster, node) = uri.strip_prefix("mediakeep:")?.split_once(":node:")?;
+        let cluster = HEXLOWER.decode(cluster.as_bytes()).ok()?.try_into().ok()?;
+        let name = Self { cluster, node: NodeId(node.parse().ok()?) };
+        (name.uri() == uri).then_some(name)
+    }
+
+    /// Whose certificate (DER) this is. Whether it is genuine is for TLS to say.
+    ///
+    /// # Errors
+    /// [`AuthorityError::NotANode`].
+    pub fn of(certificate: &[u8]) -> Result<Self, AuthorityError> {
+        use x509_parser::extensions::GeneralName;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(certificate).map_err(|_| AuthorityError::NotANode)?;
+        let names = parsed.subject_alternative_name().ok().flatten().ok_or(AuthorityError::NotANode)?;
+        let mut uris = names.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::URI(uri) => Some(*uri),
+            _ => None,
+        });
+        match (uris.next(), uris.next()) {
+            (Some(uri), None) => Self::parse(uri).ok_or(AuthorityError::NotANode),
+            _ => Err(AuthorityError::NotANode),
+        }
+    }
+}
+
+/// A key pair for a node's certificate, and the request (CSR) that proves it.
+#[derive(Debug)]
+pub struct CertificateKey {
+    /// The private key (PKCS #8 DER).
+    pub key: Zeroizing<Vec<u8>>,
+    /// The request (DER).
+    pub request: Vec<u8>,
+    /// SHA-256 of the public key.
+    pub public_hash: [u8; 32],
+}
+
+impl CertificateKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`].
+    pub fn generate() -> Result<Self, AuthorityError> {
+        Self::of(KeyPair::generate()?)
+    }
+
+    /// From a private key kept before (PKCS #8 DER).
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`].
+    pub fn from_der(key: &[u8]) -> Result<Self, AuthorityError> {
+        Self::of(KeyPair::try_from(key)?)
+    }
+
+    fn of(pair: KeyPair) -> Result<Self, AuthorityError> {
+        let request = CertificateParams::default().serialize_request(&pair)?.der().to_vec();
+        let public_hash = fingerprint(&pair.subject_public_key_info());
+        Ok(Self { key: Zeroizing::new(pair.serialize_der()), request, public_hash })
+    }
+}
+
+/// SHA-256 of the public key that a request (CSR, DER) asks to have certified.
+///
+/// # Errors
+/// [`AuthorityError::Issue`] when it is not a request, or does not prove its key.
+pub fn requested_key(request: &[u8]) -> Result<[u8; 32], AuthorityError> {
+    let request = CertificateSigningRequestDer::from(request.to_vec());
+    let asked = CertificateSigningRequestParams::from_der(&request)?;
+    Ok(fingerprint(&asked.public_key.subject_public_key_info()))
+}
+
+/// When two thirds of a certificate's (DER) life are over, in ms since 1970; `None` for what is not a certificate.
+#[must_use]
+pub fn renew_at_ms(certificate: &[u8]) -> Option<u64> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let (from, to) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+    u64::try_from((from + (to - from) * 2 / 3) * 1000).ok()
+}
+
+/// SHA-256.
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+fn sealing_key(keyring: &Keyring, epoch: KeyEpoch) -> Result<AeadKey, KeyError> {
+    AeadKey::new(&*keyring.shared_secret(PURPOSE, epoch)?)
+}
+
+fn node_params(name: NodeName) -> Result<CertificateParams, AuthorityError> {
+    let mut params = CertificateParams::new(vec![NODE_HOST.to_owned()])?;
+    params.subject_alt_names.push(SanType::URI(name.uri().try_into()?));
+    params.distinguished_name = common_name(&format!("mediakeep node {}", name.node.0));
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    lifetime(&mut params, NODE_DAYS);
+    Ok(params)
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+/// From an hour ago, for a clock that is a little behind.
+fn lifetime(params: &mut CertificateParams, days: u64) {
+    let start = SystemTime::now() - Duration::from_secs(3600);
+    params.not_before = start.into();
+    params.not_after = (start + Duration::from_secs(days * 86_400)).into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: NodeName = NodeName { cluster: [3; 16], node: NodeId(42) };
+
+    #[test]
+    fn a_certificate_names_the_node_it_was_made_for() {
+        let authority = Authority::generate().unwrap();
+        let key = CertificateKey::generate().unwrap();
+        let certificate = authority.certify(&key.request, NAME).unwrap();
+        assert_eq!(NodeName::of(&certificate).unwrap(), NAME);
+        assert_eq!(requested_key(&key.request).unwrap(), key.public_hash);
+        assert!(NodeName::of(authority.certificate()).is_err(), "the authority is no node");
+        let mut forged = key.request.clone();
+        let last = forged.len() - 1;
+        forged[last] ^= 1;
+        assert!(authority.certify(&forged, NAME).is_err(), "the request does not prove its key");
+        let renew = renew_at_ms(&certificate).unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() * 1000;
+        assert!((19 * 86_400_000..=20 * 86_400_000).contains(&(renew - now)), "after two thirds of 30 days");
+    }
+
+    #[test]
+    fn only_the_one_spelling_of_a_name_is_read() {
+        let uri = NAME.uri();
+        assert_eq!(NodeName::parse(&uri), Some(NAME));
+        for other in [uri.to_uppercase(), uri.replace("42", "042"), uri.replace("42", "+42"), uri + " "] {
+            assert_eq!(NodeName::parse(&other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Taking part: the door to the other nodes is opened, and what keeps an eye on them is started.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep};
+
+use super::control::{Ask, ask};
+use super::identity::Identity;
+use super::join::Door;
+use super::members::Members;
+use super::{Cluster, ClusterConfig, Inner, OpenError, Transport};
+use crate::actor::Actor;
+use crate::authority::{Authority, CertificateKey, NodeName, fingerprint};
+use crate::command::{ClusterCommand, Command, Incarnation};
+use crate::event::Event;
+use crate::id::NodeId;
+use crate::net::tls::{ShownCertificate, TlsNet, TlsSettings};
+use crate::state::ClusterAuthority;
+
+/// Every other node is asked this often whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// A leader that no quorum has answered for this long is none: it stops saying that it is.
+const QUORUM_WITHIN_MS: u64 = 3000;
+const LOOK_AT_QUORUM: Duration = Duration::from_millis(250);
+/// A node that starts waits this long for the others, before it serves what it knows.
+const HEAR_WITHIN: Duration = Duration::from_secs(15);
+/// A node that joins takes over all of State.
+const JOIN_WITHIN: Duration = Duration::from_secs(300);
+
+/// What this node shows to the others, and where they find it.
+#[derive(Debug)]
+pub(super) struct Presence {
+    pub(super) net: Arc<TlsNet>,
+    pub(super) shown: Arc<ShownCertificate>,
+    pub(super) incarnation: Incarnation,
+    pub(super) cluster_address: String,
+    pub(super) public_address: String,
+    /// SHA-256 of the certificate shown now.
+    pub(super) certificate: std::sync::Mutex<[u8; 32]>,
+}
+
+/// Listens where the others connect, and says under which address they find it.
+pub(super) fn listen(config: &ClusterConfig) -> Result<Option<(TcpListener, String)>, OpenError> {
+    let Transport::Tls(settings) = &config.transport else { return Ok(None) };
+    let listener = TcpListener::bind(settings.listen)
+        .map_err(|source| OpenError::Listen { address: settings.listen, source })?;
+    let bound = listener.local_addr()?;
+    let address =
+        settings.advertise.clone().map_or_else(|| bound.to_string(), |host| with_port(&host, bound));
+    Ok(Some((listener, address)))
+}
+
+/// An address without a port is meant with the one that is listened on.
+fn with_port(host: &str, bound: SocketAddr) -> String {
+    let has_port = host.rsplit_once(':').is_some_and(|(name, port)| {
+        port.parse::<u16>().is_ok() && (!name.contains(':') || name.ends_with(']'))
+    });
+    if has_port { host.to_owned() } else { format!("{host}:{}", bound.port()) }
+}
+
+impl Cluster {
+    /// Opens the door to the others. A cluster of one gets an authority and an identity first.
+    pub(super) async fn connect(&self, listening: Option<(TcpListener, String)>) -> Result<(), OpenError> {
+        self.spawn_watchers();
+        let Some((listener, cluster_address)) = listening else { return Ok(()) };
+        let (config, key) = (&self.inner.config, &self.inner.storage_key);
+        let mut identity = match Identity::read(config, key)? {
+            Some(identity) => identity,
+            None => self.found_identity().await?,
+        };
+        let incarnation = identity.start(config, key)?;
+        let shown = ShownCertificate::new(&identity.certificate, &identity.authority, &identity.key)
+            .map_err(|error| OpenError::Consensus(format!("this node's certificate: {error}")))?;
+        let membership = Arc::new(Members {
+            me: self.inner.node,
+            shown: self.inner.shown.clone(),
+            seeds: identity.seeds.clone(),
+        });
+        let net = TlsNet::start(TlsSettings {
+            name: NodeName { cluster: identity.cluster, node: identity.node },
+            incarnation,
+            authority: identity.authority.clone(),
+            shown: shown.clone(),
+            membership,
+            services: self.inner.services.clone(),
+            listener,
+        })?;
+        net.serve_joins(Arc::new(Door(Arc::downgrade(&self.inner))));
+        self.inner.net.set(net.clone());
+        let public_address = match &config.transport {
+            Transport::Tls(settings) => settings.public_address.clone(),
+            _ => String::new(),
+        };
+        let certificate = std::sync::Mutex::new(fingerprint(&identity.certificate));
+        let presence = Presence { net, shown, incarnation, cluster_address, public_address, certificate };
+        // Nobody else has the handle yet, so the place is free.
+        drop(self.inner.presence.set(presence));
+        self.hear_the_others(identity).await
+    }
+
+    /// The identity of a cluster's first node, made when it first listens.
+    async fn found_identity(&self) -> Result<Identity, OpenError> {
+        let authority = self.found_authority().await?;
+        let cluster = self.state().cluster_info().map(|info| info.id).unwrap_or_default();
+        let key = CertificateKey::generate().map_err(certificates)?;
+        let name = NodeName { cluster, node: self.inner.node };
+        let certificate = authority.certify(&key.request, name).map_err(certificates)?;
+        Ok(Identity {
+            node: self.inner.node,
+            cluster,
+            authority: authority.certificate().to_vec(),
+            certificate,
+            key: key.key.to_vec(),
+            starts: 0,
+            seeds: Vec::new(),
+            settled: true,
+        })
+    }
+
+    /// State's authority. A cluster that has none yet gets the one this node had, or a new one.
+    async fn found_authority(&self) -> Result<Authority, OpenError> {
+        let state = self.state();
+        if let Some(stored) = state.authority() {
+            return Authority::open(stored, &self.inner.keyring).map_err(certificates);
+        }
+        let given = match &self.inner.config.transport {
+            Transport::Tls(settings) => settings.authority.clone(),
+            _ => None,
+        };
+        let authority = match given {
+            Some((certificate, key)) => Authority::from_der(certificate, &key).map_err(certificates)?,
+            None => Authority::generate().map_err(certificates)?,
+        };
+        self.keep_authority(&authority).await?;
+        Ok(authority)
+    }
+
+    /// The certificate authority; none for a node that has never listened for others.
+    ///
+    /// # Errors
+    /// When this node cannot open its key.
+    pub fn authority(&self) -> Result<Option<Authority>, crate::authority::AuthorityError> {
+        self.state().authority().map(|stored| Authority::open(stored, &self.inner.keyring)).transpose()
+    }
+
+    /// Puts the authority into State under the current cluster key.
+    pub(crate) async fn keep_authority(&self, authority: &Authority) -> Result<(), OpenError> {
+        let ClusterAuthority { certificate, sealed_key, key_epoch } =
+            authority.seal(&self.inner.keyring).map_err(certificates)?;
+        let command = ClusterCommand::SetAuthority { certificate, sealed_key, key_epoch };
+        self.propose(Actor::system(self.inner.node), Command::Cluster(command)).await?;
+        Ok(())
+    }
+
+    /// Waits until this node knows what the others know. One that has joined must; one that was here before may go on.
+    async fn hear_the_others(&self, identity: Identity) -> Result<(), OpenError> {
+        let until = Instant::now() + if identity.settled { HEAR_WITHIN } else { JOIN_WITHIN };
+        while !self.knows_itself() || self.linearizable().await.is_err() {
+            if Instant::now() >= until {
+                let late = "the other nodes were not heard in time; this node knows what it knew before";
+                if identity.settled {
+                    tracing::warn!("{late}");
+                    return Ok(());
+                }
+                return Err(OpenError::Consensus("the cluster's State did not come in time".to_owned()));
+            }
+            if let Some(reason) = self.inner.stop.reason() {
+                return Err(OpenError::Consensus(reason));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        if !identity.settled {
+            Identity { settled: true, ..identity }.write(&self.inner.config, &self.inner.storage_key)?;
+        }
+        Ok(())
+    }
+
+    fn knows_itself(&self) -> bool {
+        self.state().node(self.inner.node).is_some()
+    }
+
+    fn spawn_watchers(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        let watchers: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 3] = [
+            Box::pin(follow_members(inner.clone(), self.events())),
+            Box::pin(ping_others(inner.clone())),
+            Box::pin(watch_quorum(inner)),
+        ];
+        for watcher in watchers {
+            let ending = self.inner.ending.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = ending.cancelled() => {}
+                    () = watcher => {}
+                }
+            });
+        }
+    }
+}
+
+pub(super) fn certificates(error: crate::authority::AuthorityError) -> OpenError {
+    OpenError::Consensus(format!("certificates: {error}"))
+}
+
+/// Cuts off whoever is no member any more; a node that was removed itself stops.
+async fn follow_members(inner: Weak<Inner>, mut events: tokio::sync::broadcast::Receiver<Event>) {
+    loop {
+        match events.recv().await {
+            Ok(Event::ClusterChanged) | Err(RecvError::Lagged(_)) => {}
+            Ok(_) => continue,
+            Err(RecvError::Closed) => return,
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        let state = inner.shown.state.load();
+        for report in inner.peers.reports().iter().filter(|report| state.is_removed(report.node)) {
+            inner.peers.forget(report.node);
+        }
+        if let Some(presence) = inner.presence.get() {
+            presence.net.members_changed();
+        }
+        if state.cluster_info().is_some() && state.is_removed(inner.node) {
+            inner.stop.raise("this node was removed from the cluster".to_owned());
+        }
+    }
+}
+
+async fn ping_others(inner: Weak<Inner>) {
+    loop {
+        sleep(PING_EVERY).await;
+        let Some(held) = inner.upgrade() else { return };
+        let others: Vec<NodeId> =
+            held.shown.state.load().nodes().map(|node| node.id).filter(|id| *id != held.node).collect();
+        for node in others {
+            let held = held.clone();
+            tokio::spawn(async move {
+                let start = held.config.clock.monotonic();
+                if ask(&held, node, &Ask::Ping, PING_EVERY).await.is_ok() {
+                    held.peers.answered(node, held.config.clock.monotonic().saturating_sub(start));
+                }
+            });
+        }
+    }
+}
+
+/// A leader that is cut off from the others must not keep the few it still reaches from electing a better one.
+async fn watch_quorum(inner: Weak<Inner>) {
+    let mut silenced = false;
+    loop {
+        sleep(LOOK_AT_QUORUM).await;
+        let Some(held) = inner.upgrade() else { return };
+        let super::Mode::Running(running) = &held.mode else { return };
+        let alone = {
+            let metrics = running.raft.metrics();
+            let metrics = metrics.borrow();
+            let leads = metrics.current_leader == Some(held.node.0);
+            leads && metrics.millis_since_quorum_ack.is_some_and(|silent| silent > QUORUM_WITHIN_MS)
+        };
+        if alone != silenced {
+            tracing::warn!(alone, "a quorum of the others answers this leader: no longer, or again");
+            running.raft.runtime_config().heartbeat(!alone);
+            silenced = alone;
+        }
+    }
+}
+
+impl Cluster {
+    /// Tells the others that this node has started, and where it is. Gives `false` while it does not listen for them.
+    pub(crate) async fn report_presence(&self) -> Result<bool, super::ProposeError> {
+        let Some(presence) = self.inner.presence.get() else { return Ok(false) };
+        let certificate = *presence.certificate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let command = ClusterCommand::ReportNode {
+            node: self.inner.node,
+            certificate,
+            cluster_address: presence.cluster_address.clone(),
+            public_address: presence.public_address.clone(),
+            incarnation: presence.incarnation,
+        };
+        self.propose(Actor::system(self.inner.node), Command::Cluster(command)).await?;
+        Ok(true)
+    }
+
+    /// Makes a new key and certificate when two thirds of this one's life are over. Gives whether it did.
+    pub(crate) async fn renew_certificate(&self) -> Result<bool, OpenError> {
+        let Some(presence) = self.inner.presence.get() else { return Ok(false) };
+        let (config, storage_key) = (&self.inner.config, &self.inner.storage_key);
+        let Some(identity) = Identity::read(config, storage_key)? else { return Ok(false) };
+        let due = crate::authority::renew_at_ms(&identity.certificate);
+        if due.is_some_and(|due| config.clock.wall_ms() < due) {
+            return Ok(false);
+        }
+        let state = self.state();
+        let Some(stored) = state.authority() else { return Ok(false) };
+        let authority = Authority::open(stored, &self.inner.keyring).map_err(certificates)?;
+        let key = CertificateKey::generate().map_err(certificates)?;
+        let name = NodeName { cluster: identity.cluster, node: identity.node };
+        let certificate = authority.certify(&key.request, name).map_err(certificates)?;
+        let renewed = Identity { certificate, key: key.key.to_vec(), ..identity };
+        renewed.write(config, storage_key)?;
+        presence
+            .shown
+            .replace(&renewed.certificate, &renewed.authority, &renewed.key)
+            .map_err(|error| OpenError::Consensus(error.to_string()))?;
+        *presence.certificate.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            fingerprint(&renewed.certificate);
+        tracing::info!("this node has a new certificate");
+        Ok(true)
+    }
+}

@@ -1,0 +1,98 @@
+//! What nodes ask one another besides consensus: changes for the leader, read indexes, signs of life, hand-overs.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Cluster, Inner, ProposeError};
+use crate::actor::{Actor, ActorKind};
+use crate::command::Command;
+use crate::id::NodeId;
+use crate::net::{Message, Net, NetError, Serve, Service};
+use crate::outcome::Outcome;
+use crate::refusal::{Needs, Refusal};
+
+/// A question to another node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Ask {
+    /// To the leader: put this to the vote.
+    Propose { actor: Actor, command: Command },
+    /// To the leader: which record must I have applied, to see all that is acknowledged?
+    ReadIndex,
+    /// Are you there?
+    Ping,
+    /// To a voter: stand for election now.
+    StandForElection,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Proposed(Result<(Outcome, u64), ProposeError>),
+    ReadIndex(Result<u64, ProposeError>),
+    Pong,
+    Standing,
+}
+
+/// Asks `node`.
+pub(super) async fn ask(
+    inner: &Inner,
+    node: NodeId,
+    question: &Ask,
+    deadline: Duration,
+) -> Result<Answer, NetError> {
+    let refused = |reason: String| NetError::Refused { node, reason };
+    let head = postcard::to_allocvec(question).map_err(|error| refused(error.to_string()))?;
+    let message = Message { head: head.into(), body: Bytes::new() };
+    let answer = inner.net.call(node, Service::Control, message, deadline).await?;
+    postcard::from_bytes(&answer.head).map_err(|error| refused(error.to_string()))
+}
+
+/// Answers them.
+pub(super) struct Control(pub(super) Weak<Inner>);
+
+#[async_trait]
+impl Serve for Control {
+    async fn serve(&self, from: NodeId, message: Message) -> Result<Message, String> {
+        let question: Ask =
+            postcard::from_bytes(&message.head).map_err(|error| format!("not understood: {error}"))?;
+        let cluster = self.0.upgrade().map(|inner| Cluster { inner }).ok_or("this node is stopping")?;
+        let answer = match question {
+            Ask::Propose { actor, command } => {
+                Answer::Proposed(proposed_by(&cluster, from, actor, command).await)
+            }
+            Ask::ReadIndex => Answer::ReadIndex(cluster.read_index().await),
+            Ask::Ping => Answer::Pong,
+            Ask::StandForElection => {
+                let running = cluster.running().map_err(|error| error.to_string())?;
+                running.raft.trigger().elect().await.map_err(|error| error.to_string())?;
+                Answer::Standing
+            }
+        };
+        let head = postcard::to_allocvec(&answer).map_err(|error| error.to_string())?;
+        Ok(Message { head: head.into(), body: Bytes::new() })
+    }
+}
+
+/// A node speaks for the people it has let in, and for itself; never for another node.
+async fn proposed_by(
+    cluster: &Cluster,
+    from: NodeId,
+    actor: Actor,
+    command: Command,
+) -> Result<(Outcome, u64), ProposeError> {
+    if matches!(actor.kind, ActorKind::System(node) if node != from) {
+        return Err(ProposeError::Refused(Refusal::Forbidden { needs: Needs::Node }));
+    }
+    cluster.propose_here(actor, command).await
+}
+
+impl Cluster {
+    pub(super) fn serve_control(&self) {
+        let control = Arc::new(Control(Arc::downgrade(&self.inner)));
+        self.inner.services.register(Service::Control, control);
+    }
+}

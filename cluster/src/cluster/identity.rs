@@ -1,0 +1,76 @@
+//! Who this node is: kept sealed in its folder, and nowhere else. A folder without it is no node.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ClusterConfig, OpenError};
+use crate::command::Incarnation;
+use crate::id::NodeId;
+use crate::keyring::{StorageKey, fill_random};
+use crate::persist::{self, Persist};
+use crate::raft::log::files;
+
+const PURPOSE: &str = "identity";
+
+/// A node's identity.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) node: NodeId,
+    pub(super) cluster: [u8; 16],
+    /// The authority's certificate (DER).
+    pub(super) authority: Vec<u8>,
+    /// This node's certificate (DER).
+    pub(super) certificate: Vec<u8>,
+    /// Its private key (PKCS #8 DER).
+    pub(super) key: Vec<u8>,
+    /// How often the node was started.
+    pub(super) starts: u64,
+    /// Where others were when it joined: until its State says where they are.
+    pub(super) seeds: Vec<(NodeId, String)>,
+    /// It has held what the others hold: an empty log beside this is a lost one.
+    pub(super) settled: bool,
+}
+
+impl Persist for Identity {
+    const VERSION: u8 = 1;
+    type Previous = Self;
+    fn migrate(previous: Self) -> Option<Self> {
+        Some(previous)
+    }
+}
+
+impl Identity {
+    /// Reads it; none for a folder that is no node of a cluster yet.
+    pub(super) fn read(config: &ClusterConfig, key: &StorageKey) -> Result<Option<Self>, OpenError> {
+        let Some(sealed) = files::read_if_present(&config.identity_file())? else { return Ok(None) };
+        let plain = key.open(PURPOSE, b"", &sealed)?;
+        persist::decode(&plain)
+            .map(Some)
+            .map_err(|error| OpenError::Consensus(format!("the node's identity cannot be read: {error}")))
+    }
+
+    /// Writes it, so that after a crash the old or the new one is there.
+    pub(super) fn write(&self, config: &ClusterConfig, key: &StorageKey) -> Result<(), OpenError> {
+        let plain = persist::encode(self).map_err(|error| OpenError::Consensus(error.to_string()))?;
+        files::write_atomically(&config.identity_file(), &key.seal(PURPOSE, b"", &plain)?)?;
+        Ok(())
+    }
+
+    /// Counts one more start, before anybody is told of it.
+    pub(super) fn start(
+        &mut self,
+        config: &ClusterConfig,
+        key: &StorageKey,
+    ) -> Result<Incarnation, OpenError> {
+        self.starts += 1;
+        self.write(config, key)?;
+        let mut instance = [0; 16];
+        fill_random(&mut instance)?;
+        Ok(Incarnation { count: self.starts, instance })
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Identity(node {}, start {}, redacted)", self.node, self.starts)
+    }
+}

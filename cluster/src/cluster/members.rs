@@ -1,0 +1,41 @@
+//! Who belongs to the cluster, for the door between nodes.
+
+use std::sync::Arc;
+
+use crate::command::Incarnation;
+use crate::id::NodeId;
+use crate::net::tls::Membership;
+use crate::raft::machine::Shown;
+
+/// State's view, and where others were before State was here.
+pub(super) struct Members {
+    pub(super) me: NodeId,
+    pub(super) shown: Arc<Shown>,
+    pub(super) seeds: Vec<(NodeId, String)>,
+}
+
+impl Membership for Members {
+    /// A node that State does not know yet, but whose certificate is genuine, was admitted by an Entry that has not come
+    /// here: refusing it could keep that Entry from ever coming.
+    fn admits(&self, node: NodeId, incarnation: &Incarnation) -> Result<(), String> {
+        let state = self.shown.state.load();
+        if node == self.me {
+            return Err("this is the node itself, or a copy of it".to_owned());
+        }
+        match state.node(node) {
+            Some(known) if incarnation.follows(&known.incarnation) => Ok(()),
+            Some(_) => Err("a newer start of this node is known: this is a copy, or an old disk".to_owned()),
+            None if state.is_removed(node) => Err("this node was removed from the cluster".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    fn address(&self, node: NodeId) -> Option<String> {
+        let state = self.shown.state.load();
+        match state.node(node) {
+            Some(known) => Some(known.cluster_address.clone()),
+            None if state.is_removed(node) => None,
+            None => self.seeds.iter().find(|(seed, _)| *seed == node).map(|(_, address)| address.clone()),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Who votes: a pure function of who is there, and the steps of consensus that lead there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use openraft::{ChangeMembers, EmptyNode};
+use tokio::time::{Instant, sleep};
+
+use super::control::{Ask, ask};
+use super::{Cluster, ProposeError};
+use crate::id::NodeId;
+use crate::state::{NodeState, State};
+
+/// A learner this many records behind counts as caught up.
+const CAUGHT_UP: u64 = 200;
+/// Two leases and some: nobody may vote for another before the old leader's has run out.
+const LEASE: Duration = Duration::from_millis(400);
+/// How long a hand-over may take.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(3);
+
+/// One node that might vote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub node: NodeId,
+    /// Where it stands.
+    pub site: String,
+    /// It votes now.
+    pub votes: bool,
+}
+
+/// Who should vote: five where there are five, three where there are three, else all; spread over the sites as evenly as
+/// they allow. Whoever votes already is preferred, so that nothing changes without need.
+#[must_use]
+pub fn choose(candidates: &[Candidate]) -> BTreeSet<NodeId> {
+    let wanted = match candidates.len() {
+        0..=2 => candidates.len(),
+        3 | 4 => 3,
+        _ => 5,
+    };
+    let mut sites: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        sites.entry(&candidate.site).or_default().push(candidate);
+    }
+    let mut sites: Vec<Vec<&Candidate>> = sites.into_values().collect();
+    for site in &mut sites {
+        site.sort_by_key(|candidate| (!candidate.votes, candidate.node));
+    }
+    let mut chosen = BTreeSet::new();
+    for round in 0..candidates.len() {
+        // In each round every site gives one more, those with a voter to keep first.
+        let mut next: Vec<&Candidate> = sites.iter().filter_map(|site| site.get(round).copied()).collect();
+        next.sort_by_key(|candidate| (!candidate.votes, candidate.node));
+        for candidate in next {
+            if chosen.len() < wanted {
+                chosen.insert(candidate.node);
+            }
+        }
+    }
+    chosen
+}
+
+/// Who is in consensus now.
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    voters: BTreeSet<u64>,
+    members: BTreeSet<u64>,
+    caught_up: BTreeSet<u64>,
+}
+
+/// What one look at the members led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing is to be done.
+    Settled,
+    /// One change was made; there may be more.
+    Changed,
+    /// Somebody is catching up.
+    Waiting,
+}
+
+impl Cluster {
+    fn standing(&self) -> Result<Standing, ProposeError> {
+        let metrics = self.running()?.raft.metrics();
+        let metrics = metrics.borrow();
+        let last = metrics.last_log_index.unwrap_or(0);
+        let replication = metrics.replication.iter().flatten();
+        let caught_up = replication
+            .filter(|(_, matched)| matched.is_some_and(|matched| matched.index + CAUGHT_UP >= last))
+            .map(|(node, _)| *node);
+        let membership = metrics.membership_config.membership();
+        Ok(Standing {
+            voters: membership.voter_ids().collect(),
+            members: membership.nodes().map(|(node, _)| *node).collect(),
+            caught_up: caught_up.collect(),
+        })
+    }
+
+    /// Learners that hold what the leader holds and answer.
+    pub(crate) fn caught_up(&self) -> Result<BTreeSet<NodeId>, ProposeError> {
+        let standing = self.standing()?;
+        let lively = |node: &NodeId| *node == self.inner.node || self.inner.peers.is_alive(*node);
+        Ok(standing.caught_up.into_iter().map(NodeId).filter(lively).collect())
+    }
+
+    /// One step towards the members that State wants. For the leader. `stable` have been caught up for a while.
+    pub(crate) async fn step_membership(&self, stable: &BTreeSet<NodeId>) -> Result<Step, ProposeError> {
+        let state = self.state();
+        let standing = self.standing()?;
+        let new = state.nodes().find(|node| !standing.members.contains(&node.id.0));
+        if let Some(node) = new {
+            let add = ChangeMembers::AddNodes(BTreeMap::from([(node.id.0, EmptyNode {})]));
+            self.change_members(add).await?;
+            tracing::info!(node = %node.id, "a node learns");
+            return Ok(Step::Changed);
+        }
+        let wanted = choose(&candidates(&state, &standing, stable, self.inner.node));
+        let voters: BTreeSet<NodeId> = standing.voters.iter().copied().map(NodeId).collect();
+        if !wanted.is_empty() && wanted != voters {
+            tracing::info!(?wanted, "the voters change");
+            let voters = wanted.iter().map(|node| node.0).collect();
+            self.change_members(ChangeMembers::ReplaceAllVoters(voters)).await?;
+            return Ok(Step::Changed);
+        }
+        let gone = standing.members.iter().find(|node| state.is_removed(NodeId(**node)));
+        if let Some(node) = gone.filter(|node| !standing.voters.contains(*node)) {
+            self.change_members(ChangeMembers::RemoveNodes(BTreeSet::from([*node]))).await?;
+            tracing::info!(node, "a node is gone for good");
+            return Ok(Step::Changed);
+        }
+        let joining = state.nodes().any(|node| node.state == NodeState::Joining);
+        Ok(if joining || !standing.members.iter().all(|node| standing.caught_up.contains(node)) {
+            Step::Waiting
+        } else {
+            Step::Settled
+        })
+    }
+
+    async fn change_members(&self, change: ChangeMembers<u64, EmptyNode>) -> Result<(), ProposeError> {
+        let changed = self.running()?.raft.change_membership(change, true).await;
+        changed.map(drop).map_err(|error| ProposeError::Unavailable(error.to_string()))
+    }
+
+    /// Lets another voter lead: the one that has come furthest. Gives whether one does.
+    pub async fn hand_over(&self) -> bool {
+        let Ok(running) = self.running() else { return false };
+        if !self.leads() {
+            return true;
+        }
+        let Some(next) = self.successor() else { return false };
+        running.raft.runtime_config().heartbeat(false);
+        sleep(LEASE).await;
+        let asked = ask(&self.inner, next, &Ask::StandForElection, HAND_OVER_WITHIN).await;
+        if let Err(error) = asked {
+            tracing::warn!(%error, "the hand-over was not taken");
+        }
+        let until = Instant::now() + HAND_OVER_WITHIN;
+        while self.leads() && Instant::now() < until {
+            sleep(Duration::from_millis(20)).await;
+        }
+        running.raft.runtime_config().heartbeat(true);
+        !self.leads()
+    }
+
+    fn successor(&self) -> Option<NodeId> {
+        let state = self.state();
+        let metrics = self.running().ok()?.raft.metrics();
+        let metrics = metrics.borrow();
+        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+        let others = metrics.replication.iter().flatten().filter(|(node, _)| {
+            let fit = state.node(NodeId(**node)).is_some_and(|node| node.state == NodeState::Active);
+            voters.contains(*node) && fit && self.inner.peers.is_alive(NodeId(**node))
+        });
+        others.max_by_key(|(_, matched)| **matched).map(|(node, _)| NodeId(*node))
+    }
+}
+
+/// Whoever may vote: those who do and are to stay, and those who have caught up for a while.
+fn candidates(state: &State, standing: &Standing, stable: &BTreeSet<NodeId>, me: NodeId) -> Vec<Candidate> {
+    let fit = state.nodes().filter(|node| match node.state {
+        NodeState::Active => {
+            node.id == me || standing.voters.contains(&node.id.0) || stable.contains(&node.id)
+        }
+        NodeState::Joining | NodeState::Draining => false,
+    });
+    let candidate = |node: &std::sync::Arc<crate::state::Node>| Candidate {
+        node: node.id,
+        site: node.site.clone(),
+        votes: standing.voters.contains(&node.id.0),
+    };
+    fit.map(candidate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(list: &[(u64, &str, bool)]) -> Vec<Candidate> {
+        list.iter()
+            .map(|(node, site, votes)| Candidate {
+                node: NodeId(*node),
+                site: (*site).to_owned(),
+                votes: *votes,
+            })
+            .collect()
+    }
+
+    fn chosen(list: &[(u64, &str, bool)]) -> Vec<u64> {
+        choose(&candidates(list)).into_iter().map(|node| node.0).collect()
+    }
+
+    #[test]
+    fn there_are_three_or_five_where_there_can_be() {
+        assert_eq!(chosen(&[(1, "a", true)]), [1]);
+        assert_eq!(chosen(&[(1, "a", true), (2, "b", false)]), [1, 2]);
+        assert_eq!(chosen(&[(1, "a", true), (2, "b", true), (3, "c", false)]), [1, 2, 3]);
+        let four = [(1, "a", true), (2, "b", true), (3, "c", true), (4, "d", false)];
+        assert_eq!(chosen(&four), [1, 2, 3], "nothing changes without need");
+        let five = [(1, "a", true), (2, "b", true), (3, "c", true), (4, "a", false), (5, "b", false)];
+        assert_eq!(chosen(&five), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn no_site_has_two_of_three_while_there_are_three_sites() {
+        let list = [(1, "a", true), (2, "a", true), (3, "b", true), (4, "c", false)];
+        assert_eq!(chosen(&list), [1, 3, 4]);
+    }
+
+    #[test]
+    fn two_sites_share_three_votes_as_evenly_as_they_can() {
+        let list = [(1, "a", true), (2, "a", false), (3, "b", false), (4, "b", false)];
+        let chosen = chosen(&list);
+        assert_eq!(chosen.len(), 3);
+        assert!(chosen.contains(&1) && chosen.contains(&3));
+    }
+}

@@ -1,0 +1,211 @@
+//! Connections of other nodes: who they are is proved by TLS and checked against State, at first and at each request.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Shared;
+use super::frame::{Frame, Kind, bad};
+use super::hello::{Hello, HelloAnswer, Lane};
+use super::trust::JOIN_PROTOCOL;
+use crate::authority::NodeName;
+use crate::command::Incarnation;
+use crate::id::NodeId;
+use crate::net::{Message, Service};
+
+/// A connection must have said who it is within this time.
+const GREET_WITHIN: Duration = Duration::from_secs(5);
+/// The other side asks at least every second whether we are there; a silent one is gone.
+const SILENT_FOR: Duration = Duration::from_secs(5);
+/// Connections that are being greeted at once; more wait at the door.
+const GREETING: usize = 64;
+/// Nodes that try to join at once.
+const JOINING: usize = 4;
+/// Requests under way on one connection. Bulk ones are large.
+const URGENT_AT_ONCE: usize = 256;
+const BULK_AT_ONCE: usize = 16;
+const BUFFER: usize = 64 * 1024;
+/// What a node that wants to join may send, in bytes.
+const JOIN_BYTES: usize = 16 * 1024;
+
+/// Takes connections until the node stops.
+pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let greeting = Arc::new(Semaphore::new(GREETING));
+    let joining = Arc::new(Semaphore::new(JOINING));
+    loop {
+        let (socket, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = greeting.clone().acquire_owned().await else { return };
+        let (shared, joining) = (shared.clone(), joining.clone());
+        tokio::spawn(async move {
+            let ending = shared.ending.clone();
+            let served = async {
+                let greeted = timeout(GREET_WITHIN, greet(&shared, socket)).await;
+                drop(permit);
+                match greeted.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))?? {
+                    Greeted::Node(stream, peer) => serve(shared, stream, peer).await,
+                    Greeted::Joiner(stream) => {
+                        let _one_of_few = joining.acquire_owned().await.map_err(io::Error::other)?;
+                        timeout(Duration::from_secs(40), serve_joiner(&shared, stream)).await?
+                    }
+                }
+            };
+            tokio::select! {
+                () = ending.cancelled() => {}
+                ended = served => if let Err(error) = ended {
+                    tracing::debug!(%from, %error, "a connection from outside ended");
+                },
+            }
+        });
+    }
+}
+
+enum Greeted {
+    Node(Box<TlsStream<TcpStream>>, Peer),
+    Joiner(Box<TlsStream<TcpStream>>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    node: NodeId,
+    incarnation: Incarnation,
+    lane: Lane,
+}
+
+async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
+    socket.set_nodelay(true)?;
+    let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+    let wants_to_join =
+        start.client_hello().alpn().is_some_and(|mut names| names.any(|name| name == JOIN_PROTOCOL));
+    if wants_to_join {
+        return Ok(Greeted::Joiner(Box::new(start.into_stream(shared.join_server.clone()).await?)));
+    }
+    let mut stream = Box::new(start.into_stream(shared.server.clone()).await?);
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let name = shown.and_then(|certificate| NodeName::of(certificate).ok());
+    let frame = Frame::read(&mut stream).await?;
+    let hello: Hello = postcard::from_bytes(&frame.message.head).map_err(|_| bad("an unknown greeting"))?;
+    let answer = match (name, hello.version()) {
+        (Some(name), _) if name.cluster != shared.name.cluster => Err("this is another cluster".to_owned()),
+        (None, _) => Err("this is not the certificate of a node".to_owned()),
+        (_, None) => Err("no common version of the protocol".to_owned()),
+        (Some(name), Some(version)) => {
+            shared.membership.admits(name.node, &hello.incarnation).map(|()| (name.node, version))
+        }
+    };
+    let said = match &answer {
+        Ok((_, version)) => HelloAnswer::Welcome { version: *version, incarnation: shared.incarnation },
+        Err(reason) => HelloAnswer::No { reason: reason.clone() },
+    };
+    let said = postcard::to_allocvec(&said).map_err(|_| bad("a greeting"))?;
+    Frame::hello(said).write(&mut stream).await?;
+    stream.flush().await?;
+    let (node, _) = answer.map_err(|reason| {
+        tracing::warn!(?name, reason, "a node was turned away");
+        io::Error::new(io::ErrorKind::PermissionDenied, reason)
+    })?;
+    Ok(Greeted::Node(stream, Peer { node, incarnation: hello.incarnation, lane: hello.lane }))
+}
+
+async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Peer) -> io::Result<()> {
+    let (read, write) = tokio::io::split(stream);
+    let at_once = if peer.lane == Lane::Urgent { URGENT_AT_ONCE } else { BULK_AT_ONCE };
+    let (answers, mut to_write) = mpsc::channel::<Frame>(at_once);
+    let writing = async move {
+        let mut write = BufWriter::with_capacity(BUFFER, write);
+        while let Some(frame) = to_write.recv().await {
+            frame.write(&mut write).await?;
+            while let Ok(frame) = to_write.try_recv() {
+                frame.write(&mut write).await?;
+            }
+            write.flush().await?;
+        }
+        Ok(())
+    };
+    let removed = shared.when_not_admitted(peer.node, peer.incarnation);
+    let reading = async {
+        let mut read = BufReader::with_capacity(BUFFER, read);
+        let under_way = Arc::new(Semaphore::new(at_once));
+        loop {
+            let frame = timeout(SILENT_FOR, Frame::read(&mut read)).await??;
+            shared.membership.admits(peer.node, &peer.incarnation).map_err(io::Error::other)?;
+            match frame.kind {
+                Kind::Ping => answers.send(Frame::plain(Kind::Pong)).await.map_err(io::Error::other)?,
+                Kind::Call => {
+                    let permit = under_way.clone().acquire_owned().await.map_err(io::Error::other)?;
+                    let (shared, answers) = (shared.clone(), answers.clone());
+                    tokio::spawn(async move {
+                        let answer = answer(&shared, peer, frame).await;
+                        // The connection may have ended meanwhile.
+                        drop(answers.send(answer).await);
+                        drop(permit);
+                    });
+                }
+                _ => return Err(bad("an answer nobody asked for")),
+            }
+        }
+    };
+    tokio::select! {
+        ended = writing => ended,
+        ended = reading => ended,
+        reason = removed => Err(io::Error::new(io::ErrorKind::PermissionDenied, reason)),
+    }
+}
+
+async fn answer(shared: &Shared, peer: Peer, frame: Frame) -> Frame {
+    let deadline = Duration::from_millis(u64::from(frame.deadline_ms));
+    let answered = match Service::from_number(frame.service) {
+        Some(service) => {
+            let serving = shared.services.serve(service, peer.node, frame.message);
+            timeout(deadline, serving).await.unwrap_or_else(|_| Err("not done in time".to_owned()))
+        }
+        None => Err(format!("service {} is not known here", frame.service)),
+    };
+    reply(frame.id, frame.service, answered)
+}
+
+fn reply(id: u64, service: u8, answered: Result<Message, String>) -> Frame {
+    let answered = answered.map(|message| Frame { kind: Kind::Answer, service, deadline_ms: 0, id, message });
+    let refused = |reason: String| Frame {
+        kind: Kind::Refused,
+        service,
+        deadline_ms: 0,
+        id,
+        message: Message { head: reason.chars().take(1000).collect::<String>().into(), body: Bytes::new() },
+    };
+    match answered {
+        Ok(frame) if frame.fits() => frame,
+        Ok(_) => refused("the answer is too large".to_owned()),
+        Err(reason) => refused(reason),
+    }
+}
+
+/// One question of a node that is none yet, and one answer.
+async fn serve_joiner(shared: &Shared, mut stream: Box<TlsStream<TcpStream>>) -> io::Result<()> {
+    let frame = timeout(GREET_WITHIN, Frame::read(&mut stream)).await??;
+    if frame.kind != Kind::Call || frame.message.head.len() > JOIN_BYTES || !frame.message.body.is_empty() {
+        return Err(bad("not a request to join"));
+    }
+    let answered = match shared.joins.get() {
+        Some(joins) => joins.join(frame.message.head).await,
+        None => Err("this node is not ready".to_owned()),
+    };
+    let answered = answered.map(|head| Message { head, body: Bytes::new() });
+    reply(frame.id, 0, answered).write(&mut stream).await?;
+    stream.flush().await?;
+    stream.shutdown().await
+}

@@ -1,0 +1,196 @@
+//! The door between real nodes: mutual TLS 1.3 on a port of its own, frames with request ids, one connection a lane.
+//!
+//! Consensus and control have a connection of their own, so that bytes never delay a heartbeat. Each node opens its own
+//! connections to the others, and answers on those the others opened.
+
+mod frame;
+mod hello;
+mod incoming;
+mod join;
+mod outgoing;
+mod trust;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use hello::Membership;
+pub use join::{JoinCallError, ask_to_join};
+pub(crate) use trust::Shown as ShownCertificate;
+
+use super::{Message, Net, NetError, Service, Services};
+use crate::authority::NodeName;
+use crate::command::Incarnation;
+use crate::id::NodeId;
+use hello::Lane;
+use outgoing::Link;
+
+/// Answers nodes that want to join.
+#[async_trait]
+pub trait Joins: Send + Sync {
+    /// Answers one request to join.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    async fn join(&self, request: Bytes) -> Result<Bytes, String>;
+}
+
+/// What all connections share.
+pub(super) struct Shared {
+    name: NodeName,
+    incarnation: Incarnation,
+    membership: Arc<dyn Membership>,
+    services: Services,
+    joins: OnceLock<Arc<dyn Joins>>,
+    client: Arc<rustls::ClientConfig>,
+    server: Arc<rustls::ServerConfig>,
+    join_server: Arc<rustls::ServerConfig>,
+    /// Counts changes of membership: every connection then looks again whether it may stay.
+    changes: watch::Sender<u64>,
+    ending: CancellationToken,
+}
+
+impl Shared {
+    /// Waits until `node` is no member any more, and says why.
+    fn when_not_admitted(&self, node: NodeId, incarnation: Incarnation) -> impl Future<Output = String> {
+        let (mut changes, membership) = (self.changes.subscribe(), self.membership.clone());
+        async move {
+            loop {
+                if let Err(reason) = membership.admits(node, &incarnation) {
+                    return reason;
+                }
+                if changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+/// What a node needs to take part.
+pub struct TlsSettings {
+    /// Who this node is.
+    pub name: NodeName,
+    /// Which of its starts this is.
+    pub incarnation: Incarnation,
+    /// The authority's certificate (DER).
+    pub authority: Vec<u8>,
+    /// What the others are shown.
+    pub(crate) shown: Arc<ShownCertificate>,
+    /// Who belongs to the cluster.
+    pub membership: Arc<dyn Membership>,
+    /// What is answered.
+    pub services: Services,
+    /// Where the others connect.
+    pub listener: std::net::TcpListener,
+}
+
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "TlsSettings({:?}, {:?})", self.name, self.listener)
+    }
+}
+
+/// Mutual TLS to the other nodes.
+pub struct TlsNet {
+    shared: Arc<Shared>,
+    links: Mutex<HashMap<(NodeId, Lane), Arc<Link>>>,
+}
+
+impl TlsNet {
+    /// Listens from now on, and connects when it is asked to.
+    ///
+    /// # Errors
+    /// When the certificates are not usable or the port cannot be listened on.
+    pub fn start(settings: TlsSettings) -> std::io::Result<Arc<Self>> {
+        let TlsSettings { name, incarnation, authority, shown, membership, services, listener } = settings;
+        let tls = |error: rustls::Error| std::io::Error::other(error);
+        let shared = Arc::new(Shared {
+            name,
+            incarnation,
+            membership,
+            services,
+            joins: OnceLock::new(),
+            client: trust::client(shown.clone(), &authority).map_err(tls)?,
+            server: trust::server(shown.clone(), &authority).map_err(tls)?,
+            join_server: trust::join_server(shown).map_err(tls)?,
+            changes: watch::Sender::new(0),
+            ending: CancellationToken::new(),
+        });
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let (accepting, ending) = (shared.clone(), shared.ending.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = ending.cancelled() => {}
+                () = incoming::accept(accepting, listener) => {}
+            }
+        });
+        Ok(Arc::new(Self { shared, links: Mutex::default() }))
+    }
+
+    /// Answers nodes that want to join from now on.
+    pub fn serve_joins(&self, joins: Arc<dyn Joins>) {
+        // Set once, while the node starts.
+        drop(self.shared.joins.set(joins));
+    }
+
+    /// State's view of the members has changed: whoever is none any more is cut off.
+    pub fn members_changed(&self) {
+        self.shared.changes.send_modify(|count| *count += 1);
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|(node, _), _| self.shared.membership.address(*node).is_some());
+    }
+
+    /// Ends every connection and stops listening.
+    pub fn stop(&self) {
+        self.shared.ending.cancel();
+    }
+
+    fn link(&self, node: NodeId, lane: Lane) -> Arc<Link> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.entry((node, lane)).or_insert_with(|| Link::open(self.shared.clone(), node, lane)).clone()
+    }
+}
+
+impl Drop for TlsNet {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for TlsNet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "TlsNet(node {})", self.shared.name.node)
+    }
+}
+
+#[async_trait]
+impl Net for TlsNet {
+    async fn call(
+        &self,
+        to: NodeId,
+        service: Service,
+        message: Message,
+        deadline: Duration,
+    ) -> Result<Message, NetError> {
+        if self.shared.membership.address(to).is_none() {
+            return Err(NetError::Unreachable { node: to, reason: "no such node is known".to_owned() });
+        }
+        let lane = match service {
+            Service::Raft | Service::Control => Lane::Urgent,
+            Service::Blob | Service::Snapshot => Lane::Bulk,
+        };
+        self.link(to, lane).call(service, message, deadline).await.map_err(|error| match error {
+            NetError::Refused { reason, .. } => NetError::Refused { node: to, reason },
+            other => other,
+        })
+    }
+}

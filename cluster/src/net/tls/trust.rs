@@ -1,0 +1,178 @@
+//! TLS between nodes: both sides show a certificate of the cluster's own authority, and nothing is resumed.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+};
+
+use crate::authority::fingerprint;
+
+/// What nodes speak to one another.
+pub(super) const NODE_PROTOCOL: &[u8] = b"mediakeep-node/1";
+/// What a node that is none yet speaks.
+pub(super) const JOIN_PROTOCOL: &[u8] = b"mediakeep-join/1";
+
+/// The certificate this node shows, which is exchanged when it is renewed.
+#[derive(Debug)]
+pub(crate) struct Shown(ArcSwap<CertifiedKey>);
+
+impl Shown {
+    /// From DER: the chain is the node's certificate and the authority's.
+    pub(crate) fn new(certificate: &[u8], authority: &[u8], key: &[u8]) -> Result<Arc<Self>, rustls::Error> {
+        Ok(Arc::new(Self(ArcSwap::from_pointee(certified(certificate, authority, key)?))))
+    }
+
+    /// From the next connection on, this one is shown.
+    pub(crate) fn replace(
+        &self,
+        certificate: &[u8],
+        authority: &[u8],
+        key: &[u8],
+    ) -> Result<(), rustls::Error> {
+        self.0.store(Arc::new(certified(certificate, authority, key)?));
+        Ok(())
+    }
+}
+
+fn certified(certificate: &[u8], authority: &[u8], key: &[u8]) -> Result<CertifiedKey, rustls::Error> {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
+    let signing = provider().key_provider.load_private_key(key)?;
+    let chain = vec![certificate.to_vec().into(), authority.to_vec().into()];
+    let certified = CertifiedKey::new(chain, signing);
+    certified.keys_match()?;
+    Ok(certified)
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn roots(authority: &[u8]) -> Result<Arc<RootCertStore>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(authority.to_vec()))?;
+    Ok(Arc::new(roots))
+}
+
+/// For connections of other nodes, which must show a certificate.
+pub(super) fn server(shown: Arc<Shown>, authority: &[u8]) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots(authority)?, provider())
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(verifier);
+    Ok(Arc::new(without_memory(builder.with_cert_resolver(shown), NODE_PROTOCOL)))
+}
+
+/// For a node that wants to join and has no certificate yet. It may say one thing only.
+pub(super) fn join_server(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth();
+    Ok(Arc::new(without_memory(builder.with_cert_resolver(shown), JOIN_PROTOCOL)))
+}
+
+fn without_memory(mut config: ServerConfig, protocol: &[u8]) -> ServerConfig {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config
+}
+
+/// For connections to other nodes.
+pub(super) fn client(shown: Arc<Shown>, authority: &[u8]) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots(authority)?)
+        .with_client_cert_resolver(shown);
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![NODE_PROTOCOL.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// For a node that joins: it knows the authority by its hash alone.
+pub(super) fn join_client(authority_hash: [u8; 32]) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Pinned { authority_hash, provider: provider() }))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Trusts what an authority with this hash has signed.
+#[derive(Debug)]
+struct Pinned {
+    authority_hash: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let authority = intermediates
+            .iter()
+            .find(|certificate| fingerprint(certificate) == self.authority_hash)
+            .ok_or(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots(authority)?, self.provider.clone())
+            .build()
+            .map_err(|error| rustls::Error::General(error.to_string()))?;
+        verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("only TLS 1.3 is spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

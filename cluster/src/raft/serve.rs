@@ -1,0 +1,134 @@
+//! What consensus on this node answers the others.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use openraft::Raft;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::network::RaftHead;
+use super::snapshot::{
+    ChunkHash, ChunkRef, ChunkSource, Manifest, Snapshot, SnapshotError, SnapshotFolder, SnapshotImage, hash,
+};
+use super::types::{TypeConfig, Vote};
+use crate::id::NodeId;
+use crate::net::{Message, Serve, Service, Services};
+
+/// Answers consensus of other nodes.
+pub struct RaftService {
+    raft: Raft<TypeConfig>,
+    folder: SnapshotFolder,
+    /// Chunks of a snapshot that is being received, as they lie here. A broken transfer goes on where it ended.
+    received: Mutex<HashMap<ChunkHash, ChunkRef>>,
+}
+
+impl fmt::Debug for RaftService {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RaftService({:?})", self.folder)
+    }
+}
+
+impl RaftService {
+    /// Serves `raft` from now on.
+    pub fn register(services: &Services, raft: Raft<TypeConfig>, folder: SnapshotFolder) {
+        let serve = Arc::new(Self { raft, folder, received: Mutex::default() });
+        services.register(Service::Raft, serve.clone());
+        services.register(Service::Snapshot, serve);
+    }
+
+    fn received(&self) -> MutexGuard<'_, HashMap<ChunkHash, ChunkRef>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The places of the chunks that are not here yet.
+    fn wanted(&self, manifest: &Manifest) -> Vec<u32> {
+        let mut received = self.received();
+        // What was received for an older snapshot and is not part of this one will be swept.
+        received.retain(|hash, _| manifest.chunks.iter().any(|chunk| chunk.hash == *hash));
+        let missing = manifest.chunks.iter().enumerate().filter(|(_, chunk)| {
+            !received.get(&chunk.hash).is_some_and(|kept| self.folder.chunk(kept).is_ok())
+        });
+        missing.filter_map(|(number, _)| u32::try_from(number).ok()).collect()
+    }
+
+    async fn keep(&self, expected: ChunkHash, body: Bytes) -> Result<(), String> {
+        if hash(&body) != expected {
+            return Err("the chunk does not have its hash".to_owned());
+        }
+        let folder = self.folder.clone();
+        let kept = blocking(move || folder.receive(&body)).await?;
+        self.received().insert(expected, kept);
+        Ok(())
+    }
+
+    async fn install(&self, vote: Vote, manifest: Manifest) -> Result<impl Serialize + use<>, String> {
+        let chunks = self.received().clone();
+        let source = Arc::new(Received { folder: self.folder.clone(), chunks });
+        let meta = manifest.meta();
+        let snapshot = Box::new(SnapshotImage { manifest: Some(manifest), source });
+        let installed = self.raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;
+        self.received().clear();
+        installed.map_err(|error| error.to_string())
+    }
+}
+
+/// A snapshot whose chunks have all arrived.
+struct Received {
+    folder: SnapshotFolder,
+    chunks: HashMap<ChunkHash, ChunkRef>,
+}
+
+impl ChunkSource for Received {
+    fn chunk(&self, chunk: &ChunkRef) -> Result<Vec<u8>, SnapshotError> {
+        let kept = self.chunks.get(&chunk.hash);
+        let kept = kept.ok_or_else(|| SnapshotError::Damaged("a chunk has not arrived".to_owned()))?;
+        self.folder.chunk(kept)
+    }
+}
+
+#[async_trait]
+impl Serve for RaftService {
+    async fn serve(&self, _from: NodeId, message: Message) -> Result<Message, String> {
+        let head: RaftHead = decode(&message.head)?;
+        let text = |error: &dyn fmt::Display| error.to_string();
+        match head {
+            RaftHead::Append => {
+                let request = decode(&message.body)?;
+                answer(&self.raft.append_entries(request).await.map_err(|error| text(&error))?)
+            }
+            RaftHead::Vote => {
+                let request = decode(&message.body)?;
+                answer(&self.raft.vote(request).await.map_err(|error| text(&error))?)
+            }
+            RaftHead::Offer => {
+                let (_, manifest): (Vote, Manifest) = decode(&message.body)?;
+                answer(&self.wanted(&manifest))
+            }
+            RaftHead::Chunk(expected) => answer(&self.keep(expected, message.body).await?),
+            RaftHead::Install => {
+                let (vote, manifest) = decode(&message.body)?;
+                answer(&self.install(vote, manifest).await?)
+            }
+        }
+    }
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    postcard::from_bytes(bytes).map_err(|error| format!("not understood: {error}"))
+}
+
+fn answer(value: &impl Serialize) -> Result<Message, String> {
+    let body = postcard::to_allocvec(value).map_err(|error| error.to_string())?;
+    Ok(Message { head: Bytes::new(), body: body.into() })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+    done.map_err(|error| error.to_string())
+}

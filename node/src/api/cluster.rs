@@ -1,0 +1,195 @@
+//! The cluster: its nodes, a token to join by, emptying a node and removing it.
+
+use ::cluster::command::ClusterCommand;
+use ::cluster::id::NodeId;
+use ::cluster::permission::{Action, Target};
+use ::cluster::state::{Node, NodeState};
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::{Body, created, done, ok};
+use crate::access::Caller;
+use crate::app::App;
+use crate::auth::token::SecretText;
+use crate::problem::{Problem, ProblemBody};
+use crate::routes::Routes;
+
+/// A token lasts this long unless asked otherwise.
+const TOKEN_MINUTES: u32 = 30;
+
+/// One node, as the node that is asked sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct MemberNodeView {
+    /// Its number. Never used again.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub site: String,
+    /// `joining`, `active` or `draining`.
+    pub state: String,
+    /// `leader`, `voter` or `learner`.
+    pub role: String,
+    /// Heard within the last seconds. The node that is asked always is.
+    pub alive: bool,
+    /// Since it was heard last; none when it never was.
+    pub silent_ms: Option<u64>,
+    /// How long an answer takes, averaged.
+    pub round_trip_ms: Option<f64>,
+    /// Where the other nodes reach it.
+    pub cluster_address: String,
+    /// Where people reach it.
+    pub public_address: String,
+    /// When it was added.
+    pub added_ms: u64,
+}
+
+/// The cluster.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ClusterView {
+    /// Its id.
+    pub id: String,
+    /// Who leads, when somebody does.
+    pub leader: Option<String>,
+    /// The election count.
+    pub term: u64,
+    /// How many voters may fail with changes still possible.
+    pub can_lose: u32,
+    /// Its nodes, by number.
+    pub nodes: Vec<MemberNodeView>,
+}
+
+/// Asks for a token.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewJoinToken {
+    /// How long it lasts: 1 to 60 minutes, 30 unless said.
+    pub minutes: Option<u32>,
+}
+
+/// A token.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct JoinTokenView {
+    /// The token. Shown once.
+    #[schema(value_type = String)]
+    pub token: SecretText,
+    /// To compare by eye.
+    pub fingerprint: String,
+    /// When it ends.
+    pub expires_ms: u64,
+    /// Where the joining node will connect.
+    pub addresses: Vec<String>,
+}
+
+/// Empties a node, or takes that back.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drain {
+    /// Empty it, or let it take part again.
+    pub draining: bool,
+}
+
+/// The cluster and how each of its nodes does.
+#[utoipa::path(get, path = "/cluster", tag = "cluster",
+    responses((status = 200, body = ClusterView), (status = 403, body = ProblemBody)))]
+pub async fn cluster_view(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let state = caller.state();
+    caller.may(&state, Action::SeeCluster, Target::Cluster)?;
+    let status = app.cluster.status();
+    let info = state.cluster_info().ok_or_else(|| Problem::internal("there is no cluster"))?;
+    let role = |node: NodeId| {
+        if status.leader == Some(node) {
+            "leader"
+        } else if status.voters.contains(&node) {
+            "voter"
+        } else {
+            "learner"
+        }
+    };
+    let nodes = state.nodes().map(|node| node_view(&app, node, role(node.id)));
+    let voters = u32::try_from(status.voters.len()).unwrap_or(u32::MAX);
+    ok(&ClusterView {
+        id: data_encoding::HEXLOWER.encode(&info.id),
+        leader: status.leader.map(|leader| leader.to_string()),
+        term: status.term,
+        can_lose: voters.saturating_sub(1) / 2,
+        nodes: nodes.collect(),
+    })
+}
+
+fn node_view(app: &App, node: &Node, role: &str) -> MemberNodeView {
+    let me = app.cluster.node_id() == node.id;
+    let report = app.cluster.peers().report(node.id);
+    let silent = report.map(|report| u64::try_from(report.silent_for.as_millis()).unwrap_or(u64::MAX));
+    MemberNodeView {
+        id: node.id.to_string(),
+        name: node.name.clone(),
+        site: node.site.clone(),
+        state: match node.state {
+            NodeState::Joining => "joining",
+            NodeState::Active => "active",
+            NodeState::Draining => "draining",
+        }
+        .to_owned(),
+        role: role.to_owned(),
+        alive: me || report.is_some_and(|report| report.is_alive()),
+        silent_ms: if me { Some(0) } else { silent },
+        round_trip_ms: report.map(|report| report.round_trip.as_secs_f64() * 1000.0),
+        cluster_address: node.cluster_address.clone(),
+        public_address: node.public_address.clone(),
+        added_ms: node.added_ms,
+    }
+}
+
+/// A one-use token for a node to join by. Shown once.
+#[utoipa::path(post, path = "/cluster/tokens", tag = "cluster", request_body = NewJoinToken,
+    responses((status = 201, body = JoinTokenView), (status = 403, body = ProblemBody)))]
+pub async fn join_token_create(
+    app: web::Data<App>,
+    caller: Caller,
+    body: Body<NewJoinToken>,
+) -> Result<HttpResponse, Problem> {
+    let minutes = body.0.minutes.unwrap_or(TOKEN_MINUTES);
+    let expires_ms = app.cluster.now_ms().saturating_add(u64::from(minutes) * 60_000);
+    let token = app.cluster.new_join_token(caller.actor.clone(), expires_ms).await?;
+    created(&JoinTokenView {
+        token: SecretText::new(token.to_text().as_str().to_owned()),
+        fingerprint: token.fingerprint(),
+        expires_ms,
+        addresses: token.addresses.clone(),
+    })
+}
+
+/// Let a node give up its part, or take part again.
+#[utoipa::path(post, path = "/nodes/{id}/drain", tag = "cluster", params(("id" = String, Path,)), request_body = Drain,
+    responses((status = 204, description = "Noted"), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn node_drain(
+    caller: Caller,
+    id: web::Path<String>,
+    body: Body<Drain>,
+) -> Result<HttpResponse, Problem> {
+    let node = node_id(&id)?;
+    caller.propose(ClusterCommand::DrainNode { node, draining: body.0.draining }).await?;
+    Ok(done())
+}
+
+/// Remove a node for good: its certificate is dead at once, and its number never comes back.
+#[utoipa::path(delete, path = "/nodes/{id}", tag = "cluster", params(("id" = String, Path,)),
+    responses((status = 204, description = "Removed"), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn node_remove(caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    caller.propose(ClusterCommand::RemoveNode { node: node_id(&id)? }).await?;
+    Ok(done())
+}
+
+fn node_id(text: &str) -> Result<NodeId, Problem> {
+    text.parse().map(NodeId).map_err(|_| Problem::not_found())
+}
+
+/// Adds the operations.
+pub fn configure(routes: &mut Routes) {
+    routes.api(__path_cluster_view, cluster_view);
+    routes.api(__path_join_token_create, join_token_create);
+    routes.api(__path_node_drain, node_drain);
+    routes.api(__path_node_remove, node_remove);
+}

@@ -1,0 +1,67 @@
+//! Opening this node's part of the cluster: as it was, joined by a token, or founded.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal};
+use cluster::{Cluster, ClusterConfig, JoinToken, OpenError, TlsTransport, Transport};
+
+use super::RunOptions;
+use crate::config::Config;
+use crate::tls;
+
+/// Opens it. `address` is where people reach this node.
+pub(super) async fn open(
+    config: &Config,
+    options: &RunOptions,
+    address: SocketAddr,
+) -> anyhow::Result<Cluster> {
+    let seal: Arc<dyn Seal> = match &options.passphrase {
+        Some(passphrase) => {
+            Arc::new(PassphraseSeal::new(config.dir.join("node-key.sealed"), passphrase.clone())?)
+        }
+        None => Arc::new(KeyFileSeal::new(config.key_file(), &config.dir)?),
+    };
+    let mut settings = ClusterConfig::new(&config.dir, &config.name, &config.site);
+    let there = ClusterConfig::is_initialised(&config.dir);
+    if let Some(listen) = config.cluster_listen {
+        settings.transport = Transport::Tls(TlsTransport {
+            listen,
+            advertise: config.cluster_advertise.clone(),
+            public_address: public_address(config, address),
+            authority: if there { tls::authority_before(&config.dir, &*seal)? } else { None },
+        });
+    }
+    if there {
+        match Cluster::open(settings.clone(), seal.clone()).await {
+            // A first start that was cut off before the cluster's first Entry is completed.
+            Err(OpenError::Absent(_)) => {}
+            other => return Ok(other?),
+        }
+    }
+    if let Some(text) = &options.join {
+        let token = JoinToken::parse(text)?;
+        tracing::info!(token = token.fingerprint(), "joining a cluster");
+        return Cluster::join(settings, seal, &token).await.context("this node could not join");
+    }
+    // The recovery key is made when the node is claimed, for somebody who can write it down.
+    let (cluster, _secrets) = Cluster::create(settings, seal).await?;
+    Ok(cluster)
+}
+
+/// What people type to reach this node: its first configured name, or the address it listens on.
+fn public_address(config: &Config, address: SocketAddr) -> String {
+    let host = match config.hostnames.first() {
+        Some(name) => name.clone(),
+        None if address.ip().is_unspecified() => {
+            rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase()
+        }
+        None => return address.to_string(),
+    };
+    if host.contains(':') {
+        format!("[{host}]:{}", address.port())
+    } else {
+        format!("{host}:{}", address.port())
+    }
+}
