@@ -8,7 +8,7 @@ import {
   type NavigateOptions,
   redirect,
 } from '@tanstack/react-router';
-import type { AssetFilter, AuditFilter, JobFilter } from './api/calls';
+import { type AssetFilter, type AuditFilter, type JobFilter, sorts } from './api/calls';
 import { meQuery, systemQuery } from './api/queries';
 import { LibraryPage } from './pages/library/LibraryPage';
 import { ErrorPage, MissingPage } from './pages/shell/ErrorPage';
@@ -84,7 +84,7 @@ const library = createRoute({
     tag: text(search.tag),
     collection: text(search.collection),
     owner: text(search.owner),
-    sort: search.sort === 'title' ? 'title' : undefined,
+    sort: sorts.slice(1).find((sort) => sort === search.sort),
     trashed: search.trashed === true ? true : undefined,
     view: search.view === 'list' ? 'list' : undefined,
   }),

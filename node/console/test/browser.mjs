@@ -24,7 +24,30 @@ export const launchChromium = () =>
     ],
   });
 
-/** A page of its own context; `troubles` collects violations of the policy, script errors, dialogs and foreign requests. */
+/** What the node's document lists, as patterns: `/api/v1/assets/{id}` matches one segment in the place of `{id}`. */
+const listed = Object.entries(
+  JSON.parse(readFileSync(new URL('../../openapi.json', import.meta.url), 'utf8')).paths,
+).map(([path, methods]) => ({
+  // The file of a View is the rest of its address, such as `v720/3.m4s`.
+  pattern: new RegExp(
+    `^${path
+      .replaceAll('.', '\\.')
+      .replace('{file}', '.+')
+      .replace(/\{[^}]+\}/g, '[^/]+')}$`,
+  ),
+  methods: Object.keys(methods).map((method) => method.toUpperCase()),
+}));
+
+/** True when the request is for a page or a file of the console itself, or for something that the node's document lists. */
+function isListed(method, path) {
+  if (!/^\/(api|play|download|\.well-known|metrics|healthz|readyz)(\/|$)/.test(path)) return method === 'GET';
+  return listed.some((one) => one.pattern.test(path) && one.methods.includes(method));
+}
+
+/**
+ * A page of its own context; `troubles` collects violations of the policy, script errors, dialogs, and requests that go
+ * elsewhere or to something the node's document does not list.
+ */
 export async function openPage(browser, node, options = {}) {
   const context = await browser.newContext({
     ignoreHTTPSErrors: true,
@@ -52,6 +75,9 @@ export async function openPage(browser, node, options = {}) {
   page.on('request', (request) => {
     const address = new URL(request.url());
     if (address.protocol.startsWith('http') && address.origin !== node.url) troubles.push(`foreign: ${address.href}`);
+    if (address.origin === node.url && !isListed(request.method(), address.pathname)) {
+      troubles.push(`not in openapi.json: ${request.method()} ${address.pathname}`);
+    }
   });
   return { page, context, troubles };
 }
@@ -86,4 +112,19 @@ export async function until(what, check, within = patience) {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`waited ${within} ms for ${what}; last: ${JSON.stringify(last)}`);
+}
+
+/** Makes the line from this page to the node as slow as `bytesPerSecond`; 0 takes the brake off. */
+export async function slowLine(page, bytesPerSecond) {
+  const session = await page.context().newCDPSession(page);
+  const rate = bytesPerSecond === 0 ? -1 : bytesPerSecond;
+  const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: rate };
+  await session.send('Network.enable');
+  await session.send('Network.emulateNetworkConditions', conditions);
+}
+
+/** Resolves once the page shows no skeleton any more. */
+export async function loaded(page) {
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.locator('[role=status][aria-label=Loading]').waitFor({ state: 'detached' });
 }

@@ -7,13 +7,13 @@ import { promisify } from 'node:util';
 
 const subtitles = '1\n00:00:00,000 --> 00:00:10,000\nGood morning, harbour\n';
 
-/** Writes `lecture.mkv` of `seconds` into a new folder. */
-export async function makeClip(seconds) {
+/** Writes `harbour_lecture.mkv` of `seconds` with a picture of `size` into a new folder. */
+export async function makeClip(seconds, size = '1280x720') {
   const folder = await mkdtemp(join(tmpdir(), 'mediakeep-clip-'));
   const text = join(folder, 'text.srt');
   const path = join(folder, 'harbour_lecture.mkv');
   await writeFile(text, subtitles);
-  const picture = ['-f', 'lavfi', '-i', `testsrc2=size=1280x720:rate=25:duration=${seconds}`];
+  const picture = ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25:duration=${seconds}`];
   const tone = ['-f', 'lavfi', '-i', `sine=frequency=440:duration=${seconds}`];
   const codecs = [
     '-c:v',

@@ -63,6 +63,9 @@ export const finishReset = (secret: string, password: string) =>
   call<void>('POST', '/resets', { json: { secret, password }, quiet: true });
 
 // Assets
+/** The orders offered; the first is the usual one. */
+export const sorts = ['-created', 'created', 'title', '-title', '-duration', '-size'] as const;
+
 export interface AssetFilter {
   q?: string;
   state?: string;
@@ -72,8 +75,14 @@ export interface AssetFilter {
   sort?: string;
   trashed?: boolean;
 }
+/** A short first page is there at once; who scrolls on gets more at a time. */
+const firstPage = 60;
+const laterPage = 250;
 export const assets = (app: string, filter: AssetFilter, cursor: string | undefined, signal?: AbortSignal) =>
-  call<Page<Asset>>('GET', `/applications/${app}/assets`, { query: { ...filter, cursor, limit: 60 }, signal });
+  call<Page<Asset>>('GET', `/applications/${app}/assets`, {
+    query: { ...filter, cursor, limit: cursor ? laterPage : firstPage },
+    signal,
+  });
 export const asset = (id: string) => call<Asset>('GET', `/assets/${id}`);
 export const detail = (id: string) => call<Detail>('GET', `/assets/${id}/detail`);
 export interface AssetChange {

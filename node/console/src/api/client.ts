@@ -28,6 +28,11 @@ export function onSignedOut(listener: Listener): () => void {
   return () => signedOutListeners.delete(listener);
 }
 
+/** Tells everybody that the node no longer knows this session. */
+export function sessionEnded(): void {
+  for (const listener of signedOutListeners) listener();
+}
+
 export type Query = Record<string, string | number | boolean | undefined | null>;
 
 /** `path?query` below the API, leaving out what is empty. */
@@ -66,7 +71,7 @@ export async function call<T>(method: string, path: string, options: CallOptions
   const answer = await send(method, apiUrl(path, options.query), { headers, body, signal: options.signal });
   if (answer.ok) return (await readJson(answer)) as T;
   const problem = await problemOf(answer);
-  if (problem.status === 401 && !options.quiet) for (const listener of signedOutListeners) listener();
+  if (problem.status === 401 && !options.quiet) sessionEnded();
   throw problem;
 }
 

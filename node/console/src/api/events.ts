@@ -3,10 +3,10 @@
  *
  * Progress never passes through State, so it is put straight into the cache under the asset's name.
  */
-import type { QueryClient } from '@tanstack/react-query';
+import type { InfiniteData, QueryClient, QueryKey } from '@tanstack/react-query';
 import { nodeAnswered, nodeWentQuiet } from './connection';
-import type { Progress } from './model';
-import { keys, meQuery } from './queries';
+import type { Asset, Page, Progress } from './model';
+import { assetQuery, keys, meQuery } from './queries';
 
 interface LiveEvent {
   type?: string;
@@ -104,10 +104,42 @@ function refresher(client: QueryClient): (event: LiveEvent) => void {
         void client.invalidateQueries({ queryKey: keys.asset(asset) });
         void client.invalidateQueries({ queryKey: keys.detail(asset) });
       }
+      refreshLists(client, [...assets]);
       assets.clear();
-      for (const name of ['assets', 'jobs', 'collections', 'members', 'invites', 'users']) {
+      for (const name of ['jobs', 'collections', 'members', 'invites', 'users']) {
         void client.invalidateQueries({ queryKey: [name] });
       }
     }, calm);
   };
+}
+
+/** A list longer than this is not asked for again as a whole: only the assets that changed are looked at. */
+const pagesAsked = 4;
+const assetsAsked = 50;
+type Pages = InfiniteData<Page<Asset>>;
+
+function refreshLists(client: QueryClient, changed: string[]): void {
+  const isLong = (data: unknown) => ((data as Pages | undefined)?.pages.length ?? 0) > pagesAsked;
+  void client.invalidateQueries({
+    queryKey: ['assets'],
+    predicate: (query) => !isLong(query.state.data) || changed.length > assetsAsked,
+  });
+  for (const [queryKey, pages] of client.getQueriesData<Pages>({ queryKey: ['assets'] })) {
+    if (!pages || !isLong(pages)) continue;
+    const listed = new Set(pages.pages.flatMap((page) => page.items.map((asset) => asset.id)));
+    for (const id of changed.filter((one) => listed.has(one))) void renew(client, queryKey, id);
+  }
+}
+
+/** Puts the asset as it is now in its place, or takes it out when it is no longer there or went to the trash. */
+async function renew(client: QueryClient, queryKey: QueryKey, id: string): Promise<void> {
+  const now = await client.fetchQuery({ ...assetQuery(id), staleTime: 0 }).catch(() => null);
+  client.setQueryData<Pages>(queryKey, (data) => {
+    if (!data) return data;
+    const replaced = (asset: Asset) => {
+      if (asset.id !== id) return [asset];
+      return now && Boolean(now.trashed_ms) === Boolean(asset.trashed_ms) ? [now] : [];
+    };
+    return { ...data, pages: data.pages.map((page) => ({ ...page, items: page.items.flatMap(replaced) })) };
+  });
 }

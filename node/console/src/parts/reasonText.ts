@@ -22,14 +22,14 @@ interface Failed {
   reason?: string | null;
 }
 
-/** Says why an asset or a job failed; a code the console does not know is told in the node's words. */
+/** Says why an asset or a job failed: in English in the node's own words, which may say more than its code, else by the code. */
 export function useReasonText(): (failed: Failed) => string | undefined {
-  const { t } = useText();
+  const { t, language } = useText();
   return useCallback(
     (failed) => {
       const key = known[failed.reason_code ?? ''];
-      return key ? t(key) : (failed.reason ?? undefined);
+      return key && (language !== 'en' || !failed.reason) ? t(key) : (failed.reason ?? undefined);
     },
-    [t],
+    [t, language],
   );
 }

@@ -20,7 +20,10 @@ interface Props {
 export function SettingsMenu(props: Props) {
   const { t, formats } = useText();
   const { tracks, commands, media } = props;
-  const named = (choice: Choice) => choice.name || formats.languageName(choice.language ?? '') || t('track.unnamed');
+  // A track without a name of its own is named by its language in the playlist: said here in words.
+  const ownName = (choice: Choice) => (choice.name === choice.language ? '' : choice.name);
+  const named = (choice: Choice) =>
+    ownName(choice) || formats.languageName(choice.language ?? '') || t('track.unnamed');
   const lines = (choice: Choice) => (choice.height ? `${choice.height}p` : formats.bitrate(choice.bitrate ?? 0));
   const now = tracks.qualities.find((quality) => quality.value === tracks.playing);
   const auto = now && tracks.quality === -1 ? t('quality.autoNow', { height: lines(now) }) : t('quality.auto');

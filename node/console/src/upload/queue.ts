@@ -4,9 +4,9 @@
  * Bytes go by tus; the fingerprint in this browser's storage lets an upload go on after a reload or a crash from the last byte the node has.
  */
 import type { DetailedError, PreviousUpload, Upload } from 'tus-js-client';
-import { Problem } from '../api/client';
+import { Problem, sessionEnded } from '../api/client';
 
-export type UploadState = 'waiting' | 'sending' | 'paused' | 'offline' | 'done' | 'failed';
+export type UploadState = 'waiting' | 'sending' | 'paused' | 'offline' | 'signedOut' | 'done' | 'failed';
 
 export interface UploadItem {
   key: string;
@@ -131,6 +131,10 @@ class UploadQueue {
       },
       fingerprint: async () => fingerprintOf(application, file),
       onShouldRetry: (error) => mayRetry(error),
+      // Thrown before tus-js-client reads the status: it would take a 401 for "there is no such upload" and forget its address.
+      onAfterResponse: (_request, answer) => {
+        if (answer.getStatus() === 401) throw new SessionOver();
+      },
       onProgress: (sent) => this.progressed(running, sent),
       onSuccess: () => {
         this.update(running, { state: 'done', sent: file.size, speed: 0, asset: assetOf(upload.url) });
@@ -153,7 +157,10 @@ class UploadQueue {
 
   private failed(entry: Running, error: Error | DetailedError): void {
     if (entry.item.state !== 'sending') return;
-    if (!navigator.onLine) {
+    if (isSessionOver(error)) {
+      this.update(entry, { state: 'signedOut', speed: 0 });
+      sessionEnded();
+    } else if (!navigator.onLine) {
       this.update(entry, { state: 'offline', speed: 0 });
     } else {
       this.update(entry, { state: 'failed', speed: 0, error: problemOf(error) });
@@ -200,6 +207,14 @@ class UploadQueue {
     this.advance();
   }
 
+  /** Somebody logged in again: what waited for it goes on. */
+  signedIn(): void {
+    for (const entry of this.entries) {
+      if (entry.item.state === 'signedOut') this.update(entry, { state: 'waiting' });
+    }
+    this.advance();
+  }
+
   private find(key: string): Running | undefined {
     return this.entries.find((entry) => entry.item.key === key);
   }
@@ -220,7 +235,7 @@ class UploadQueue {
 }
 
 export function isOpen(state: UploadState): boolean {
-  return state === 'waiting' || state === 'sending' || state === 'offline';
+  return state === 'waiting' || state === 'sending' || state === 'offline' || state === 'signedOut';
 }
 
 function fingerprintOf(application: string, file: File): string {
@@ -237,8 +252,15 @@ function assetOf(url: string | null): string | undefined {
   return url?.split('/').pop() || undefined;
 }
 
+/** The node does not know the session any more. */
+class SessionOver extends Error {}
+
+function isSessionOver(error: Error | DetailedError): boolean {
+  return error instanceof SessionOver || ('causingError' in error && error.causingError instanceof SessionOver);
+}
+
 function mayRetry(error: DetailedError): boolean {
-  if (!navigator.onLine) return false;
+  if (!navigator.onLine || isSessionOver(error)) return false;
   const status = error.originalResponse?.getStatus() ?? 0;
   return status === 0 || status === 409 || status === 423 || status === 429 || (status >= 500 && status !== 507);
 }

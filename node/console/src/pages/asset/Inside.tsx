@@ -27,13 +27,29 @@ export function Inside({ asset }: AssetProps) {
   );
 }
 
-/** In one sentence: this video is kept on A, B and C. */
+/** In one sentence, this video is kept on A, B and C; where there are several, by site. */
 function Copies({ detail }: { detail: Detail }) {
   const { t, language } = useText();
-  const names = detail.holders.map((holder) => `${holder.name} (${holder.site})`);
-  const list = new Intl.ListFormat(language).format(names);
+  const { holders } = detail;
+  if (holders.length === 0) return <Text>{t('inside.noCopies')}</Text>;
+  const places = new Intl.ListFormat(language).format(holders.map((holder) => holder.name));
+  const sites = [...new Set(holders.map((holder) => holder.site))].toSorted();
   return (
-    <Text>{names.length === 0 ? t('inside.noCopies') : t('inside.copies', { count: names.length, places: list })}</Text>
+    <Stack gap="xs">
+      <Text>{t('inside.copies', { count: holders.length, places })}</Text>
+      <dl className="facts" aria-label={t('inside.sites')}>
+        {sites.map((site) => (
+          <div key={site}>
+            <dt>{t('inside.site', { site })}</dt>
+            {holders
+              .filter((holder) => holder.site === site)
+              .map((holder) => (
+                <dd key={holder.node}>{holder.name}</dd>
+              ))}
+          </div>
+        ))}
+      </dl>
+    </Stack>
   );
 }
 

@@ -67,11 +67,11 @@ function Filters() {
   };
   return (
     <form onSubmit={apply} aria-label={t('audit.filters')}>
-      <Group align="flex-end" gap="sm">
+      <div className="audit-filters">
         <TextInput name="actor" label={t('audit.actor')} defaultValue={search.actor} />
         <TextInput name="action" label={t('audit.action')} placeholder="asset." defaultValue={search.action} />
         <TextInput name="target" label={t('audit.target')} defaultValue={search.target} />
-        <TextInput name="result" label={t('audit.result')} placeholder="ok" defaultValue={search.result} w={120} />
+        <TextInput name="result" label={t('audit.result')} placeholder="ok" defaultValue={search.result} />
         <TextInput
           name="from"
           type="datetime-local"
@@ -79,13 +79,15 @@ function Filters() {
           defaultValue={toLocalInput(search.from_ms)}
         />
         <TextInput name="to" type="datetime-local" label={t('audit.to')} defaultValue={toLocalInput(search.to_ms)} />
-        <Button type="submit" variant="light">
-          {t('audit.apply')}
-        </Button>
-        <Button variant="subtle" onClick={() => void navigate({ search: {} })}>
-          {t('library.clear')}
-        </Button>
-      </Group>
+        <Group gap="xs">
+          <Button type="submit" variant="light">
+            {t('audit.apply')}
+          </Button>
+          <Button variant="subtle" onClick={() => void navigate({ search: {} })}>
+            {t('library.clear')}
+          </Button>
+        </Group>
+      </div>
     </form>
   );
 }

@@ -4,13 +4,13 @@ import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { LayoutGrid, List, Search } from 'lucide-react';
 import { useEffect, useState } from 'react';
+import { sorts } from '../../api/calls';
 import { collectionsQuery } from '../../api/queries';
 import type { LibrarySearch } from '../../router';
 import { useText } from '../../text/TextProvider';
 
 const from = '/inside/a/$app/library';
 const states = ['uploading', 'processing', 'ready', 'failed'] as const;
-const sorts = ['-created', 'title'] as const;
 
 /** Search, filters, order and looks; all of them live in the address. */
 export function FilterBar({ app }: { app: string }) {

@@ -1,11 +1,12 @@
 import { AppShell, Burger, Group } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { Link, Navigate, Outlet, useLocation } from '@tanstack/react-router';
-import { useEffect } from 'react';
+import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
 import { listenToEvents } from '../../api/events';
 import { meQuery } from '../../api/queries';
 import { useText } from '../../text/TextProvider';
+import { uploads } from '../../upload/queue';
 import { UploadIndicator } from '../../upload/UploadIndicator';
 import { AccountMenu } from './AccountMenu';
 import { Logo } from './Logo';
@@ -20,16 +21,19 @@ export function Shell() {
   const client = useQueryClient();
   const me = useQuery(meQuery).data;
   const application = useApplication();
-  const { pathname, href } = useLocation();
+  const { pathname } = useLocation();
   const signedIn = me !== null;
   useEffect(() => (signedIn ? listenToEvents(client) : undefined), [client, signedIn]);
+  useEffect(() => {
+    if (signedIn) uploads.signedIn();
+  }, [signedIn]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the menu closes when the page changes
   useEffect(() => menu.close(), [pathname]);
   const id = application?.id;
   useEffect(() => {
     if (id) rememberApplication(id);
   }, [id]);
-  if (!signedIn) return <Navigate to="/login" search={{ next: href }} />;
+  if (!signedIn) return <LoggedOut />;
   return (
     <AppShell
       header={{ height: 56 }}
@@ -67,4 +71,15 @@ export function Shell() {
       </AppShell.Main>
     </AppShell>
   );
+}
+
+/** The session is over: once to the log-in, which leads back here. The address is kept, since it changes while the way there is loaded. */
+function LoggedOut() {
+  const navigate = useNavigate();
+  const { href } = useLocation();
+  const left = useRef(href);
+  useEffect(() => {
+    void navigate({ to: '/login', search: { next: left.current }, replace: true });
+  }, [navigate]);
+  return null;
 }

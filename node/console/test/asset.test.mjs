@@ -1,0 +1,224 @@
+// One asset and what is done with it in a browser: captions, poster, dates, who may watch, downloads, a session that ends.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { launchChromium, loaded, logIn, openPage, until } from './browser.mjs';
+import { makeClip } from './clip.mjs';
+import { hostileTexts, planted } from './hostile.mjs';
+import { adminToken, callApi, claimedNode, putFile, ready } from './node.mjs';
+
+const passphrase = 'seven quiet herons wade';
+const title = 'harbour lecture';
+let node;
+let browser;
+let clip;
+let token;
+let asset;
+let original;
+
+before(async () => {
+  [node, browser, clip] = await Promise.all([claimedNode(), launchChromium(), makeClip(26, '320x180')]);
+  token = await adminToken(node);
+  original = await readFile(clip.path);
+  asset = await putFile(node, token, 'harbour_lecture.mkv', original);
+  for (const username of ['vera', 'anton']) {
+    const user = await callApi(node, 'POST', '/users', { token, json: { username, password: passphrase } });
+    await callApi(node, 'PUT', `/applications/${node.application}/members/${user.id}`, {
+      token,
+      json: { role: 'viewer' },
+    });
+  }
+  await ready(node, token, asset);
+  await callApi(node, 'PATCH', `/assets/${asset}`, { token, json: { title } });
+});
+after(async () => {
+  await browser?.close();
+  await node?.stop();
+  await clip?.remove();
+});
+
+/** A page of somebody who is logged in. */
+async function pageOf(username, options) {
+  const opened = await openPage(browser, node, options);
+  const password = username === node.username ? node.password : passphrase;
+  await logIn(opened.page, { username, password });
+  return opened;
+}
+
+const section = (page, name) => page.getByRole('region', { name, exact: true });
+const said = (page, text) => page.getByRole('region', { name: 'News' }).getByText(text).first().waitFor();
+
+/** True when the person finds it in the library and may start to watch. */
+async function sees(page) {
+  await page.goto(`/a/${node.application}/library`);
+  await loaded(page);
+  return (await page.getByRole('link', { name: title, exact: true }).count()) === 1;
+}
+
+/** Starts the player of the page and waits until the picture moves. */
+async function play(page) {
+  await page.getByRole('button', { name: `Play ${title}` }).click();
+  await until('the picture to move', () => page.evaluate(() => document.querySelector('video').currentTime > 0.3));
+}
+
+/** Lines of every caption track that is shown. */
+const shownLines = (page) =>
+  page.evaluate(() =>
+    [...document.querySelector('video').textTracks]
+      .filter((track) => track.mode === 'showing')
+      .flatMap((track) => [...(track.cues ?? [])].map((cue) => cue.text)),
+  );
+
+test('captions are added, shown in the player, and taken away; hostile ones stay text', async () => {
+  const { page, context, troubles } = await pageOf(node.username);
+  await page.goto(`/asset/${asset}`);
+  const captions = section(page, 'Captions');
+  await captions.getByLabel('Language code').fill('de');
+  const file = captions.locator('input[type=file]');
+  await file.setInputFiles({ name: 'a.vtt', mimeType: 'text/vtt', buffer: Buffer.from('these are no captions') });
+  await said(page, 'This file is not WebVTT text');
+
+  // What the node takes of the hostile lines must still be shown as text; what it refuses is not stored at all.
+  const taken = [];
+  for (const [number, text] of hostileTexts.entries()) {
+    const body = `WEBVTT\n\n00:00:00.000 --> 00:00:20.000\n${text}\n`;
+    const headers = { 'content-type': 'text/vtt' };
+    const sent = callApi(node, 'PUT', `/assets/${asset}/captions/x-h${number}`, { token, bytes: body, headers });
+    await sent.then(
+      () => taken.push(`x-h${number}`),
+      (refusal) => assert.match(String(refusal), /: 4\d\d /),
+    );
+  }
+  const good = 'WEBVTT\n\n00:00:00.000 --> 00:00:20.000\nGuten Morgen, Hafen\n';
+  await file.setInputFiles({ name: 'a.vtt', mimeType: 'text/vtt', buffer: Buffer.from(good) });
+  await said(page, 'Captions saved');
+
+  await page.goto(`/watch/${asset}`);
+  await play(page);
+  await page.getByRole('button', { name: 'Playback settings' }).click();
+  await page.getByRole('radio', { name: 'German' }).click();
+  await until('the German captions', async () => (await shownLines(page)).includes('Guten Morgen, Hafen'));
+  const choices = page.getByRole('radiogroup', { name: 'Captions' }).getByRole('radio');
+  for (let choice = 0; choice < (await choices.count()); choice += 1) {
+    await choices.nth(choice).click();
+    assert.equal(await page.locator(planted).count(), 0);
+  }
+  const foreign = troubles.filter((trouble) => !trouble.startsWith('policy: media-src data'));
+  assert.deepEqual(foreign, []);
+
+  for (const language of taken) await callApi(node, 'DELETE', `/assets/${asset}/captions/${language}`, { token });
+  await page.goto(`/asset/${asset}`);
+  await captions.getByRole('button', { name: 'Remove captions: de' }).click();
+  await said(page, 'Captions removed');
+  await captions.getByRole('button', { name: 'Remove captions: de' }).waitFor({ state: 'detached' });
+  await context.close();
+});
+
+test('a picture of the video becomes its poster', async () => {
+  const { page, context } = await pageOf(node.username);
+  const poster = () => page.request.get(`/api/v1/assets/${asset}/poster`).then((answer) => answer.body());
+  const before = await poster();
+  await page.goto(`/asset/${asset}`);
+  await page.getByRole('button', { name: 'Choose a picture' }).click();
+  await play(page);
+  await page.getByRole('slider', { name: 'Position' }).fill('12');
+  await until('the picture', () => page.evaluate(() => document.querySelector('video').currentTime >= 12));
+  await page.getByRole('button', { name: 'Use this picture as poster' }).click();
+  await said(page, 'Poster saved');
+  const now = await poster();
+  assert.notDeepEqual(now, before);
+  await context.close();
+});
+
+test('it is watched from its date on, and only by those who are named', async () => {
+  const admin = await pageOf(node.username);
+  const vera = await pageOf('vera');
+  const anton = await pageOf('anton');
+  assert.equal(await sees(vera.page), false, 'it is not published');
+
+  await admin.page.goto(`/asset/${asset}`);
+  const publishing = section(admin.page, 'Publishing');
+  await publishing.getByLabel('From').fill('2099-01-01T08:00');
+  await publishing.getByLabel('Until').fill('2098-01-01T08:00');
+  await publishing.getByText('The end must come after the start').waitFor();
+  await publishing.getByLabel('Until').fill('');
+  await publishing.getByRole('button', { name: 'Publish', exact: true }).click();
+  await said(admin.page, 'Published');
+  assert.equal(await sees(vera.page), false, 'its date has not come');
+
+  await publishing.getByLabel('From').fill('2020-01-01T08:00');
+  await publishing.getByRole('button', { name: 'Change dates' }).click();
+  await until('vera to see it', () => sees(vera.page));
+  assert.equal(await sees(anton.page), true);
+
+  await publishing.getByRole('radio', { name: 'Only these people' }).click();
+  await publishing.getByRole('combobox', { name: 'People' }).fill('vera');
+  await admin.page.getByRole('option', { name: 'vera' }).click();
+  await publishing.getByRole('button', { name: 'Save who may watch' }).click();
+  await until('anton to be left out', async () => !(await sees(anton.page)));
+  assert.equal(await sees(vera.page), true);
+  await anton.page.goto(`/watch/${asset}`);
+  await anton.page.getByRole('alert').getByText('It does not exist, or you may not see it').waitFor();
+  await anton.page.getByRole('link', { name: 'Back to the library' }).waitFor();
+  await vera.page.goto(`/watch/${asset}`);
+  await play(vera.page);
+  for (const one of [admin, vera, anton]) {
+    assert.deepEqual(one.troubles, []);
+    await one.context.close();
+  }
+});
+
+test('watching goes on where it was stopped', async () => {
+  const { page, context } = await pageOf(node.username);
+  await page.goto(`/watch/${asset}`);
+  await play(page);
+  await page.getByRole('slider', { name: 'Position' }).fill('14');
+  await until('the new place', () => page.evaluate(() => document.querySelector('video').currentTime > 14.2));
+  await page.goto(`/a/${node.application}/library`);
+  await page.goto(`/watch/${asset}`);
+  await page
+    .getByRole('button', { name: `Play ${title}` })
+    .or(page.getByRole('button', { name: 'Play', exact: true }))
+    .first()
+    .click();
+  await until('the old place', () => page.evaluate(() => document.querySelector('video').currentTime > 14));
+  await context.close();
+});
+
+test('the original and a rendition are downloaded whole', async () => {
+  const { page, context, troubles } = await pageOf(node.username);
+  await page.goto(`/asset/${asset}`);
+  const fetched = async (name) => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]);
+    return download.path();
+  };
+  const whole = await readFile(await fetched('Original file'));
+  const hash = (bytes) => createHash('sha256').update(bytes).digest('hex');
+  assert.equal(hash(whole), hash(original));
+  const rendition = await fetched(/^MP4, \d+p$/);
+  const fields = ['-show_entries', 'format=duration:stream=codec_name', '-of', 'json'];
+  const told = JSON.parse((await promisify(execFile)('ffprobe', ['-v', 'error', ...fields, rendition])).stdout);
+  assert.deepEqual(told.streams.map((stream) => stream.codec_name).toSorted(), ['aac', 'h264']);
+  assert.ok(Math.abs(Number(told.format.duration) - 26) < 0.5, `it lasts ${told.format.duration} s`);
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
+test('a session that ends in the middle of a change asks for the passphrase and comes back to the page', async () => {
+  const { page, context, troubles } = await pageOf(node.username);
+  await page.goto(`/asset/${asset}`);
+  await page.getByLabel('Title').fill('Not saved');
+  await callApi(node, 'DELETE', '/sessions', { token });
+  await section(page, 'Description').getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('heading', { name: 'Log in' }).waitFor();
+  await page.getByLabel('User name').fill(node.username);
+  await page.locator('input[autocomplete=current-password]').fill(node.password);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('heading', { level: 1, name: title }).waitFor();
+  assert.equal(new URL(page.url()).pathname, `/asset/${asset}`);
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
