@@ -1,4 +1,4 @@
-//! The corpus: some eighty files, good, odd, broken and hostile, each uploaded to one real node. Every one must become
+//! The corpus: a hundred files, good, odd, broken and hostile, each uploaded to one real node. Every one must become
 //! playable (ffmpeg decodes a rendition through a capability URL, and our checker finds nothing wrong with the playlists)
 //! or be refused with the very code that tests/corpus/recipe lists; and the node must stay up, answer, and stay small.
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]

@@ -35,6 +35,8 @@ impl Maker {
                 let bytes = match maker {
                     "copy" => self.read(argument(0)),
                     "head" => head(self.read(argument(0)), number(1)),
+                    "tail" => tail(self.read(argument(0)), number(1)),
+                    "join" => [self.read(argument(0)), self.read(argument(1))].concat(),
                     "flip" => flip(self.read(argument(0)), number(1), number(2)),
                     "mute" => mute(self.read(argument(0)), number(1), number(2)),
                     "patch" => patch(self.read(argument(0)), &hex(argument(1)), &hex(argument(2))),
@@ -98,6 +100,10 @@ impl Maker {
 fn head(mut bytes: Vec<u8>, per_mille: usize) -> Vec<u8> {
     bytes.truncate(bytes.len() * per_mille / 1_000);
     bytes
+}
+
+fn tail(bytes: Vec<u8>, per_mille: usize) -> Vec<u8> {
+    bytes[bytes.len() * per_mille / 1_000..].to_vec()
 }
 
 fn flip(mut bytes: Vec<u8>, count: usize, seed: usize) -> Vec<u8> {
