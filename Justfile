@@ -15,9 +15,13 @@ cluster nodes="3": setup console
     cargo build --locked --workspace
     "$MEDIAKEEP_BIN" dev --nodes {{nodes}} --dir "$(mktemp -d)"
 
-# Run every test group: build, unit, browser, corpus, kills; or only those named
+# Run every test group: build, unit, sim, browser, corpus, kills; or only those named
 test *groups:
     tests/groups.sh {{groups}}
+
+# Run so many simulated worlds, each from its own seed, beginning with FIRST
+sim seeds="20000" first="1":
+    MEDIAKEEP_SIM_SEEDS={{seeds}} MEDIAKEEP_SIM_FIRST={{first}} cargo nextest run --workspace --locked --profile long --test sim --no-capture no_world_breaks_a_promise
 
 # What takes longer than the gate allows: many seeds, a thousand kills, long fuzzing
 test-long: setup console

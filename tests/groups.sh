@@ -4,9 +4,9 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-declare -A budget=([build]=15 [unit]=5 [browser]=5 [corpus]=10 [kills]=5 [cluster]=10)
-order=(build unit browser corpus kills cluster)
-slow='binary(kills) | binary(~power_cut) | binary(corpus) | binary(cluster_real)'
+declare -A budget=([build]=15 [unit]=5 [sim]=5 [browser]=5 [corpus]=10 [kills]=5 [cluster]=10)
+order=(build unit sim browser corpus kills cluster)
+slow='binary(sim) | binary(kills) | binary(~power_cut) | binary(corpus) | binary(cluster_real)'
 export MEDIAKEEP_BIN=${MEDIAKEEP_BIN:-$PWD/target/debug/mediakeep}
 
 group_build() {
@@ -15,6 +15,8 @@ group_build() {
   setup/setup.sh && setup/console.sh && cargo nextest run --workspace --locked --no-run
 }
 group_unit() { cargo fmt --all --check && cargo nextest run --workspace --locked -E "not ($slow)"; }
+# A thousand seeded worlds, and planted faults that they must find.
+group_sim() { cargo nextest run --workspace --locked -E 'binary(sim)' --no-tests=fail; }
 group_browser() { npm --prefix node/console test; }
 group_corpus() { cargo nextest run --workspace --locked -E 'binary(corpus)' --no-tests=fail; }
 group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(~power_cut)' --no-tests=fail; }

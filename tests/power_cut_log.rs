@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use cluster::disk::StopFlag;
 use cluster::keyring::AeadKey;
-use cluster::raft::log::{LogOptions, LogStore, Opened, open};
+use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open};
 use cluster::raft::types::{LogEntry, LogId, Vote};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{CommittedLeaderId, EntryPayload, RaftLogReader};
@@ -64,7 +64,7 @@ fn entry(index: u64) -> LogEntry {
 
 fn open_log(dir: &Path, snapshot: Option<u64>) -> Result<LogStore, String> {
     let options = LogOptions {
-        dir: dir.to_owned(),
+        place: LogPlace::in_folder(dir).map_err(|error| error.to_string())?,
         key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
         open_deadline: Duration::from_secs(30),
         snapshot: snapshot.map(log_id),

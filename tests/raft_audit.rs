@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cluster::actor::Actor;
 use cluster::audit::{AuditError, AuditFilter, AuditLog, Flaw, Verdict};
 use cluster::audit_record::{AuditRecord, ChainHead};
-use cluster::disk::StopFlag;
+use cluster::disk::{RealDisk, StopFlag};
 use cluster::id::NodeId;
 use cluster::keyring::AeadKey;
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ fn key() -> Arc<AeadKey> {
 }
 
 fn open(dir: &Path) -> AuditLog {
-    AuditLog::open(dir, key(), StopFlag::new()).unwrap()
+    AuditLog::open(Arc::new(RealDisk::open(dir).unwrap()), key(), StopFlag::new()).unwrap()
 }
 
 fn records(count: u64) -> (Vec<AuditRecord>, ChainHead) {
@@ -156,7 +156,8 @@ async fn records_come_once_and_without_gaps() {
 
     let gap = tempfile::tempdir().unwrap();
     let stop = StopFlag::new();
-    let log = AuditLog::open(gap.path(), key(), stop.clone()).unwrap();
+    let disk = Arc::new(RealDisk::open(gap.path()).unwrap());
+    let log = AuditLog::open(disk, key(), stop.clone()).unwrap();
     assert!(matches!(log.append(&records[3..]), Err(AuditError::Gap { last: 0, found: 4 })));
     assert!(stop.is_raised(), "no audit write, no change");
     assert!(log.append(&records).is_err(), "nothing more is taken after a failure");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cluster::audit::{AuditFilter, Verdict};
+use cluster::disk::RealDisk;
 use cluster::raft::log::MissingRange;
 use cluster::{Cluster, ProposeError};
 
@@ -118,7 +119,8 @@ async fn a_damaged_or_missing_journal_is_written_anew() {
         let state = stopped_node(&home).await;
         spoiler(&journal(&home));
         opens_whole(&home, &state).await;
-        let replayed = cluster::raft::log::journal::replay(&journal(&home)).unwrap().unwrap();
+        let disk = RealDisk::open(log_dir(&home)).unwrap();
+        let replayed = cluster::raft::log::journal::replay(&disk).unwrap().unwrap();
         assert_eq!(replayed.stopped, None);
         assert!(replayed.content.records.len() as u64 > NOTES);
     }

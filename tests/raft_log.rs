@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use cluster::Cluster;
+use cluster::disk::RealDisk;
 use cluster::raft::log::journal;
 use futures_util::future::join_all;
 
@@ -92,7 +93,7 @@ async fn changes_proposed_together_share_a_record() {
     assert!(cluster.status().applied >= 201);
     cluster.shutdown().await;
     drop(cluster);
-    let replayed = journal::replay(&home.config.dir.join("raft/journal")).unwrap().unwrap();
+    let replayed = journal::replay(&RealDisk::open(home.config.dir.join("raft")).unwrap()).unwrap().unwrap();
     let records = replayed.content.records.len();
     assert!(records < 100, "200 changes took {records} records");
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cluster::disk::StopFlag;
 use cluster::keyring::AeadKey;
-use cluster::raft::log::{LogOptions, LogStore, Opened, open};
+use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open};
 use cluster::raft::types::{LogEntry, LogId, Vote};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{CommittedLeaderId, EntryPayload, RaftLogReader};
@@ -30,7 +30,7 @@ struct Promised {
 
 fn options(dir: &Path, snapshot: Option<LogId>) -> LogOptions {
     LogOptions {
-        dir: dir.to_owned(),
+        place: LogPlace::in_folder(dir).unwrap(),
         key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
         open_deadline: Duration::from_secs(60),
         snapshot,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use cluster::audit::AuditLog;
 use cluster::clock::SystemClock;
-use cluster::disk::StopFlag;
+use cluster::disk::{RealDisk, StopFlag};
 use cluster::keyring::AeadKey;
-use cluster::raft::log::{LogOptions, LogStore, Opened, open};
+use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open};
 use cluster::raft::machine::{Machine, Restored, Shown};
 use cluster::raft::snapshot::SnapshotFolder;
 use cluster::raft::time::ClusterTime;
@@ -22,7 +22,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Fresh {
         let root = tempfile::tempdir().unwrap();
         let key = Arc::new(AeadKey::new(&[7; 32]).unwrap());
         let options = LogOptions {
-            dir: root.path().join("raft"),
+            place: LogPlace::in_folder(&root.path().join("raft")).unwrap(),
             key: key.clone(),
             open_deadline: Duration::from_secs(60),
             snapshot: None,
@@ -30,8 +30,9 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Fresh {
             accept_loss: None,
         };
         let Opened::Whole { store, .. } = open(options).unwrap() else { panic!("a new log is whole") };
-        let folder = SnapshotFolder::open(&root.path().join("snapshots"), key.clone()).unwrap();
-        let audit = AuditLog::open(&root.path().join("audit"), key, StopFlag::new()).unwrap();
+        let disk = |name| Arc::new(RealDisk::open(root.path().join(name)).unwrap());
+        let folder = SnapshotFolder::open(disk("snapshots"), key.clone()).unwrap();
+        let audit = AuditLog::open(disk("audit"), key, StopFlag::new()).unwrap();
         let restored = Restored::read(&folder).unwrap();
         let shown = Shown::new(restored, ClusterTime::start(Arc::new(SystemClock::new()), 0));
         Ok((root, store, Machine::new(shown, folder, audit)))

@@ -11,9 +11,9 @@ mod identity;
 mod join;
 mod keys;
 mod members;
-mod proposer;
+pub(crate) mod proposer;
 mod reader;
-mod start;
+pub(crate) mod start;
 mod status;
 pub mod voters;
 

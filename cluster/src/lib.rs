@@ -29,6 +29,7 @@ pub mod store;
 // --- Agreement: time, versioned on-disk types, the Raft log and machine, the audit log and background workers. -------
 pub mod audit;
 pub mod authority;
+mod blocking;
 pub mod clock;
 pub mod cluster;
 pub mod net;
@@ -37,6 +38,9 @@ pub mod raft;
 pub mod transfer;
 pub mod worker;
 pub mod workers;
+
+#[cfg(feature = "sim")]
+pub mod sim;
 
 pub use cluster::{
     Cluster, ClusterConfig, ClusterStatus, JoinError, JoinToken, JoinTokenError, NewClusterSecrets,

@@ -1,8 +1,6 @@
 //! Writing the audit log.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::AuditError;
@@ -10,9 +8,9 @@ use super::query::{AuditFilter, AuditPage};
 use super::segment::{self, FULL, Frame, Frames};
 use super::verify::Verdict;
 use crate::audit_record::{AuditRecord, ChainHead};
-use crate::disk::StopFlag;
+use crate::blocking::blocking;
+use crate::disk::{Disk, DiskFile, StopFlag, files};
 use crate::keyring::AeadKey;
-use crate::raft::log::files;
 
 /// This node's audit log. Clones share it.
 #[derive(Clone)]
@@ -21,7 +19,7 @@ pub struct AuditLog {
 }
 
 struct Inner {
-    dir: PathBuf,
+    disk: Arc<dyn Disk>,
     key: Arc<AeadKey>,
     stop: StopFlag,
     writing: Mutex<Writing>,
@@ -29,7 +27,7 @@ struct Inner {
 
 struct Writing {
     /// The segment that takes records.
-    open: Option<(File, u64)>,
+    open: Option<(Arc<dyn DiskFile>, u64)>,
     /// The newest record written.
     last: u64,
     /// The newest record that is durable.
@@ -39,14 +37,13 @@ struct Writing {
 }
 
 impl AuditLog {
-    /// Opens the log in `dir`, making it if needed.
+    /// Opens the log on `disk`. Blocks.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn open(dir: &Path, key: Arc<AeadKey>, stop: StopFlag) -> Result<Self, AuditError> {
-        files::create_dir(dir)?;
-        let writing = resume(dir)?;
-        Ok(Self { inner: Arc::new(Inner { dir: dir.to_owned(), key, stop, writing: Mutex::new(writing) }) })
+    pub fn open(disk: Arc<dyn Disk>, key: Arc<AeadKey>, stop: StopFlag) -> Result<Self, AuditError> {
+        let writing = Mutex::new(resume(&*disk)?);
+        Ok(Self { inner: Arc::new(Inner { disk, key, stop, writing }) })
     }
 
     /// The number of the newest record held.
@@ -87,25 +84,26 @@ impl AuditLog {
         }
         let first = writing.last + 1;
         let (file, length) = self.segment(writing, first)?;
-        file.write_all(&bytes)?;
+        file.write_at(*length, &bytes)?;
         *length += bytes.len() as u64;
         writing.last = last;
         Ok(())
     }
 
     /// The open segment, or a new one when that is full.
-    fn segment<'a>(&self, writing: &'a mut Writing, first: u64) -> Result<&'a mut (File, u64), AuditError> {
+    fn segment<'a>(
+        &self,
+        writing: &'a mut Writing,
+        first: u64,
+    ) -> Result<&'a mut (Arc<dyn DiskFile>, u64), AuditError> {
         if writing.open.as_ref().is_none_or(|(_, length)| *length >= FULL) {
             if let Some((full, _)) = writing.open.take() {
                 full.sync_data()?;
             }
-            let mut file = OpenOptions::new()
-                .create_new(true)
-                .append(true)
-                .open(segment::path(&self.inner.dir, first))?;
+            let file = self.inner.disk.create(&segment::path(first))?;
             let start = segment::start();
-            file.write_all(&start)?;
-            files::sync_dir(&self.inner.dir)?;
+            file.write_at(0, &start)?;
+            self.inner.disk.sync_dir(Path::new(""))?;
             writing.open = Some((file, start.len() as u64));
         }
         writing.open.as_mut().ok_or_else(|| AuditError::Io("no segment is open".to_owned()))
@@ -117,7 +115,7 @@ impl AuditLog {
     /// When the sync fails: the log then takes nothing more.
     pub async fn sync(&self) -> Result<u64, AuditError> {
         let this = self.clone();
-        let synced = tokio::task::spawn_blocking(move || this.sync_now()).await;
+        let synced = blocking(move || this.sync_now()).await;
         synced.map_err(|error| AuditError::Io(error.to_string()))?
     }
 
@@ -128,7 +126,7 @@ impl AuditLog {
             if let Some(error) = &writing.failed {
                 return Err(error.clone());
             }
-            let file = writing.open.as_ref().map(|(file, _)| file.try_clone()).transpose()?;
+            let file = writing.open.as_ref().map(|(file, _)| file.clone());
             (file, writing.last)
         };
         let result = file.map_or(Ok(()), |file| file.sync_data());
@@ -180,7 +178,7 @@ impl AuditLog {
         if writing.last <= sequence {
             return Ok(0);
         }
-        let result = self.cut_after(sequence).and_then(|()| resume(&self.inner.dir));
+        let result = self.cut_after(sequence).and_then(|()| resume(&*self.inner.disk));
         match result {
             Ok(resumed) => {
                 let orphans = writing.last - sequence;
@@ -196,22 +194,22 @@ impl AuditLog {
     }
 
     fn cut_after(&self, sequence: u64) -> Result<(), AuditError> {
-        let dir = &self.inner.dir;
-        for first in segment::list(dir)?.into_iter().rev() {
+        let disk = &*self.inner.disk;
+        for first in segment::list(disk)?.into_iter().rev() {
             if first > sequence {
-                segment::set_aside(dir, first, "orphaned")?;
+                segment::set_aside(disk, first, "orphaned")?;
                 continue;
             }
-            let path = segment::path(dir, first);
-            let bytes = std::fs::read(&path)?;
+            let path = segment::path(first);
+            let bytes = files::read_whole(&*disk.open(&path)?)?;
             let kept = segment::length_up_to(&bytes, sequence);
             if kept < bytes.len() {
-                segment::keep_whole(dir, first, "orphaned")?;
-                files::write_atomically(&path, bytes.get(..kept).unwrap_or_default())?;
+                segment::keep_whole(disk, first, "orphaned", &bytes)?;
+                files::write_atomically(disk, &path, bytes.get(..kept).unwrap_or_default())?;
             }
             break;
         }
-        Ok(files::sync_dir(dir)?)
+        Ok(disk.sync_dir(Path::new(""))?)
     }
 
     /// Records that `filter` lets through, newest first, from before `cursor` on. Records that cannot be read are passed
@@ -226,10 +224,8 @@ impl AuditLog {
         limit: usize,
     ) -> Result<AuditPage, AuditError> {
         let inner = self.inner.clone();
-        let found = tokio::task::spawn_blocking(move || {
-            super::query::run(&inner.dir, &inner.key, &filter, cursor, limit)
-        })
-        .await;
+        let found =
+            blocking(move || super::query::run(&*inner.disk, &inner.key, &filter, cursor, limit)).await;
         found.map_err(|error| AuditError::Io(error.to_string()))?
     }
 
@@ -239,8 +235,7 @@ impl AuditLog {
     /// When the disk fails. A flaw is no error: it is in the [`Verdict`].
     pub async fn verify(&self, head: ChainHead) -> Result<Verdict, AuditError> {
         let inner = self.inner.clone();
-        let verdict =
-            tokio::task::spawn_blocking(move || super::verify::run(&inner.dir, &inner.key, head)).await;
+        let verdict = blocking(move || super::verify::run(&*inner.disk, &inner.key, head)).await;
         verdict.map_err(|error| AuditError::Io(error.to_string()))?
     }
 
@@ -265,22 +260,21 @@ impl std::fmt::Debug for AuditLog {
 ///
 /// Nothing is ever cut off: a segment that does not read to its end is left as it is, and a new one goes on from its last
 /// whole record. What a torn write held comes again from the Raft log.
-fn resume(dir: &Path) -> Result<Writing, AuditError> {
+fn resume(disk: &dyn Disk) -> Result<Writing, AuditError> {
     let mut writing = Writing { open: None, last: 0, durable: 0, failed: None };
-    let Some(first) = segment::list(dir)?.pop() else { return Ok(writing) };
-    let path = segment::path(dir, first);
-    let bytes = std::fs::read(&path)?;
+    let Some(first) = segment::list(disk)?.pop() else { return Ok(writing) };
+    let file = disk.open(&segment::path(first))?;
+    let bytes = files::read_whole(&*file)?;
     let newest = Frames::of(&bytes).whole().map(|stored| stored.sequence).max();
     writing.last = newest.unwrap_or(first.saturating_sub(1));
     writing.durable = writing.last;
     if newest.is_none() {
-        segment::set_aside(dir, first, "damaged")?;
-        files::sync_dir(dir)?;
+        segment::set_aside(disk, first, "damaged")?;
+        disk.sync_dir(Path::new(""))?;
         return Ok(writing);
     }
     if Frames::of(&bytes).all(|frame| matches!(frame, Frame::Whole(_))) {
-        let file = OpenOptions::new().append(true).open(&path)?;
-        file.sync_all()?;
+        file.sync_data()?;
         writing.open = Some((file, bytes.len() as u64));
     } else {
         tracing::warn!(segment = first, "an audit segment is torn or damaged; a new one is begun");

@@ -1,13 +1,12 @@
 //! Reading the audit log.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use super::AuditError;
 use super::segment::{self, Frames};
 use crate::actor::ActorKind;
 use crate::audit_record::AuditRecord;
+use crate::disk::{Disk, files};
 use crate::id::ApplicationId;
 use crate::keyring::AeadKey;
 
@@ -61,7 +60,7 @@ impl AuditFilter {
 
 /// Walks back from `cursor` until `limit` records are found or enough were looked at.
 pub(super) fn run(
-    dir: &Path,
+    disk: &dyn Disk,
     key: &AeadKey,
     filter: &AuditFilter,
     cursor: Option<u64>,
@@ -70,8 +69,8 @@ pub(super) fn run(
     let before = cursor.unwrap_or(u64::MAX);
     let mut page = AuditPage::default();
     let mut looked_at = 0;
-    for first in segment::list(dir)?.into_iter().rev().filter(|first| *first < before) {
-        let bytes = std::fs::read(segment::path(dir, first))?;
+    for first in segment::list(disk)?.into_iter().rev().filter(|first| *first < before) {
+        let bytes = files::read_whole(&*disk.open(&segment::path(first))?)?;
         let stored: Vec<_> = Frames::of(&bytes).whole().filter(|stored| stored.sequence < before).collect();
         for stored in stored.into_iter().rev() {
             looked_at += 1;

@@ -1,9 +1,11 @@
 //! One file of the audit log: sealed records one after another, each with its number and checksum.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::AuditError;
 use crate::audit_record::AuditRecord;
+use crate::disk::{Disk, files};
 use crate::keyring::AeadKey;
 use crate::persist::{self, Persist};
 
@@ -27,23 +29,25 @@ pub(super) fn start() -> Vec<u8> {
 }
 
 /// The file whose first record has number `first`.
-pub(super) fn path(dir: &Path, first: u64) -> PathBuf {
-    dir.join(format!("{first:020}.audit"))
+pub(super) fn path(first: u64) -> PathBuf {
+    PathBuf::from(format!("{first:020}.audit"))
 }
 
 /// Moves a segment out of the way, so that its number is free. It is kept as evidence under a name that says `why`.
-pub(super) fn set_aside(dir: &Path, first: u64, why: &str) -> std::io::Result<()> {
-    free_name(dir, first, why).map_or(Ok(()), |to| std::fs::rename(path(dir, first), to))
+pub(super) fn set_aside(disk: &dyn Disk, first: u64, why: &str) -> io::Result<()> {
+    free_name(disk, first, why)?.map_or(Ok(()), |to| disk.rename(&path(first), &to))
 }
 
-/// Keeps a second name for a segment that is about to be replaced by its beginning.
-pub(super) fn keep_whole(dir: &Path, first: u64, why: &str) -> std::io::Result<()> {
-    free_name(dir, first, why).map_or(Ok(()), |to| std::fs::hard_link(path(dir, first), to))
+/// Keeps a copy of a segment that is about to be replaced by its beginning.
+pub(super) fn keep_whole(disk: &dyn Disk, first: u64, why: &str, bytes: &[u8]) -> io::Result<()> {
+    free_name(disk, first, why)?.map_or(Ok(()), |to| files::write_atomically(disk, &to, bytes))
 }
 
-fn free_name(dir: &Path, first: u64, why: &str) -> Option<PathBuf> {
-    let from = path(dir, first);
-    (0_u32..).map(|count| from.with_extension(format!("{why}-{count}"))).find(|path| !path.exists())
+fn free_name(disk: &dyn Disk, first: u64, why: &str) -> io::Result<Option<PathBuf>> {
+    let from = path(first);
+    let taken = disk.list(Path::new(""))?;
+    let is_free = |path: &PathBuf| !taken.iter().any(|name| Path::new(name) == path);
+    Ok((0_u32..).map(|count| from.with_extension(format!("{why}-{count}"))).find(is_free))
 }
 
 /// How much of a segment comes before the first record after number `sequence`.
@@ -59,14 +63,11 @@ pub(super) fn length_up_to(bytes: &[u8], sequence: u64) -> usize {
     }
 }
 
-/// The first numbers of all segments in `dir`, in order.
-pub(super) fn list(dir: &Path) -> std::io::Result<Vec<u64>> {
-    let mut firsts = Vec::new();
-    for found in std::fs::read_dir(dir)? {
-        let name = found?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".audit"));
-        firsts.extend(number.and_then(|number| number.parse::<u64>().ok()));
-    }
+/// The first numbers of all segments, in order.
+pub(super) fn list(disk: &dyn Disk) -> io::Result<Vec<u64>> {
+    let names = disk.list(Path::new(""))?;
+    let numbers = names.iter().filter_map(|name| name.strip_suffix(".audit")?.parse::<u64>().ok());
+    let mut firsts: Vec<u64> = numbers.collect();
     firsts.sort_unstable();
     Ok(firsts)
 }

@@ -1,10 +1,9 @@
 //! Walking the chain: nothing changed, removed, moved or cut.
 
-use std::path::Path;
-
 use super::AuditError;
 use super::segment::{self, Frame, Frames};
 use crate::audit_record::ChainHead;
+use crate::disk::{Disk, files};
 use crate::keyring::AeadKey;
 
 /// What a walk over the chain found.
@@ -38,10 +37,10 @@ pub enum Flaw {
 }
 
 /// Walks all segments.
-pub(super) fn run(dir: &Path, key: &AeadKey, head: ChainHead) -> Result<Verdict, AuditError> {
+pub(super) fn run(disk: &dyn Disk, key: &AeadKey, head: ChainHead) -> Result<Verdict, AuditError> {
     let mut walk = Walk { chain: ChainHead::default(), head, damaged: false };
-    for first in segment::list(dir)? {
-        let bytes = std::fs::read(segment::path(dir, first))?;
+    for first in segment::list(disk)? {
+        let bytes = files::read_whole(&*disk.open(&segment::path(first))?)?;
         for frame in Frames::of(&bytes) {
             if let Err(flaw) = walk.step(frame, key) {
                 return Ok(broken(walk.chain.sequence + 1, flaw));

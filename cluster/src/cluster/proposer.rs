@@ -30,7 +30,7 @@ type Answer = Result<(Outcome, u64), ProposeError>;
 
 /// One change to be put to the vote.
 #[derive(Debug)]
-pub(super) struct Proposal {
+pub(crate) struct Proposal {
     actor: Actor,
     command: Command,
     length: usize,
@@ -38,7 +38,7 @@ pub(super) struct Proposal {
 }
 
 /// Hands a change to the proposer and waits for its answer.
-pub(super) async fn propose(proposals: &mpsc::Sender<Proposal>, actor: Actor, command: Command) -> Answer {
+pub(crate) async fn propose(proposals: &mpsc::Sender<Proposal>, actor: Actor, command: Command) -> Answer {
     let entry = Entry { time_ms: u64::MAX, actor, command };
     let batch = Batch(Arc::new(vec![entry]));
     let length = encoded_length(&batch);
@@ -56,15 +56,15 @@ pub(super) async fn propose(proposals: &mpsc::Sender<Proposal>, actor: Actor, co
 }
 
 /// Puts proposals to the vote until every sender is gone.
-pub(super) struct Proposer {
-    pub(super) raft: Raft<TypeConfig>,
-    pub(super) shown: Arc<Shown>,
-    pub(super) deadline: Duration,
+pub(crate) struct Proposer {
+    pub(crate) raft: Raft<TypeConfig>,
+    pub(crate) shown: Arc<Shown>,
+    pub(crate) deadline: Duration,
 }
 
 impl Proposer {
     /// Starts it.
-    pub(super) fn spawn(self) -> mpsc::Sender<Proposal> {
+    pub(crate) fn spawn(self) -> mpsc::Sender<Proposal> {
         let (sender, receiver) = mpsc::channel(WAITING);
         tokio::spawn(self.run(receiver));
         sender
@@ -143,6 +143,6 @@ fn refused(error: &RaftError<u64, ClientWriteError<u64, openraft::EmptyNode>>) -
     }
 }
 
-pub(super) fn stopped() -> ProposeError {
+pub(crate) fn stopped() -> ProposeError {
     ProposeError::Unavailable("this node has stopped".to_owned())
 }

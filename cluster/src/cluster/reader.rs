@@ -23,10 +23,10 @@ const ROUND_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
 /// Somebody waits for a round that begins after this was sent.
-pub(super) type ReadRequest = oneshot::Sender<Result<(), ProposeError>>;
+pub(crate) type ReadRequest = oneshot::Sender<Result<(), ProposeError>>;
 
 /// Waits for a round that begins from now on.
-pub(super) async fn linearizable(reads: &mpsc::Sender<ReadRequest>) -> Result<(), ProposeError> {
+pub(crate) async fn linearizable(reads: &mpsc::Sender<ReadRequest>) -> Result<(), ProposeError> {
     let (sender, done) = oneshot::channel();
     reads.send(sender).await.map_err(|_| stopped())?;
     done.await.map_err(|_| stopped())?

@@ -17,12 +17,13 @@ use super::reader::Reader;
 use super::{Cluster, ClusterConfig, Inner, Mode, OpenError, Running, Transport, keys};
 use crate::actor::Actor;
 use crate::audit::AuditLog;
+use crate::blocking::blocking;
 use crate::command::{ClusterCommand, Command, KeyHolder};
 use crate::disk::{RealDisk, StopFlag};
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey, fill_random};
 use crate::net::{LateNet, Peers, Service, Services};
-use crate::raft::log::{self, LogOptions, LogStore, MissingRange, Opened, files, record};
+use crate::raft::log::{self, LogOptions, LogPlace, LogStore, MissingRange, Opened, files, record};
 use crate::raft::machine::{Machine, Restored, Shown};
 use crate::raft::network::Network;
 use crate::raft::serve::RaftService;
@@ -121,7 +122,7 @@ impl Cluster {
         let command = ClusterCommand::AcceptLoss { node, first: missing.first, last: missing.last };
         let recorded = self.propose(Actor::system(node), Command::Cluster(command)).await;
         recorded.map_err(OpenError::LossNotRecorded)?;
-        Ok(log::forget_loss(&self.inner.config.log_dir())?)
+        Ok(log::forget_loss(&RealDisk::open(self.inner.config.log_dir())?)?)
     }
 
     async fn initialise(&self) -> Result<NewClusterSecrets, OpenError> {
@@ -197,14 +198,15 @@ impl Ground {
         let storage_key = secrets.storage_key()?;
         let identity = Identity::read(config, &storage_key)?;
         let stop = StopFlag::new();
+        let disk = |dir| RealDisk::open(dir).map(Arc::new);
         let folder =
-            SnapshotFolder::open(&config.snapshot_dir(), Arc::new(storage_key.purpose("snapshot")?))?;
+            SnapshotFolder::open(disk(config.snapshot_dir())?, Arc::new(storage_key.purpose("snapshot")?))?;
         let restored = Restored::read(&folder)?;
         let audit =
-            AuditLog::open(&config.audit_dir(), Arc::new(storage_key.purpose("audit")?), stop.clone())?;
+            AuditLog::open(disk(config.audit_dir())?, Arc::new(storage_key.purpose("audit")?), stop.clone())?;
         audit.resume_after(restored.state.chain_head().sequence);
         let opened = log::open(LogOptions {
-            dir: config.log_dir(),
+            place: LogPlace::in_folder(&config.log_dir())?,
             key: Arc::new(storage_key.purpose("raft log")?),
             open_deadline: config.open_deadline,
             snapshot: restored.applied.last,
@@ -217,8 +219,7 @@ impl Ground {
         {
             return Err(OpenError::Wiped);
         }
-        let disk = RealDisk::open(config.blob_dir())?;
-        let blobs = Blobs::open(Arc::new(disk), stop.clone(), config.blobs.clone())?;
+        let blobs = Blobs::open(disk(config.blob_dir())?, stop.clone(), config.blobs.clone())?;
         let seal_mode = seal.mode();
         Ok(Self {
             identity,
@@ -242,7 +243,7 @@ pub(super) async fn start(
     how: How,
 ) -> Result<Cluster, OpenError> {
     let for_ground = config.clone();
-    let ground = tokio::task::spawn_blocking(move || Ground::open(&for_ground, &*seal, how))
+    let ground = blocking(move || Ground::open(&for_ground, &*seal, how))
         .await
         .map_err(|error| OpenError::Consensus(error.to_string()))??;
     let Ground {
@@ -363,6 +364,7 @@ impl Consensus<'_> {
         shown: Arc<Shown>,
     ) -> Result<Running, OpenError> {
         let raft_config = Arc::new(raft_config()?);
+        store.start_as_follower();
         let network = Network::new(self.net.clone());
         let raft = Raft::<TypeConfig>::new(self.node.0, raft_config, network, store.clone(), machine)
             .await
@@ -384,7 +386,8 @@ impl Consensus<'_> {
     async fn lead_alone(&self, raft: &Raft<TypeConfig>) -> Result<(), OpenError> {
         let consensus = |error: &dyn std::fmt::Display| OpenError::Consensus(error.to_string());
         let me = self.node.0;
-        if self.found && !raft.is_initialized().await.map_err(|error| consensus(&error))? {
+        let is_new = !raft.is_initialized().await.map_err(|error| consensus(&error))?;
+        if self.found && is_new {
             raft.initialize(BTreeSet::from([me])).await.map_err(|error| consensus(&error))?;
         }
         let voters = raft
@@ -395,6 +398,10 @@ impl Consensus<'_> {
             .map_err(|error| consensus(&error))?;
         if voters != BTreeSet::from([me]) {
             return Ok(());
+        }
+        if !is_new {
+            // Nobody else could be elected, so there is nothing to wait for.
+            raft.trigger().elect().await.map_err(|error| consensus(&error))?;
         }
         raft.wait(Some(LEAD_WITHIN))
             .metrics(
@@ -413,7 +420,7 @@ impl Consensus<'_> {
 }
 
 /// Tells the log how many voters there are, for as long as consensus runs: below three it keeps a journal.
-fn follow_voters(raft: &Raft<TypeConfig>, store: &LogStore) {
+pub(crate) fn follow_voters(raft: &Raft<TypeConfig>, store: &LogStore) {
     let (mut metrics, store) = (raft.server_metrics(), store.clone());
     tokio::spawn(async move {
         loop {
@@ -430,7 +437,7 @@ fn follow_voters(raft: &Raft<TypeConfig>, store: &LogStore) {
 }
 
 /// Snapshots are taken and the log is cut by its bytes, by a worker; never by openraft's own count of records.
-fn raft_config() -> Result<Config, OpenError> {
+pub(crate) fn raft_config() -> Result<Config, OpenError> {
     Config {
         cluster_name: "mediakeep".to_owned(),
         heartbeat_interval: 80,

@@ -1,4 +1,4 @@
-//! A node's disk as the Blob store sees it: few operations, all blocking, with durability said explicitly. The real one
+//! A node's disk as everything that must be durable sees it: few operations, all blocking, with durability said explicitly. The real one
 //! is [`RealDisk`]; [`SimulatedDisk`] loses, tears and refuses things on demand.
 
 use std::fmt::Debug;
@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub mod files;
 mod real;
 mod simulated;
 mod stop;

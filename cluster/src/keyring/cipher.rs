@@ -17,11 +17,16 @@ pub const SEAL_OVERHEAD: usize = NONCE_LEN + TAG_LENGTH;
 /// Key material that wipes itself when dropped.
 pub(crate) type Secret = Zeroizing<[u8; KEY_LENGTH]>;
 
-/// Fills `bytes` from the operating system's generator.
+/// Fills `bytes` from the operating system's generator: the only source of randomness in this crate, which a simulated
+/// world replaces by its seed.
 ///
 /// # Errors
 /// [`KeyError::NoRandomness`] if the system gives none; nothing may be sealed then.
 pub fn fill_random(bytes: &mut [u8]) -> Result<(), KeyError> {
+    #[cfg(feature = "sim")]
+    if crate::sim::fill(bytes) {
+        return Ok(());
+    }
     aws_lc_rs::rand::fill(bytes).map_err(|_| KeyError::NoRandomness)
 }
 

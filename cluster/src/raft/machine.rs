@@ -270,7 +270,7 @@ fn image(manifest: Manifest, folder: &SnapshotFolder) -> Snapshot {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
 ) -> Result<T, SnapshotError> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+    crate::blocking::blocking(work).await.map_err(std::io::Error::other)?
 }
 
 fn failed(subject: ErrorSubject<u64>, verb: ErrorVerb, error: &SnapshotError) -> StorageError {

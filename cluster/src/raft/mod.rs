@@ -5,6 +5,7 @@
 pub mod log;
 pub mod machine;
 pub mod network;
+pub mod runtime;
 pub mod serve;
 pub mod snapshot;
 pub mod time;

@@ -30,7 +30,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Which of consensus' messages a message is: its head. The body is postcard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum RaftHead {
+pub(crate) enum RaftHead {
     /// Records, or a heartbeat.
     Append,
     /// A request for a vote.
@@ -122,7 +122,7 @@ impl Peer {
         for number in wanted {
             let Some(chunk) = manifest.chunks.get(number as usize).copied() else { continue };
             let source = image.source.clone();
-            let bytes = tokio::task::spawn_blocking(move || source.chunk(&chunk))
+            let bytes = crate::blocking::blocking(move || source.chunk(&chunk))
                 .await
                 .map_err(|error| SendError::Snapshot(error.to_string()))?
                 .map_err(|error| SendError::Snapshot(error.to_string()))?;

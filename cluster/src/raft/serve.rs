@@ -129,6 +129,6 @@ fn answer(value: &impl Serialize) -> Result<Message, String> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
 ) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+    let done = crate::blocking::blocking(work).await.map_err(|error| error.to_string())?;
     done.map_err(|error| error.to_string())
 }

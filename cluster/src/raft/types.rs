@@ -17,6 +17,7 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = openraft::EmptyNode,
         SnapshotData = SnapshotImage,
+        AsyncRuntime = super::runtime::Runtime,
 );
 
 /// One record of the log: Entries that were proposed close together and share one barrier.

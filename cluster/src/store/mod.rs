@@ -321,7 +321,7 @@ impl Inner {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
 ) -> Result<T, BlobError> {
-    match tokio::task::spawn_blocking(work).await {
+    match crate::blocking::blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => Err(BlobError::Io(format!("a disk task ended abnormally: {error}"))),
     }

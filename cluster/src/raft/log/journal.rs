@@ -3,19 +3,21 @@
 //! Frames are appended and synced in the same barrier as sled's batch. When the log is cut, the journal is written anew
 //! and put in place by a rename, so it never grows past what the log holds.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::LogError;
 use super::content::{Change, Content};
-use super::files;
 use super::record::{self, RECORD_LIMIT};
+use crate::disk::{Disk, DiskFile, files};
 use crate::persist::{self, Persist};
 use crate::raft::types::{LogId, Vote};
 
+/// Where it lies in the log's folder.
+const NAME: &str = "journal";
 const MAGIC: &[u8; 8] = b"mkjrnl01";
 const PREFIX: usize = 4 + 4;
 const FRAME_LIMIT: usize = RECORD_LIMIT + 1024;
@@ -41,8 +43,10 @@ impl Persist for Frame {
 /// The journal, open for appending.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    file: File,
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
+    /// Where the next frame goes.
+    length: u64,
 }
 
 /// What was read back.
@@ -59,15 +63,11 @@ impl Journal {
     ///
     /// # Errors
     /// When any step fails; the old journal is still there then.
-    pub fn rewrite(path: &Path, content: &Content) -> Result<Self, LogError> {
-        let temporary = path.with_extension("tmp");
-        let mut file = File::create(&temporary)?;
-        file.write_all(&whole(content)?)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        path.parent().map_or(Ok(()), files::sync_dir)?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self { path: path.to_owned(), file })
+    pub fn rewrite(disk: &Arc<dyn Disk>, content: &Content) -> Result<Self, LogError> {
+        let bytes = whole(content)?;
+        files::write_atomically(&**disk, Path::new(NAME), &bytes)?;
+        let file = disk.open(Path::new(NAME))?;
+        Ok(Self { disk: disk.clone(), file, length: bytes.len() as u64 })
     }
 
     /// Appends `changes` and makes them durable.
@@ -82,8 +82,9 @@ impl Journal {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.file.write_all(&bytes)?;
+        self.file.write_at(self.length, &bytes)?;
         self.file.sync_data()?;
+        self.length += bytes.len() as u64;
         Ok(())
     }
 
@@ -92,7 +93,7 @@ impl Journal {
     /// # Errors
     /// When the file cannot be removed or its folder synced.
     pub fn remove(self) -> io::Result<()> {
-        remove(&self.path)
+        remove(&*self.disk)
     }
 }
 
@@ -100,20 +101,16 @@ impl Journal {
 ///
 /// # Errors
 /// When it is there and cannot be removed.
-pub fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Ok(()) => path.parent().map_or(Ok(()), files::sync_dir),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
+pub fn remove(disk: &dyn Disk) -> io::Result<()> {
+    files::remove_if_present(disk, Path::new(NAME))
 }
 
 /// Reads the journal as far as it is whole. `None` when there is none.
 ///
 /// # Errors
 /// When the file is there and cannot be read.
-pub fn replay(path: &Path) -> io::Result<Option<Replayed>> {
-    let Some(bytes) = files::read_if_present(path)? else { return Ok(None) };
+pub fn replay(disk: &dyn Disk) -> io::Result<Option<Replayed>> {
+    let Some(bytes) = files::read_if_present(disk, Path::new(NAME))? else { return Ok(None) };
     let mut content = Content::default();
     let Some(mut rest) = bytes.strip_prefix(MAGIC.as_slice()) else {
         return Ok(Some(Replayed { content, stopped: Some("not a journal".to_owned()) }));

@@ -10,7 +10,9 @@
 //! once shares one barrier. A failed sync is final: nothing is retried, and the node stops.
 
 pub mod content;
+pub mod database;
 pub mod files;
+pub mod generation;
 pub mod journal;
 mod loss;
 pub mod record;
@@ -24,7 +26,7 @@ use std::fmt;
 use std::io;
 
 pub use loss::forget as forget_loss;
-pub use recovery::{LogOptions, MissingRange, Opened, open};
+pub use recovery::{LogOptions, LogPlace, MissingRange, Opened, open};
 pub use store::LogStore;
 
 /// Why the log could not be read or written.

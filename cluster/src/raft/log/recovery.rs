@@ -1,29 +1,70 @@
 //! Opening the log: what is there is held against what was acknowledged, and the better copy is taken.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::LogError;
 use super::content::Content;
+use super::database::{Database, Databases, Held};
+use super::generation::SledFolders;
 use super::journal::{self, Journal};
 use super::loss;
 use super::store::{LogStore, Shared};
-use super::tree::LogTree;
 use super::watermark::{self, Found, Watermark, WatermarkFile};
-use super::writer::{VOTERS_WITHOUT_JOURNAL, Writer};
-use crate::disk::StopFlag;
+use super::writer::{Request, Writer};
+use crate::disk::{Disk, RealDisk, StopFlag};
 use crate::keyring::AeadKey;
 use crate::raft::types::LogId;
+
+/// Where a log lies.
+#[derive(Clone)]
+pub struct LogPlace {
+    /// Journal and watermark.
+    pub disk: Arc<dyn Disk>,
+    /// The records.
+    pub databases: Arc<dyn Databases>,
+    /// In a simulated world: the log is written by a task, which waits this long before each barrier.
+    #[cfg(feature = "sim")]
+    pub pace: Option<Pace>,
+}
+
+/// How long the next barrier takes.
+#[cfg(feature = "sim")]
+pub type Pace = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+impl std::fmt::Debug for LogPlace {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "LogPlace({:?}, {:?})", self.disk, self.databases)
+    }
+}
+
+impl LogPlace {
+    /// In a folder of this machine, which is made if missing: sled beside journal and watermark.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or synced.
+    pub fn in_folder(dir: &Path) -> io::Result<Self> {
+        Ok(Self {
+            disk: Arc::new(RealDisk::open(dir)?),
+            databases: Arc::new(SledFolders::new(dir)),
+            #[cfg(feature = "sim")]
+            pace: None,
+        })
+    }
+}
 
 /// How to open the log.
 #[derive(Debug)]
 pub struct LogOptions {
-    /// Its folder.
-    pub dir: PathBuf,
+    /// Where it lies.
+    pub place: LogPlace,
     /// The key records are sealed with.
     pub key: Arc<AeadKey>,
-    /// How long sled may take to open.
+    /// How long the database may take to open.
     pub open_deadline: Duration,
     /// What the newest snapshot covers: the log need not.
     pub snapshot: Option<LogId>,
@@ -67,17 +108,16 @@ pub enum Opened {
     },
 }
 
-/// Opens the log in `options.dir`, making a new one where there is none.
+/// Opens the log in `options.place`, making a new one where there is none.
 ///
 /// # Errors
 /// When the disk fails, or the loss named is not the loss found. Damage is not an error: see [`Opened::Short`].
 pub fn open(options: LogOptions) -> Result<Opened, LogError> {
-    super::files::create_dir(&options.dir)?;
     let survey = Survey::take(&options)?;
     let missing = survey.missing();
     if missing.is_none() || (missing == options.accept_loss && options.accept_loss.is_some()) {
         if let Some(missing) = missing {
-            loss::remember(&options.dir, missing)?;
+            loss::remember(&*options.place.disk, missing)?;
         }
         return survey.start(options, missing);
     }
@@ -94,7 +134,7 @@ struct Survey {
     is_new: bool,
     best: Content,
     /// The database `best` came from, if it did.
-    tree: Option<LogTree>,
+    tree: Option<Arc<dyn Database>>,
     generation: u64,
     /// The journal holds exactly `best`.
     journal_agrees: bool,
@@ -104,12 +144,12 @@ struct Survey {
 
 impl Survey {
     fn take(options: &LogOptions) -> Result<Self, LogError> {
-        let dir = &options.dir;
+        let LogPlace { disk, databases, .. } = &options.place;
         let mut reasons = Vec::new();
-        let journal = journal::replay(&journal_path(dir))?;
-        let current = generation::current(dir)?;
+        let journal = journal::replay(&**disk)?;
+        let current = databases.current()?;
         let is_new = journal.is_none() && current.is_none();
-        let (mark, mark_is_known) = match watermark::read(&watermark_path(dir))? {
+        let (mark, mark_is_known) = match watermark::read(&**disk)? {
             Found::Good(mark) => (mark, true),
             // Without a log nothing was acknowledged: an earlier start was cut off here.
             Found::Absent | Found::Damaged if is_new => (Watermark::default(), true),
@@ -118,8 +158,7 @@ impl Survey {
         if !mark_is_known {
             reasons.push("the watermark is damaged".to_owned());
         }
-        let opened =
-            current.map(|number| LogTree::open(&generation::folder(dir, number), options.open_deadline));
+        let opened = current.map(|number| databases.open(number, options.open_deadline));
         let database = match opened {
             Some(Ok(found)) => Some(found),
             Some(Err(error)) => {
@@ -138,7 +177,7 @@ impl Survey {
             is_new,
             best: Content::default(),
             tree: None,
-            generation: generation::newest(dir)?,
+            generation: databases.newest()?,
             journal_agrees: false,
             snapshot: options.snapshot,
             reasons,
@@ -148,7 +187,7 @@ impl Survey {
     }
 
     /// sled where it holds everything acknowledged, the journal where that does, else the longer one.
-    fn choose(&mut self, database: Option<(LogTree, Content)>, journal: Option<Content>) {
+    fn choose(&mut self, database: Option<Held>, journal: Option<Content>) {
         let reaches = |content: &Content| content.last.max(self.snapshot) >= self.mark.last;
         let database_is_better = match (&database, &journal) {
             (Some((_, held)), Some(journal)) => {
@@ -197,11 +236,11 @@ impl Survey {
 
     /// Puts the log in order and starts its writer.
     fn start(mut self, options: LogOptions, accepted: Option<MissingRange>) -> Result<Opened, LogError> {
-        let dir = options.dir;
+        let LogPlace { disk, databases, .. } = options.place.clone();
         let mut rebuilt = false;
         if self.is_new {
             // Before the log itself: from then on a missing watermark means a loss.
-            WatermarkFile::create(&watermark_path(&dir), self.mark)?;
+            WatermarkFile::create(&*disk, self.mark)?;
         }
         if self.best.last < self.snapshot {
             // The snapshot is ahead: what is left of the log is behind it and of no use.
@@ -215,21 +254,18 @@ impl Survey {
             None => {
                 rebuilt = self.generation > 0;
                 self.generation += 1;
-                let tree = LogTree::create(&generation::folder(&dir, self.generation), &self.best)?;
-                generation::point_to(&dir, self.generation)?;
-                tree
+                databases.create(self.generation, &self.best)?
             }
         };
-        generation::remove_others(&dir, self.generation)?;
-        let keeps_journal = self.mark.voters < VOTERS_WITHOUT_JOURNAL;
-        let journal =
-            if keeps_journal { Some(Journal::rewrite(&journal_path(&dir), &self.best)?) } else { None };
+        databases.remove_others(self.generation)?;
+        let keeps_journal = databases.needs_journal(self.mark.voters);
+        let journal = if keeps_journal { Some(Journal::rewrite(&disk, &self.best)?) } else { None };
         if !keeps_journal {
-            journal::remove(&journal_path(&dir))?;
+            journal::remove(&*disk)?;
         }
         let mark =
             Watermark { vote: self.best.vote, last: self.best.last, purged: self.best.purged, ..self.mark };
-        let watermark = WatermarkFile::create(&watermark_path(&dir), mark)?;
+        let watermark = WatermarkFile::create(&*disk, mark)?;
         let mut repairs = self.reasons;
         if rebuilt {
             repairs.push("the database was built anew".to_owned());
@@ -237,7 +273,8 @@ impl Survey {
         repairs.extend(accepted.map(|missing| format!("went on without the records {missing}")));
         let shared = Shared::new(tree, &self.best, options.key, self.mark.voters, options.stop);
         let writer = Writer {
-            dir,
+            disk,
+            databases,
             generation: self.generation,
             shared: shared.clone(),
             journal,
@@ -245,71 +282,17 @@ impl Survey {
             committed: None,
             failed: None,
         };
-        let accepted_loss = loss::remembered(&writer.dir)?;
-        Ok(Opened::Whole { store: LogStore::new(shared, writer.spawn()?), repairs, accepted_loss })
+        let accepted_loss = loss::remembered(&*writer.disk)?;
+        let store = LogStore::new(shared, spawn(writer, &options.place)?);
+        Ok(Opened::Whole { store, repairs, accepted_loss })
     }
 }
 
-/// Where the journal lies.
-#[must_use]
-pub fn journal_path(dir: &Path) -> PathBuf {
-    dir.join("journal")
-}
-
-/// Where the watermark lies.
-#[must_use]
-pub fn watermark_path(dir: &Path) -> PathBuf {
-    dir.join("watermark")
-}
-
-/// The folders sled lives in. A new one is made whole beside the old one, and `current` then names it.
-pub mod generation {
-    use std::fs;
-    use std::io;
-    use std::path::{Path, PathBuf};
-
-    use crate::raft::log::files;
-
-    const CURRENT: &str = "current";
-    const PREFIX: &str = "sled-";
-
-    /// The folder of one generation.
-    #[must_use]
-    pub fn folder(dir: &Path, number: u64) -> PathBuf {
-        dir.join(format!("{PREFIX}{number}"))
+/// Starts the writer where it belongs: on a thread of its own.
+fn spawn(writer: Writer, _place: &LogPlace) -> Result<mpsc::Sender<Request>, LogError> {
+    #[cfg(feature = "sim")]
+    if let Some(pace) = &_place.pace {
+        return Ok(writer.spawn_paced(pace.clone()));
     }
-
-    /// The generation in use. A damaged name is as good as none: no such folder opens.
-    pub(crate) fn current(dir: &Path) -> io::Result<Option<u64>> {
-        let content = files::read_if_present(&dir.join(CURRENT))?;
-        Ok(content.map(|bytes| String::from_utf8_lossy(&bytes).trim().parse().unwrap_or(u64::MAX)))
-    }
-
-    pub(crate) fn point_to(dir: &Path, number: u64) -> io::Result<()> {
-        files::write_atomically(&dir.join(CURRENT), format!("{number}\n").as_bytes())
-    }
-
-    /// The highest number there is a folder of, 0 for none.
-    pub(crate) fn newest(dir: &Path) -> io::Result<u64> {
-        Ok(numbers(dir)?.into_iter().max().unwrap_or(0))
-    }
-
-    pub(crate) fn remove(dir: &Path, number: u64) -> io::Result<()> {
-        fs::remove_dir_all(folder(dir, number))?;
-        files::sync_dir(dir)
-    }
-
-    pub(crate) fn remove_others(dir: &Path, keep: u64) -> io::Result<()> {
-        numbers(dir)?.into_iter().filter(|number| *number != keep).try_for_each(|number| remove(dir, number))
-    }
-
-    fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        for found in fs::read_dir(dir)? {
-            let name = found?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-            numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
-        }
-        Ok(numbers)
-    }
+    writer.spawn()
 }

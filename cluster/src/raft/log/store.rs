@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{ErrorSubject, ErrorVerb, OptionalSend, RaftLogReader, StorageIOError};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::LogError;
 use super::content::{Change, Content};
+use super::database::Database;
 use super::record;
-use super::tree::LogTree;
 use super::writer::{Done, Request, Task};
 use crate::disk::StopFlag;
 use crate::keyring::AeadKey;
@@ -26,14 +25,14 @@ const RECENT: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub struct LogStore {
     shared: Arc<Shared>,
-    writer: SyncSender<Request>,
+    writer: mpsc::Sender<Request>,
 }
 
 /// What readers and the writer thread share.
 pub(super) struct Shared {
     index: RwLock<Index>,
     /// `None` once the log is closed.
-    tree: RwLock<Option<LogTree>>,
+    tree: RwLock<Option<Arc<dyn Database>>>,
     key: Arc<AeadKey>,
     stop: StopFlag,
 }
@@ -56,7 +55,7 @@ struct Index {
 
 impl Shared {
     pub(super) fn new(
-        tree: LogTree,
+        tree: Arc<dyn Database>,
         content: &Content,
         key: Arc<AeadKey>,
         voters: u32,
@@ -79,11 +78,11 @@ impl Shared {
         Arc::new(Self { index: RwLock::new(index), tree: RwLock::new(Some(tree)), key, stop })
     }
 
-    pub(super) fn tree(&self) -> Result<LogTree, LogError> {
+    pub(super) fn tree(&self) -> Result<Arc<dyn Database>, LogError> {
         self.tree.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
     }
 
-    pub(super) fn replace_tree(&self, tree: Option<LogTree>) -> Option<LogTree> {
+    pub(super) fn replace_tree(&self, tree: Option<Arc<dyn Database>>) -> Option<Arc<dyn Database>> {
         std::mem::replace(&mut *self.tree.write().unwrap_or_else(PoisonError::into_inner), tree)
     }
 
@@ -169,8 +168,17 @@ impl Index {
 }
 
 impl LogStore {
-    pub(super) fn new(shared: Arc<Shared>, writer: SyncSender<Request>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, writer: mpsc::Sender<Request>) -> Self {
         Self { shared, writer }
+    }
+
+    /// Lets a node that led when it ended start as a follower. openraft would let it lead on at once in its old term,
+    /// without a record of that start: its reads would then be as of what it had noted as agreed, which may be before
+    /// what it had acknowledged.
+    pub fn start_as_follower(&self) {
+        if let Some(vote) = &mut self.shared.write_index().vote {
+            vote.committed = false;
+        }
     }
 
     /// Sealed bytes the log holds now.
@@ -203,7 +211,7 @@ impl LogStore {
         cut
     }
 
-    /// Bytes sled takes on disk.
+    /// Bytes the database takes on disk.
     #[must_use]
     pub fn size_on_disk(&self) -> u64 {
         self.shared.tree().map_or(0, |tree| tree.size_on_disk())
@@ -238,14 +246,14 @@ impl LogStore {
 
     async fn ask(&self, task: Task) -> Result<(), LogError> {
         let (reply, answer) = oneshot::channel();
-        self.send(task, Done::Reply(reply))?;
+        self.send(task, Done::Reply(reply)).await?;
         answer.await.map_err(|_| closed())?
     }
 
     /// The queue is bounded far above what openraft has under way, so that a full one means a stuck disk: waiting for
     /// it is the only thing that loses nothing.
-    fn send(&self, task: Task, done: Done) -> Result<(), LogError> {
-        self.writer.send(Request { task, done }).map_err(|_| closed())
+    async fn send(&self, task: Task, done: Done) -> Result<(), LogError> {
+        self.writer.send(Request { task, done }).await.map_err(|_| closed())
     }
 
     fn read_range(&self, range: impl RangeBounds<u64>) -> Result<Vec<LogEntry>, LogError> {
@@ -310,6 +318,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let Some(committed) = committed else { return Ok(()) };
         self.shared.write_index().committed = Some(committed);
         self.send(Task::Change(Change::Committed(committed)), Done::Nobody)
+            .await
             .map_err(|error| failed(ErrorSubject::Store, ErrorVerb::Write, &error))
     }
 
@@ -335,6 +344,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             added.into_iter().for_each(|(entry, size)| index.add(entry, size));
         }
         self.send(Task::Change(Change::Append(records)), Done::Flushed(callback))
+            .await
             .map_err(|error| failed(ErrorSubject::Logs, ErrorVerb::Write, &error))
     }
 

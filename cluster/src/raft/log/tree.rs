@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::LogError;
 use super::content::{Change, Content};
+use super::database::Database;
 use super::files;
 use crate::persist::{self, Persist};
 use crate::raft::types::{LogId, Vote};
@@ -99,21 +100,6 @@ impl LogTree {
         Ok(Self { db, file: std::sync::Arc::new(file) })
     }
 
-    /// Writes `changes` as one atomic batch and makes it durable.
-    ///
-    /// # Errors
-    /// When sled or the disk fails; what is on disk is then unknown and the node must stop.
-    pub fn write(&self, changes: &[Change]) -> Result<(), LogError> {
-        guarded(|| {
-            let mut batch = sled::Batch::default();
-            for change in changes {
-                self.add(&mut batch, change)?;
-            }
-            self.db.apply_batch(batch).map_err(LogError::from)
-        })?;
-        self.barrier()
-    }
-
     fn add(&self, batch: &mut sled::Batch, change: &Change) -> Result<(), LogError> {
         match change {
             Change::Vote(vote) => put(batch, VOTE, vote)?,
@@ -144,19 +130,36 @@ impl LogTree {
         self.file.sync_data().map_err(LogError::from)
     }
 
-    /// The stored bytes of one record.
-    ///
-    /// # Errors
-    /// When sled fails.
-    pub fn record(&self, index: u64) -> Result<Option<Vec<u8>>, LogError> {
+    fn get<T: Persist>(&self, name: &[u8]) -> Result<Option<T>, LogError> {
+        let Some(bytes) = self.db.get(name)? else { return Ok(None) };
+        let damaged = || LogError::Damaged {
+            what: format!("{} does not have its checksum", String::from_utf8_lossy(name)),
+        };
+        let (checksum, body) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
+        if crc32c::crc32c(body) != u32::from_be_bytes(*checksum) {
+            return Err(damaged());
+        }
+        persist::decode(body).map(Some).map_err(|error| LogError::Damaged { what: error.to_string() })
+    }
+}
+
+impl Database for LogTree {
+    fn write(&self, changes: &[Change]) -> Result<(), LogError> {
+        guarded(|| {
+            let mut batch = sled::Batch::default();
+            for change in changes {
+                self.add(&mut batch, change)?;
+            }
+            self.db.apply_batch(batch).map_err(LogError::from)
+        })?;
+        self.barrier()
+    }
+
+    fn record(&self, index: u64) -> Result<Option<Vec<u8>>, LogError> {
         guarded(|| Ok(self.db.get(key(index))?.map(|bytes| bytes.to_vec())))
     }
 
-    /// Everything in it, checked.
-    ///
-    /// # Errors
-    /// [`LogError::Damaged`] naming what is not whole.
-    pub fn read_all(&self) -> Result<Content, LogError> {
+    fn read_all(&self) -> Result<Content, LogError> {
         let mut content = Content {
             vote: self.get(VOTE)?,
             purged: self.get(PURGED)?,
@@ -171,21 +174,7 @@ impl LogTree {
         Ok(content)
     }
 
-    fn get<T: Persist>(&self, name: &[u8]) -> Result<Option<T>, LogError> {
-        let Some(bytes) = self.db.get(name)? else { return Ok(None) };
-        let damaged = || LogError::Damaged {
-            what: format!("{} does not have its checksum", String::from_utf8_lossy(name)),
-        };
-        let (checksum, body) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
-        if crc32c::crc32c(body) != u32::from_be_bytes(*checksum) {
-            return Err(damaged());
-        }
-        persist::decode(body).map(Some).map_err(|error| LogError::Damaged { what: error.to_string() })
-    }
-
-    /// Bytes the database takes on disk.
-    #[must_use]
-    pub fn size_on_disk(&self) -> u64 {
+    fn size_on_disk(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 }

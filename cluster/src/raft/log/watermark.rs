@@ -3,17 +3,18 @@
 //! Two slots of 4 KiB are written in turn, so a torn write spoils only news that nobody was told yet. A log that comes
 //! up short of the watermark has lost acknowledged entries, and the node must not act as if it had not.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
+use crate::disk::{Disk, DiskFile, files};
 use crate::persist::{self, Persist};
 use crate::raft::types::{LogId, Vote};
 
+/// Where it lies in the log's folder.
+const NAME: &str = "watermark";
 const SLOT: usize = 4096;
 const PREFIX: usize = 4 + 2;
 
@@ -55,8 +56,8 @@ pub enum Found {
 ///
 /// # Errors
 /// When the file is there and cannot be read.
-pub fn read(path: &Path) -> io::Result<Found> {
-    let Some(content) = files::read_if_present(path)? else { return Ok(Found::Absent) };
+pub fn read(disk: &dyn Disk) -> io::Result<Found> {
+    let Some(content) = files::read_if_present(disk, Path::new(NAME))? else { return Ok(Found::Absent) };
     let newest = content.chunks(SLOT).filter_map(decode_slot).max_by_key(|watermark| watermark.count);
     Ok(newest.map_or(Found::Damaged, Found::Good))
 }
@@ -64,7 +65,7 @@ pub fn read(path: &Path) -> io::Result<Found> {
 /// The file, open for writing.
 #[derive(Debug)]
 pub struct WatermarkFile {
-    file: File,
+    file: Arc<dyn DiskFile>,
     current: Watermark,
 }
 
@@ -73,13 +74,15 @@ impl WatermarkFile {
     ///
     /// # Errors
     /// When the file cannot be made, written or synced.
-    pub fn create(path: &Path, current: Watermark) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    pub fn create(disk: &dyn Disk, current: Watermark) -> io::Result<Self> {
+        let file = match disk.open(Path::new(NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(Path::new(NAME))?,
+            other => other?,
+        };
         let mut watermark = Self { file, current };
         watermark.write(current)?;
         watermark.write(watermark.current)?;
-        watermark.file.sync_all()?;
-        path.parent().map_or(Ok(()), files::sync_dir)?;
+        disk.sync_dir(Path::new(""))?;
         Ok(watermark)
     }
 
@@ -97,7 +100,7 @@ impl WatermarkFile {
         next.count = self.current.count + 1;
         let slot = encode_slot(&next)?;
         let offset = (next.count % 2) * SLOT as u64;
-        self.file.write_all_at(&slot, offset)?;
+        self.file.write_at(offset, &slot)?;
         self.file.sync_data()?;
         self.current = next;
         Ok(())
@@ -129,25 +132,27 @@ fn decode_slot(slot: &[u8]) -> Option<Watermark> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
 
     #[test]
     fn a_torn_slot_leaves_the_one_before_it() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("watermark");
-        assert_eq!(read(&path).unwrap(), Found::Absent);
-        let mut file = WatermarkFile::create(&path, Watermark::default()).unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let path = dir.path().join(NAME);
+        assert_eq!(read(&disk).unwrap(), Found::Absent);
+        let mut file = WatermarkFile::create(&disk, Watermark::default()).unwrap();
         file.write(Watermark { voters: 1, ..Watermark::default() }).unwrap();
         let before = file.current();
         file.write(Watermark { voters: 3, ..Watermark::default() }).unwrap();
-        assert_eq!(read(&path).unwrap(), Found::Good(file.current()));
+        assert_eq!(read(&disk).unwrap(), Found::Good(file.current()));
 
         let mut bytes = std::fs::read(&path).unwrap();
         let torn = usize::try_from(file.current().count % 2).unwrap() * SLOT + PREFIX + 1;
         bytes[torn] ^= 0xFF;
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(read(&path).unwrap(), Found::Good(before));
+        assert_eq!(read(&disk).unwrap(), Found::Good(before));
 
         std::fs::write(&path, vec![0; 2 * SLOT]).unwrap();
-        assert_eq!(read(&path).unwrap(), Found::Damaged);
+        assert_eq!(read(&disk).unwrap(), Found::Damaged);
     }
 }

@@ -1,25 +1,21 @@
 //! The one thread that writes the log.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use openraft::storage::LogFlushed;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::LogError;
 use super::content::Change;
+use super::database::{Database, Databases};
 use super::journal::Journal;
-use super::recovery::generation;
 use super::store::Shared;
-use super::tree::LogTree;
 use super::watermark::{Watermark, WatermarkFile};
+use crate::disk::Disk;
 use crate::raft::types::{LogId, TypeConfig};
 
 /// Requests that may wait at once. openraft has at most a handful under way.
 const QUEUE: usize = 256;
-/// Below this many voters nobody else can heal a damaged log, so a journal is kept too.
-pub(super) const VOTERS_WITHOUT_JOURNAL: u32 = 3;
 
 /// Whom to tell once a request is durable.
 pub(super) enum Done {
@@ -52,7 +48,8 @@ pub(super) struct Request {
 
 /// Everything the thread owns.
 pub(super) struct Writer {
-    pub(super) dir: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) databases: Arc<dyn Databases>,
     pub(super) generation: u64,
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Option<Journal>,
@@ -63,28 +60,56 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. It ends when every sender is gone.
-    pub(super) fn spawn(self) -> Result<SyncSender<Request>, LogError> {
-        let (sender, receiver) = sync_channel(QUEUE);
-        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || self.run(&receiver))?;
+    pub(super) fn spawn(self) -> Result<mpsc::Sender<Request>, LogError> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || self.run(receiver))?;
         Ok(sender)
     }
 
-    fn run(mut self, requests: &Receiver<Request>) {
-        while let Ok(first) = requests.recv() {
-            let mut drained = vec![first];
-            drained.extend(requests.try_iter().take(QUEUE));
-            let closing = drained.iter().position(|request| matches!(request.task, Task::Close));
-            // Whatever comes after the end finds nobody to answer it, which says that the log is closed.
-            let ending = closing.map(|at| drained.drain(at..).next());
-            self.carry_out(drained);
-            if let Some(ending) = ending {
-                drop(self.shared.replace_tree(None));
-                drop(self);
-                if let Some(Request { done: Done::Reply(reply), .. }) = ending {
-                    drop(reply.send(Ok(())));
-                }
-                return;
+    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            if let Some(end) = self.turn(first, &mut requests) {
+                return self.end(end);
             }
+        }
+    }
+
+    /// Starts it as a task that waits for a while before each barrier: how long a sync takes.
+    #[cfg(feature = "sim")]
+    pub(super) fn spawn_paced(mut self, pace: super::recovery::Pace) -> mpsc::Sender<Request> {
+        let (sender, mut requests) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            while let Some(first) = requests.recv().await {
+                tokio::time::sleep(pace()).await;
+                if let Some(end) = self.turn(first, &mut requests) {
+                    return self.end(end);
+                }
+            }
+        });
+        sender
+    }
+
+    /// Carries out what waits already. Gives the request to close, when it came.
+    fn turn(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        let mut drained = vec![first];
+        while drained.len() <= QUEUE
+            && let Ok(next) = requests.try_recv()
+        {
+            drained.push(next);
+        }
+        let closing = drained.iter().position(|request| matches!(request.task, Task::Close));
+        // Whatever comes after the end finds nobody to answer it, which says that the log is closed.
+        let ending = closing.and_then(|at| drained.drain(at..).next());
+        self.carry_out(drained);
+        ending
+    }
+
+    fn end(self, closing: Request) {
+        drop(self.shared.replace_tree(None));
+        drop(self);
+        if let Done::Reply(reply) = closing.done {
+            // A caller that has gone away needs no answer.
+            drop(reply.send(Ok(())));
         }
     }
 
@@ -184,23 +209,21 @@ impl Writer {
     fn compact(&mut self) -> Result<(), LogError> {
         let content = self.tree()?.read_all()?;
         let next = self.generation + 1;
-        let tree = LogTree::create(&generation::folder(&self.dir, next), &content)?;
-        generation::point_to(&self.dir, next)?;
+        let tree = self.databases.create(next, &content)?;
         drop(self.shared.replace_tree(Some(tree)));
-        generation::remove(&self.dir, self.generation)?;
+        self.databases.remove(self.generation)?;
         self.generation = next;
         self.rewrite_journal()
     }
 
     fn set_voters(&mut self, voters: u32) -> Result<(), LogError> {
         self.watermark.write(Watermark { voters, ..self.mark() })?;
-        if voters >= VOTERS_WITHOUT_JOURNAL {
+        if !self.databases.needs_journal(voters) {
             if let Some(journal) = self.journal.take() {
                 journal.remove()?;
             }
         } else if self.journal.is_none() {
-            self.journal =
-                Some(Journal::rewrite(&super::recovery::journal_path(&self.dir), &self.tree()?.read_all()?)?);
+            self.journal = Some(Journal::rewrite(&self.disk, &self.tree()?.read_all()?)?);
         }
         Ok(())
     }
@@ -208,12 +231,12 @@ impl Writer {
     fn rewrite_journal(&mut self) -> Result<(), LogError> {
         if self.journal.is_some() {
             let content = self.tree()?.read_all()?;
-            self.journal = Some(Journal::rewrite(&super::recovery::journal_path(&self.dir), &content)?);
+            self.journal = Some(Journal::rewrite(&self.disk, &content)?);
         }
         Ok(())
     }
 
-    fn tree(&self) -> Result<LogTree, LogError> {
+    fn tree(&self) -> Result<Arc<dyn Database>, LogError> {
         self.shared.tree()
     }
 

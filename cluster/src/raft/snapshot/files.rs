@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,9 +9,9 @@ use data_encoding::HEXLOWER;
 
 use super::chunker::{Chunker, LONGEST};
 use super::{ChunkRef, ChunkSource, Manifest, SnapshotError, hash};
+use crate::disk::{Disk, files};
 use crate::keyring::AeadKey;
 use crate::persist::{self, Persist};
-use crate::raft::log::files;
 use crate::raft::types::{LogId, StoredMembership};
 
 const MANIFEST: &str = "manifest";
@@ -22,7 +21,7 @@ const MANIFEST_CONTEXT: &[u8] = b"manifest";
 /// This node's snapshots. Clones share the folder, and write one after another.
 #[derive(Clone)]
 pub struct SnapshotFolder {
-    dir: PathBuf,
+    disk: Arc<dyn Disk>,
     key: Arc<AeadKey>,
     writing: Arc<Mutex<()>>,
 }
@@ -37,14 +36,14 @@ pub struct Written {
 }
 
 impl SnapshotFolder {
-    /// Opens the folder, making it if needed.
+    /// Opens the folder that `disk` is rooted in. Blocks.
     ///
     /// # Errors
     /// When it cannot be made or synced.
-    pub fn open(dir: &Path, key: Arc<AeadKey>) -> Result<Self, SnapshotError> {
-        files::create_dir(dir)?;
-        files::create_dir(&dir.join(CHUNKS))?;
-        Ok(Self { dir: dir.to_owned(), key, writing: Arc::default() })
+    pub fn open(disk: Arc<dyn Disk>, key: Arc<AeadKey>) -> Result<Self, SnapshotError> {
+        disk.make_dir(Path::new(CHUNKS))?;
+        disk.sync_dir(Path::new(""))?;
+        Ok(Self { disk, key, writing: Arc::default() })
     }
 
     /// The newest snapshot, when there is one.
@@ -52,7 +51,7 @@ impl SnapshotFolder {
     /// # Errors
     /// [`SnapshotError::Damaged`] when the manifest does not open.
     pub fn newest(&self) -> Result<Option<Manifest>, SnapshotError> {
-        let Some(sealed) = files::read_if_present(&self.dir.join(MANIFEST))? else { return Ok(None) };
+        let Some(sealed) = files::read_if_present(&*self.disk, Path::new(MANIFEST))? else { return Ok(None) };
         let plain =
             self.key.open(MANIFEST_CONTEXT, &sealed).map_err(|error| damaged("its manifest", &error))?;
         persist::decode(&plain).map(Some).map_err(|error| damaged("its manifest", &error))
@@ -143,16 +142,15 @@ impl SnapshotFolder {
             .flat_map(|manifest| &manifest.chunks)
             .map(|chunk| HEXLOWER.encode(&chunk.name))
             .collect();
-        let folder = self.dir.join(CHUNKS);
+        let folder = Path::new(CHUNKS);
         let mut removed = 0;
-        for found in fs::read_dir(&folder)? {
-            let found = found?;
-            if !found.file_name().to_str().is_some_and(|name| named.contains(name)) {
-                fs::remove_file(found.path())?;
+        for name in self.disk.list(folder)? {
+            if !named.contains(&name) {
+                self.disk.remove_file(&folder.join(name))?;
                 removed += 1;
             }
         }
-        files::sync_dir(&folder)?;
+        self.disk.sync_dir(folder)?;
         Ok(removed)
     }
 
@@ -165,7 +163,8 @@ impl SnapshotFolder {
 
     /// The file is there and is what it should be: a damaged one is written anew, never passed on.
     fn is_whole(&self, chunk: &ChunkRef) -> bool {
-        fs::read(self.path(chunk)).is_ok_and(|sealed| hash(&sealed) == chunk.name)
+        files::read_if_present(&*self.disk, &path(chunk))
+            .is_ok_and(|sealed| sealed.is_some_and(|sealed| hash(&sealed) == chunk.name))
     }
 
     fn keep(
@@ -184,7 +183,7 @@ impl SnapshotFolder {
         let length =
             u32::try_from(plain.len()).map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
         let chunk = ChunkRef { hash: content, length, name: hash(&sealed) };
-        files::write_atomically(&self.path(&chunk), &sealed)?;
+        files::write_atomically(&*self.disk, &path(&chunk), &sealed)?;
         written.fresh += 1;
         Ok(chunk)
     }
@@ -196,20 +195,20 @@ impl SnapshotFolder {
             .key
             .seal(MANIFEST_CONTEXT, &plain)
             .map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
-        files::write_atomically(&self.dir.join(MANIFEST), &sealed)?;
+        files::write_atomically(&*self.disk, Path::new(MANIFEST), &sealed)?;
         self.sweep()?;
         Ok(())
     }
+}
 
-    fn path(&self, chunk: &ChunkRef) -> PathBuf {
-        self.dir.join(CHUNKS).join(HEXLOWER.encode(&chunk.name))
-    }
+fn path(chunk: &ChunkRef) -> PathBuf {
+    Path::new(CHUNKS).join(HEXLOWER.encode(&chunk.name))
 }
 
 impl ChunkSource for SnapshotFolder {
     fn chunk(&self, chunk: &ChunkRef) -> Result<Vec<u8>, SnapshotError> {
         let name = HEXLOWER.encode(&chunk.name);
-        let sealed = files::read_if_present(&self.path(chunk))?
+        let sealed = files::read_if_present(&*self.disk, &path(chunk))?
             .ok_or_else(|| SnapshotError::Damaged(format!("chunk {name} is missing")))?;
         if sealed.len() > LONGEST * 2 || hash(&sealed) != chunk.name {
             return Err(SnapshotError::Damaged(format!("chunk {name} does not have its hash")));
@@ -222,7 +221,7 @@ impl ChunkSource for SnapshotFolder {
 
 impl fmt::Debug for SnapshotFolder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "SnapshotFolder({})", self.dir.display())
+        write!(formatter, "SnapshotFolder({:?})", self.disk)
     }
 }
 

@@ -1,0 +1,133 @@
+//! Whoever makes trouble.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::chance::Chance;
+use super::network::Weather;
+use super::world::World;
+use crate::disk::Survival;
+use crate::id::NodeId;
+
+/// Makes trouble until the world is calm.
+pub(super) async fn run(world: World) {
+    let mut chance = world.chance("nemesis");
+    let mut may_spoil = true;
+    while !world.is_calm() {
+        let pause = chance.between(100, 1200);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if world.is_calm() {
+            return;
+        }
+        let members = world.members();
+        let Some(node) = chance.pick(&members) else { return };
+        match chance.below(100) {
+            0..18 => crash(&world, &mut chance, node),
+            18..24 => {
+                world.note(format_args!("the power fails everywhere"));
+                members.iter().for_each(|node| crash(&world, &mut chance, *node));
+            }
+            24..42 => partition(&world, &mut chance, &members),
+            42..52 => world.network().mend(),
+            52..62 => weather(&world, &mut chance),
+            62..76 => disk(&world, &mut chance, node),
+            76..82 => clock(&world, &mut chance, node),
+            82..95 => cut_log(&world, &mut chance, node),
+            _ if may_spoil => may_spoil = !spoil(&world, &mut chance, node),
+            _ => {}
+        }
+    }
+}
+
+fn crash(world: &World, chance: &mut Chance, node: NodeId) {
+    let survival = match chance.below(4) {
+        0 => Survival::None,
+        1 => Survival::All,
+        _ => Survival::Random(chance.any()),
+    };
+    let back_after_ms = chance.between(50, 2500);
+    world.crash(node, survival, back_after_ms);
+}
+
+/// Cuts links: around one node, both ways or one, or any of them.
+fn partition(world: &World, chance: &mut Chance, members: &[NodeId]) {
+    world.network().mend();
+    let Some(alone) = chance.pick(members) else { return };
+    let kind = chance.below(4);
+    world.note(format_args!("links are cut in way {kind} around {alone}"));
+    for from in members {
+        for to in members.iter().filter(|to| *to != from) {
+            let is_cut = match kind {
+                0 => *from == alone || *to == alone,
+                1 => *from == alone,
+                2 => *to == alone,
+                _ => chance.percent(35),
+            };
+            if is_cut {
+                world.network().cut(*from, *to);
+            }
+        }
+    }
+}
+
+fn weather(world: &World, chance: &mut Chance) {
+    let weather = Weather {
+        delay_us: chance.between(100, 20_000),
+        jitter_us: chance.between(100, 60_000),
+        loss_percent: chance.below(25),
+        held_up_percent: chance.below(10),
+    };
+    world.note(format_args!("{weather:?}"));
+    world.network().set_weather(if chance.percent(30) { Weather::CLEAR } else { weather });
+}
+
+/// What a disk can do: be slow, be full, fail a write or a sync, lose its power between two operations.
+fn disk(world: &World, chance: &mut Chance, node: NodeId) {
+    let mut seats = world.seats();
+    let Some(seat) = seats.get_mut(&node) else { return };
+    let soon = seat.disk.operations() + chance.below(60);
+    let kind = chance.below(6);
+    world.note(format_args!("the disk of node {node} fails in way {kind} at operation {soon}"));
+    seat.armed |= kind > 1;
+    match kind {
+        0 | 1 => seat.pace.set(chance.between(1000, 400_000)),
+        2 => seat.disk.resize(seat.disk.used() + chance.below(4000)),
+        3 => seat.disk.fail_write_at(soon),
+        4 => seat.disk.fail_sync_at(soon),
+        _ => seat.disk.cut_power_at(soon),
+    }
+}
+
+fn clock(world: &World, chance: &mut Chance, node: NodeId) {
+    let hour_ms = 3_600_000;
+    let ahead_ms = i64::try_from(chance.below(4 * hour_ms)).unwrap_or(0) - 7_200_000;
+    world.note(format_args!("the wall clock of node {node} is {ahead_ms} ms ahead"));
+    if let Some(seat) = world.seats().get(&node) {
+        seat.clock.set_ahead(ahead_ms);
+    }
+}
+
+fn cut_log(world: &World, chance: &mut Chance, node: NodeId) {
+    let Some(node) = world.seats().get(&node).and_then(|seat| seat.node.clone()) else { return };
+    let keep = chance.below(6000);
+    world.note(format_args!("node {} takes a snapshot and keeps {keep} bytes of its log", node.id));
+    tokio::spawn(async move { node.cut_log(keep).await });
+}
+
+/// Flips a bit of a file of a node that ends and comes back. At most one node of a world loses what it acknowledged, so
+/// that the others always hold it.
+fn spoil(world: &World, chance: &mut Chance, node: NodeId) -> bool {
+    world.crash(node, Survival::All, 300);
+    let mut seats = world.seats();
+    let Some(seat) = seats.get_mut(&node) else { return false };
+    let files: Vec<PathBuf> = seat.disk.files();
+    let numbers: Vec<usize> = (0..files.len()).collect();
+    let Some(file) = chance.pick(&numbers).and_then(|at| files.get(at)) else { return false };
+    let length = seat.disk.contents(file).map_or(0, |contents| contents.len());
+    let at = usize::try_from(chance.below(length as u64)).unwrap_or(0);
+    seat.disk.flip_bit(file, at, u8::try_from(chance.below(8)).unwrap_or(0));
+    seat.spoiled = true;
+    let folder = file.iter().next().unwrap_or_default().to_string_lossy().into_owned();
+    world.note(format_args!("a bit of node {node} flips in {folder} at {at} of {length}"));
+    true
+}

@@ -1,0 +1,220 @@
+//! One simulated node in one of its lives: everything of a real one between its disk and its network.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::Raft;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Planted;
+use super::chance::Chance;
+use super::clock::SimulatedClock;
+use super::early::Early;
+use super::folder::Folder;
+use super::network::Network;
+use super::table::Tables;
+use crate::actor::Actor;
+use crate::audit::{AuditError, AuditLog};
+use crate::cluster::proposer::{self, Proposal, Proposer};
+use crate::cluster::start::{follow_voters, raft_config};
+use crate::cluster::{OpenError, ProposeError};
+use crate::command::Command;
+use crate::disk::{Disk, StopFlag};
+use crate::id::NodeId;
+use crate::keyring::{AeadKey, KeyError};
+use crate::net::Services;
+use crate::outcome::Outcome;
+use crate::raft::log::{self, LogError, LogOptions, LogPlace, LogStore, MissingRange, Opened};
+use crate::raft::machine::{Machine, Restored, Shown};
+use crate::raft::network::Network as Links;
+use crate::raft::serve::RaftService;
+use crate::raft::snapshot::{SnapshotError, SnapshotFolder};
+use crate::raft::time::ClusterTime;
+use crate::raft::types::TypeConfig;
+use crate::state::State;
+
+/// How long a proposal may wait for a quorum, by the world's time.
+const PROPOSE_WITHIN: Duration = Duration::from_secs(3);
+/// How long a step of a snapshot may take.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error("acknowledged log records {0} are missing")]
+    Short(MissingRange),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("consensus did not start: {0}")]
+    Consensus(String),
+}
+
+/// How slow the syncs of one node's log are.
+#[derive(Debug, Clone)]
+pub(super) struct SyncPace(Arc<Mutex<(Chance, u64)>>);
+
+impl SyncPace {
+    pub(super) fn new(chance: Chance) -> Self {
+        Self(Arc::new(Mutex::new((chance, 1000))))
+    }
+
+    /// A sync takes up to `most_us` from now on.
+    pub(super) fn set(&self, most_us: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = most_us;
+    }
+
+    fn next(&self) -> Duration {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let most_us = inner.1;
+        Duration::from_micros(inner.0.between(50, most_us.max(50)))
+    }
+}
+
+/// What a node is made of.
+pub(super) struct Parts {
+    pub(super) id: NodeId,
+    pub(super) life: u64,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) clock: Arc<SimulatedClock>,
+    pub(super) pace: SyncPace,
+    pub(super) planted: Option<Planted>,
+}
+
+/// A running node. Clones are the same node.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) id: NodeId,
+    pub(super) life: u64,
+    pub(super) raft: Raft<TypeConfig>,
+    pub(super) shown: Arc<Shown>,
+    pub(super) audit: AuditLog,
+    pub(super) stop: StopFlag,
+    /// Cancelled when the node is cut off: nobody hears an answer from it any more.
+    pub(super) ended: CancellationToken,
+    planted: Option<Planted>,
+    log: LogStore,
+    proposals: mpsc::Sender<Proposal>,
+}
+
+impl Node {
+    /// Starts a node from what is on its disk.
+    pub(super) async fn start(parts: Parts, network: &Network) -> Result<Self, StartError> {
+        let Parts { id, life, disk, clock, pace, planted } = parts;
+        let stop = StopFlag::new();
+        let key = Arc::new(AeadKey::new(&[u8::try_from(id.0 % 251).unwrap_or(0) + 1; 32])?);
+        let folder = SnapshotFolder::open(Folder::open(disk.clone(), "snapshots")?, key.clone())?;
+        let restored = Restored::read(&folder)?;
+        let audit = AuditLog::open(Folder::open(disk.clone(), "audit")?, key.clone(), stop.clone())?;
+        audit.resume_after(restored.state.chain_head().sequence);
+        let opened = log::open(LogOptions {
+            place: LogPlace {
+                disk: Folder::open(disk, "raft")?,
+                databases: Arc::new(Tables),
+                pace: Some(Arc::new(move || pace.next())),
+            },
+            key,
+            open_deadline: Duration::from_secs(60),
+            snapshot: restored.applied.last,
+            stop: stop.clone(),
+            accept_loss: None,
+        })?;
+        let log = match opened {
+            Opened::Whole { store, .. } => store,
+            Opened::Short { missing, .. } => return Err(StartError::Short(missing)),
+        };
+        let time = ClusterTime::start(clock, restored.state.time_ms());
+        let shown = Shown::new(restored, time);
+        let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
+        let services = Services::default();
+        log.start_as_follower();
+        let mut net = network.attach(id, life, services.clone());
+        if planted == Some(Planted::AcknowledgeAtOneCopy) {
+            net = Arc::new(Early(net));
+        }
+        let raft = Raft::new(id.0, Arc::new(raft_config()?), Links::new(net), log.clone(), machine)
+            .await
+            .map_err(|error| StartError::Consensus(error.to_string()))?;
+        RaftService::register(&services, raft.clone(), folder);
+        follow_voters(&raft, &log);
+        let proposer = Proposer { raft: raft.clone(), shown: shown.clone(), deadline: PROPOSE_WITHIN };
+        Ok(Self {
+            id,
+            life,
+            proposals: proposer.spawn(),
+            raft,
+            shown,
+            audit,
+            stop,
+            ended: CancellationToken::new(),
+            planted,
+            log,
+        })
+    }
+
+    /// Proposes a change here. A node that ends meanwhile leaves the outcome open.
+    pub(super) async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
+        if let Some(reason) = self.stop.reason() {
+            return Err(ProposeError::Unavailable(reason));
+        }
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => Err(ProposeError::OutcomeUnknown),
+            answer = proposer::propose(&self.proposals, actor, command) => answer.map(|(outcome, _)| outcome),
+        }
+    }
+
+    /// State that holds every change acknowledged before this call.
+    pub(super) async fn linearizable(&self) -> Result<Arc<State>, ProposeError> {
+        if self.planted == Some(Planted::ReadWithoutAsking) {
+            return Ok(self.shown.state.load_full());
+        }
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => Err(ProposeError::OutcomeUnknown),
+            round = self.raft.ensure_linearizable() => match round {
+                Ok(_) => Ok(self.shown.state.load_full()),
+                Err(error) => Err(ProposeError::Unavailable(error.to_string())),
+            },
+        }
+    }
+
+    /// Takes a snapshot and cuts the log behind it down to `keep` bytes.
+    pub(super) async fn cut_log(&self, keep: u64) {
+        let Some(applied) = self.shown.applied.borrow().last else { return };
+        if self.raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+        let wait = self.raft.wait(Some(SNAPSHOT_WITHIN));
+        let taken = wait.metrics(|metrics| metrics.snapshot >= Some(applied), "a snapshot").await;
+        let Ok(Some(snapshot)) = taken.map(|metrics| metrics.snapshot) else { return };
+        if self.audit.sync().await.is_ok()
+            && let Some(upto) = self.log.cut_point(snapshot.index, keep)
+        {
+            // A node that ends here cuts its log another time.
+            drop(self.raft.trigger().purge_log(upto).await);
+        }
+    }
+
+    /// Ends what is left of a node that is cut off already.
+    pub(super) fn bury(&self) {
+        self.ended.cancel();
+        let corpse = self.clone();
+        tokio::spawn(async move {
+            // Its disk is dead and nobody hears it: nothing that fails here matters.
+            drop(corpse.raft.shutdown().await);
+            drop(corpse.log.close().await);
+        });
+    }
+}
