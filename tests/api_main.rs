@@ -3,6 +3,7 @@
 
 mod api_access;
 mod api_audit;
+mod api_canary;
 mod api_certificate;
 mod api_document;
 mod api_flood;
