@@ -186,6 +186,13 @@ async fn a_stopped_leader_loses_nothing_and_a_removed_node_is_out() {
     let nodes = cluster["nodes"].as_array().unwrap();
     let id = nodes.iter().find(|node| node["public_address"] == address.as_str()).unwrap()["id"].clone();
     follower.delete(&format!("/nodes/{}", id.as_str().unwrap())).await.expect(204);
+    let removals = follower.get("/audit?action=node.remove").await.expect(200);
+    let removals = removals["items"].as_array().unwrap();
+    assert_eq!(removals.len(), 1, "on record once: {removals:?}");
+    assert_eq!(
+        (&removals[0]["result"], &removals[0]["target"]),
+        (&json!("ok"), &json!(format!("node:{}", id.as_str().unwrap())))
+    );
     let gone = three.nobody(other);
     wait_for("the removed node stops", || async {
         gone.http.get(&gone.base).send().await.is_err().then_some(())
