@@ -129,11 +129,12 @@ fn hdr_clip(clips: &Clips, name: &str, transfer: &str) -> std::path::PathBuf {
     path
 }
 
-/// The same patches through ffmpeg's tone mapping.
+/// The same patches through ffmpeg's tone mapping. Colours that BT.709 does not have are cut off at its edge by way of 16-bit
+/// RGB: left to itself, zscale does so with one processor's instructions and not with another's.
 fn reference(clip: &Path, clips: &Clips) -> String {
     let path = clips.path("reference.mkv");
     let filter = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,\
-                  zscale=t=bt709:m=bt709:r=tv,format=yuv420p";
+                  zscale=t=bt709,format=gbrp16le,zscale=m=bt709:r=tv,format=yuv420p";
     let path_text = path.to_str().unwrap();
     run(
         "ffmpeg",

@@ -28,6 +28,9 @@ const LIFE: Duration = Duration::from_secs(10);
 /// How long an inspection may take: it must not hang, whatever the machine is busy with.
 const INSPECTION: Duration = Duration::from_secs(120);
 const ROOMY: u64 = 1 << 30;
+const STORY: &str = "no_power_cut_on_a_real_file_system_loses_what_the_log_acknowledged";
+/// Which part a process of its own plays; none in the process that tells the story.
+const PART: &str = "MEDIAKEEP_LOG_PART";
 const FOLDER: &str = "MEDIAKEEP_LOG_FOLDER";
 const SNAPSHOT: &str = "MEDIAKEEP_LOG_SNAPSHOT";
 
@@ -105,11 +108,9 @@ fn after(number: u64, had: Promised) -> Promised {
     }
 }
 
-#[tokio::test]
-#[ignore = "one life, in a process of its own: the stories below start it"]
-async fn a_life() {
-    let dir = std::env::var_os(FOLDER).unwrap();
-    let mut log = open_log(Path::new(&dir), None).unwrap();
+/// One life, in a process of its own.
+async fn live_here(dir: &Path) {
+    let mut log = open_log(dir, None).unwrap();
     let mut promised = Promised::default();
     for number in 0..12 {
         let has = after(number, promised);
@@ -121,12 +122,10 @@ async fn a_life() {
     log.close().await.unwrap();
 }
 
-#[tokio::test]
-#[ignore = "looks at what a power cut left, in a process of its own: the stories below start it"]
-async fn an_inspection() {
-    let dir = std::env::var_os(FOLDER).unwrap();
+/// Looks at what a power cut left, in a process of its own.
+async fn inspect_here(dir: &Path) {
     let snapshot = std::env::var(SNAPSHOT).ok().and_then(|index| index.parse().ok());
-    let mut log = open_log(Path::new(&dir), snapshot).unwrap();
+    let mut log = open_log(dir, snapshot).unwrap();
     let state = log.get_log_state().await.unwrap();
     let vote = log.read_vote().await.unwrap().map(|vote| vote.leader_id.term);
     let purged = state.last_purged_log_id.map(|purged| purged.index);
@@ -140,9 +139,9 @@ async fn an_inspection() {
     log.close().await.unwrap();
 }
 
-fn run(test: &str, dir: &Path, snapshot: Option<u64>, ends_within: Duration) -> Output {
+fn run(part: &str, dir: &Path, snapshot: Option<u64>, ends_within: Duration) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]).env(FOLDER, dir);
+    command.args(["--exact", STORY, "--nocapture", "--test-threads=1"]).env(FOLDER, dir).env(PART, part);
     if let Some(snapshot) = snapshot {
         command.env(SNAPSHOT, snapshot.to_string());
     }
@@ -168,7 +167,7 @@ fn lines(output: &Output, word: &str) -> Vec<Promised> {
 /// Lives until the power is cut at `operation`, and gives what was promised and what was begun after it.
 fn live(disk: &PowerCutDisk, at: &Path) -> (Promised, Promised) {
     let mounted = disk.mount(at);
-    let output = run("a_life", &at.join("log"), None, LIFE);
+    let output = run("life", &at.join("log"), None, LIFE);
     mounted.unmount();
     let done = lines(&output, "DONE").last().copied().unwrap_or_default();
     let begun = lines(&output, "BEGUN").last().copied().unwrap_or_default();
@@ -184,8 +183,17 @@ fn check(found: Promised, done: Promised, begun: Promised, case: &str) {
     assert!(found.purged >= done.purged, "{case}: purged to {:?} of {:?}", found.purged, done.purged);
 }
 
-#[test]
-fn no_power_cut_on_a_real_file_system_loses_what_the_log_acknowledged() {
+#[tokio::test]
+async fn no_power_cut_on_a_real_file_system_loses_what_the_log_acknowledged() {
+    let dir = || std::path::PathBuf::from(std::env::var_os(FOLDER).unwrap());
+    match std::env::var(PART).as_deref() {
+        Ok("life") => live_here(&dir()).await,
+        Ok("inspection") => inspect_here(&dir()).await,
+        _ => tell(),
+    }
+}
+
+fn tell() {
     let folder = tempfile::tempdir().unwrap();
     let calm = PowerCutDisk::new(Names::Strict, ROOMY);
     let (done, _) = live(&calm, folder.path());
@@ -199,7 +207,7 @@ fn no_power_cut_on_a_real_file_system_loses_what_the_log_acknowledged() {
         disk.cut_at(cut);
         let (done, begun) = live(&disk, folder.path());
         let mounted = disk.after_cut(left).mount(folder.path());
-        let output = run("an_inspection", &folder.path().join("log"), begun.purged, INSPECTION);
+        let output = run("inspection", &folder.path().join("log"), begun.purged, INSPECTION);
         mounted.unmount();
         let found = lines(&output, "FOUND");
         let found = found.first().unwrap_or_else(|| {

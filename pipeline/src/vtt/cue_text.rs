@@ -93,6 +93,37 @@ fn entity<'a>(clean: &mut String, text: &'a str) -> &'a str {
     &text[1..]
 }
 
+/// The words an annotation stands for, on one line: escapes are read, so that writing them escapes them once only.
+fn plain(annotation: &str) -> String {
+    const ESCAPES: [(&str, char); 9] = [
+        ("&amp;", '&'),
+        ("&lt;", '<'),
+        ("&gt;", '>'),
+        ("&nbsp;", '\u{a0}'),
+        ("&lrm;", '\u{200e}'),
+        ("&rlm;", '\u{200f}'),
+        ("&quot;", '"'),
+        ("&apos;", '\''),
+        ("&#39;", '\''),
+    ];
+    let mut read = String::with_capacity(annotation.len());
+    let mut rest = annotation;
+    while let Some(next) = rest.chars().next() {
+        if let Some((escape, character)) = ESCAPES.iter().find(|(escape, _)| rest.starts_with(escape)) {
+            read.push(*character);
+            rest = &rest[escape.len()..];
+            continue;
+        }
+        match next {
+            '\n' | '\t' => read.push(' '),
+            other if other.is_control() => {}
+            other => read.push(other),
+        }
+        rest = &rest[next.len_utf8()..];
+    }
+    read
+}
+
 /// Writes the tag anew if WebVTT knows it; tells whether it does.
 fn tag(clean: &mut String, open: &mut Vec<String>, inner: &str) -> bool {
     if let Some(name) = inner.strip_prefix('/') {
@@ -124,10 +155,11 @@ fn tag(clean: &mut String, open: &mut Vec<String>, inner: &str) -> bool {
         clean.push('.');
         clean.push_str(class);
     }
-    let annotation: String = annotation.trim().chars().take(MAX_ANNOTATION).collect();
+    let annotation: String = plain(annotation).trim().chars().take(MAX_ANNOTATION).collect();
+    let annotation = annotation.trim_end();
     if ["v", "lang"].contains(&name) && !annotation.is_empty() {
         clean.push(' ');
-        words(clean, &annotation.replace('\n', " "));
+        words(clean, annotation);
     }
     clean.push('>');
     open.push(name.to_owned());

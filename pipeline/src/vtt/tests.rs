@@ -154,3 +154,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn escapes_in_the_name_of_a_voice_are_escaped_once() {
+    let document = Document::parse(
+        "WEBVTT\n\n00:01.000 --> 00:02.000\n<v A &lt;B&amp;C\u{7}>hi\n".as_bytes(),
+        Markup::Drop,
+    )
+    .unwrap();
+    assert!(document.to_string().contains("<v A &lt;B&amp;C>hi</v>"), "{document}");
+    assert_eq!(Document::parse(document.to_string().as_bytes(), Markup::Refuse), Ok(document));
+}
