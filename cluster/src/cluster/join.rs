@@ -169,6 +169,12 @@ impl Cluster {
             state.authority().ok_or_else(|| unavailable("this node does not listen for other nodes"))?;
         let mut addresses: Vec<String> =
             state.nodes().map(|node| node.cluster_address.clone()).filter(|text| !text.is_empty()).collect();
+        // A node that has just started may not have told the others yet where it is.
+        if let Some(presence) = self.inner.presence.get()
+            && !addresses.contains(&presence.cluster_address)
+        {
+            addresses.insert(0, presence.cluster_address.clone());
+        }
         addresses.truncate(ADDRESSES);
         let mut secret = [0; 32];
         fill_random(&mut secret).map_err(|error| ProposeError::Unavailable(error.to_string()))?;
