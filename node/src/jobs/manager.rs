@@ -217,7 +217,13 @@ impl Jobs {
                 tracing::info!(%job, code, "a job failed");
                 JobCommand::Fail { job, epoch, code, reason }
             }
-            TryEnd::Over => return,
+            TryEnd::Over => {
+                // Nobody asked for this end: begun again at once, it might end so again and again.
+                if !cancelled {
+                    self.rest(job);
+                }
+                return;
+            }
             TryEnd::Later(reason) => {
                 tracing::warn!(%job, reason, "a job is tried again later");
                 self.rest(job);

@@ -23,8 +23,6 @@ use crate::manifest::SealedRef;
 
 /// The content key period of uploaded video: one key for the whole of it.
 const PERIOD: u32 = 0;
-/// Segments of pictures after which a video is watchable although its sound has not begun.
-const ENOUGH_ALONE: u64 = 3;
 
 /// One rendition's Blob, open or already sealed by an earlier try.
 #[derive(Debug)]
@@ -226,7 +224,8 @@ impl StoreSink {
         Ok(())
     }
 
-    /// Pictures and sound have begun, each in some rendition, or the pictures are so far ahead that the sound may be silent.
+    /// Pictures and sound have begun, each in some rendition. A player reads once what there is: whoever began before the
+    /// sound would watch without it to the end.
     fn is_enough(&self) -> bool {
         let furthest = |of_kind: fn(&RenditionId) -> bool| {
             let planned = self.planned.iter().filter(|id| of_kind(id));
@@ -237,7 +236,7 @@ impl StoreSink {
         let pictures = furthest(|id| matches!(id, RenditionId::Video(_)));
         let sound = furthest(|id| matches!(id, RenditionId::Audio(_)));
         match (pictures, sound) {
-            (Some(pictures), Some(sound)) => pictures >= ENOUGH_ALONE || (pictures > 0 && sound > 0),
+            (Some(pictures), Some(sound)) => pictures > 0 && sound > 0,
             // Sound that runs ahead is no video yet.
             (Some(stored), None) | (None, Some(stored)) => stored > 0,
             (None, None) => false,
