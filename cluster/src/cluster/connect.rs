@@ -10,13 +10,14 @@ use tokio::time::{Instant, sleep};
 use super::control::{Ask, ask};
 use super::identity::Identity;
 use super::join::Door;
-use super::members::Members;
+use super::members::{Members, REMOVED};
 use super::{Cluster, ClusterConfig, Inner, OpenError, Transport};
 use crate::actor::Actor;
 use crate::authority::{Authority, CertificateKey, NodeName, fingerprint};
 use crate::command::{ClusterCommand, Command, Incarnation};
 use crate::event::Event;
 use crate::id::NodeId;
+use crate::net::NetError;
 use crate::net::tls::{ShownCertificate, TlsNet, TlsSettings};
 use crate::state::ClusterAuthority;
 
@@ -222,7 +223,7 @@ async fn follow_members(inner: Weak<Inner>, mut events: tokio::sync::broadcast::
             presence.net.members_changed();
         }
         if state.cluster_info().is_some() && state.is_removed(inner.node) {
-            inner.stop.raise("this node was removed from the cluster".to_owned());
+            inner.stop.raise(REMOVED.to_owned());
         }
     }
 }
@@ -237,8 +238,13 @@ async fn ping_others(inner: Weak<Inner>) {
             let held = held.clone();
             tokio::spawn(async move {
                 let start = held.config.clock.monotonic();
-                if ask(&held, node, &Ask::Ping, PING_EVERY).await.is_ok() {
-                    held.peers.answered(node, held.config.clock.monotonic().saturating_sub(start));
+                match ask(&held, node, &Ask::Ping, PING_EVERY).await {
+                    Ok(_) => {
+                        held.peers.answered(node, held.config.clock.monotonic().saturating_sub(start));
+                    }
+                    // The others may have shut the door before this node heard of its removal by the log.
+                    Err(NetError::Unreachable { reason, .. }) if reason == REMOVED => held.stop.raise(reason),
+                    Err(_) => {}
                 }
             });
         }

@@ -7,6 +7,9 @@ use crate::id::NodeId;
 use crate::net::tls::Membership;
 use crate::raft::machine::Shown;
 
+/// What a removed node is told at every door.
+pub(super) const REMOVED: &str = "this node was removed from the cluster";
+
 /// State's view, and where others were before State was here.
 pub(super) struct Members {
     pub(super) me: NodeId,
@@ -25,7 +28,7 @@ impl Membership for Members {
         match state.node(node) {
             Some(known) if incarnation.follows(&known.incarnation) => Ok(()),
             Some(_) => Err("a newer start of this node is known: this is a copy, or an old disk".to_owned()),
-            None if state.is_removed(node) => Err("this node was removed from the cluster".to_owned()),
+            None if state.is_removed(node) => Err(REMOVED.to_owned()),
             None => Ok(()),
         }
     }
