@@ -23,9 +23,10 @@ pub(crate) const LONGEST_SEGMENT_MS: u32 = 6_400;
 pub const MAX_PASS_THROUGH_KEYFRAME_MS: u32 = 6_000;
 /// A source may need this many times the bits that its rung would be encoded with.
 const PASS_THROUGH_BITRATE_TIMES: u64 = 3;
-/// Containers that say when a picture is decoded, and whose times are known to come out right. Matroska says only when one is
-/// shown.
-const PASS_THROUGH_CONTAINERS: [&str; 2] = ["mp4", "mpegts"];
+/// Containers that say when a picture is decoded, whose times are known to come out right, and that tell whole pictures from
+/// cut ones. Matroska says only when one is shown; a transport stream loses packets without a word, and the damage would be
+/// passed on.
+const PASS_THROUGH_CONTAINERS: [&str; 1] = ["mp4"];
 
 /// Bits a second in thousands that suit a picture of so many pixels at 30 frames a second with x264 `veryfast`.
 const BITRATES: [(u64, u64); 7] = [

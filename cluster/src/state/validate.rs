@@ -109,9 +109,12 @@ fn sealed_bytes(field: &str, bytes: &[u8]) -> Checked {
     }
 }
 
-/// In the future, but no further than `longest_ms`.
+/// How far the clock of the node that proposes may be ahead of the leader's stamp.
+const CLOCKS_APART_MS: u64 = 10_000;
+
+/// In the future, but no further than `longest_ms`, by any of the cluster's clocks.
 pub(super) fn expiry(now_ms: u64, expires_ms: u64, longest_ms: u64) -> Checked {
-    let good = expires_ms > now_ms && expires_ms - now_ms <= longest_ms;
+    let good = expires_ms > now_ms && expires_ms - now_ms <= longest_ms.saturating_add(CLOCKS_APART_MS);
     if good { Ok(()) } else { Err(Refusal::invalid("expires_ms", Problem::OutOfRange)) }
 }
 
