@@ -44,6 +44,8 @@ test('several assets get a tag and a collection, go to the trash and come back',
   for (const title of ['Pier one', 'Pier two']) await page.getByRole('checkbox', { name: `Select ${title}` }).check();
   await bulk(page).getByLabel('Add to collection').selectOption('Harbour');
   await until('the collection', async () => (await listed(`collection=${harbour.id}`)).items.length === 2);
+  // The page ends the selection once it has heard of it itself.
+  await bulk(page).waitFor({ state: 'detached' });
 
   await page.getByRole('checkbox', { name: 'Select Pier one' }).check();
   await page.getByRole('checkbox', { name: 'Select Pier two' }).check();
