@@ -46,6 +46,11 @@ impl AuditLog {
         Ok(Self { inner: Arc::new(Inner { disk, key, stop, writing }) })
     }
 
+    /// The flag that goes up when a record could not be written.
+    pub(crate) fn stop_flag(&self) -> &StopFlag {
+        &self.inner.stop
+    }
+
     /// The number of the newest record held.
     #[must_use]
     pub fn last(&self) -> u64 {

@@ -275,6 +275,7 @@ pub(super) async fn start(
             let time = time(&restored);
             let shown = Shown::new(restored, time);
             let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
+            store.purge_behind(shown.applied.subscribe());
             let found = identity.is_none();
             let consensus =
                 Consensus { node, found, net: net.clone(), services: &services, whole: whole.clone() };

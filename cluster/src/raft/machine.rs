@@ -220,7 +220,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
             Ok((SnapshotFolder::read(&ours, &folder)?, Applied::of(&ours)))
         })
         .await
-        .map_err(|error| failed(ErrorSubject::Snapshot(Some(signature)), ErrorVerb::Write, &error))?;
+        .map_err(|error| {
+            // Consensus ends with this error, and whoever waits for the snapshot must not wait for ever.
+            self.audit.stop_flag().raise(format!("a snapshot could not be installed: {error}"));
+            failed(ErrorSubject::Snapshot(Some(signature)), ErrorVerb::Write, &error)
+        })?;
         self.audit.resume_after(State::chain_head(&state).sequence);
         // What changed in between is not known one by one: whoever follows the members and keys looks at all of them.
         self.show(state, applied, vec![Event::ClusterChanged]);

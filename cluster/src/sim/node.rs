@@ -139,6 +139,7 @@ impl Node {
         let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
         let services = Services::default();
         log.start_as_follower();
+        log.purge_behind(shown.applied.subscribe());
         let mut net = network.attach(id, life, services.clone());
         if planted == Some(Planted::AcknowledgeAtOneCopy) {
             net = Arc::new(Early(net));

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{ErrorSubject, ErrorVerb, OptionalSend, RaftLogReader, StorageIOError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::LogError;
 use super::content::{Change, Content};
@@ -16,10 +17,13 @@ use super::record;
 use super::writer::{Done, Request, Task};
 use crate::disk::StopFlag;
 use crate::keyring::AeadKey;
+use crate::raft::machine::Applied;
 use crate::raft::types::{LogEntry, LogId, StorageError, TypeConfig, Vote};
 
 /// Bytes of newest records kept decoded, so that applying and replicating them reads nothing back.
 const RECENT: usize = 4 * 1024 * 1024;
+/// How long a purge waits for the snapshot that covers it.
+const COVERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The log. Clones share it; the writer thread ends with the last one.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub(super) struct Shared {
     tree: RwLock<Option<Arc<dyn Database>>>,
     key: Arc<AeadKey>,
     stop: StopFlag,
+    /// How far the machine has come, durably where it came by a snapshot.
+    applied: OnceLock<watch::Receiver<Applied>>,
 }
 
 /// What is in the log, without the records.
@@ -75,7 +81,13 @@ impl Shared {
             recent_bytes: 0,
             voters,
         };
-        Arc::new(Self { index: RwLock::new(index), tree: RwLock::new(Some(tree)), key, stop })
+        Arc::new(Self {
+            index: RwLock::new(index),
+            tree: RwLock::new(Some(tree)),
+            key,
+            stop,
+            applied: OnceLock::new(),
+        })
     }
 
     pub(super) fn tree(&self) -> Result<Arc<dyn Database>, LogError> {
@@ -367,10 +379,36 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        self.covered(log_id)
+            .await
+            .map_err(|error| failed(ErrorSubject::Log(log_id), ErrorVerb::Delete, &error))?;
         self.shared.write_index().purge(log_id);
         self.ask(Task::Change(Change::Purge(log_id)))
             .await
             .map_err(|error| failed(ErrorSubject::Log(log_id), ErrorVerb::Delete, &error))
+    }
+}
+
+impl LogStore {
+    /// Lets records go only behind what `applied` has come to. openraft 0.9 asks for both at once, to install a snapshot and
+    /// to purge what it covers: were the records gone before the snapshot is durable, a power cut in between would leave
+    /// neither.
+    pub fn purge_behind(&self, applied: watch::Receiver<Applied>) {
+        // Said once, before consensus starts; a second time changes nothing.
+        let _ = self.shared.applied.set(applied);
+    }
+
+    async fn covered(&self, log_id: LogId) -> Result<(), LogError> {
+        let Some(mut applied) = self.shared.applied.get().cloned() else { return Ok(()) };
+        let come = applied.wait_for(|applied| applied.last.is_some_and(|last| last.index >= log_id.index));
+        let come = async { come.await.is_ok() };
+        let covered = tokio::select! {
+            covered = tokio::time::timeout(COVERED_WITHIN, come) => covered.unwrap_or(false),
+            // The snapshot could not be written.
+            _ = self.shared.stop.raised() => false,
+        };
+        let missing = || LogError::Stopped(format!("no snapshot covers the records to {}", log_id.index));
+        if covered { Ok(()) } else { Err(missing()) }
     }
 }
 
