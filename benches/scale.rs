@@ -33,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(run(Path::new(dir), assets.parse()?))
 }
 
+#[expect(clippy::print_stdout, reason = "one JSON line is what it is run for")]
 async fn run(dir: &Path, assets: usize) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir)?;
     let began = Instant::now();

@@ -68,6 +68,7 @@ fn memory_kib(node: &Node) -> u64 {
 }
 
 /// Runs `attack` while somebody else asks for small things; gives how long the slowest of them waited.
+#[expect(clippy::print_stdout, reason = "the figures are of interest when they are within the bars, too")]
 async fn under(node: &Node, what: &str, attack: impl FnOnce() + Send + 'static) {
     let quiet_kib = memory_kib(node);
     let over = Arc::new(AtomicBool::new(false));

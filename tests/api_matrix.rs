@@ -321,7 +321,7 @@ async fn without_a_credential_only_what_is_listed_as_open_is_answered() {
     let nobody = node.anonymous();
     let everything = operations();
     assert!(everything.len() > 80, "{}", everything.len());
-    let parameter = |path: &str| path.replace('{', "").replace('}', "");
+    let parameter = |path: &str| path.replace(['{', '}'], "");
     for (method, path, operation) in everything {
         let open =
             operation["security"].as_array().is_some_and(|list| list.iter().any(|one| *one == json!({})));

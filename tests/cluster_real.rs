@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 #[path = "support/mod.rs"]
-#[allow(dead_code, unused_imports)] // shared with the API's stories
 mod support;
 
 use support::{Client, Ready, http, program, started, stop, wait_for};

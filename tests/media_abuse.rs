@@ -30,6 +30,7 @@ fn token_of(path: &str) -> String {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a list of twenty-eight cases")]
 async fn twenty_eight_abuses_of_a_playback_token_are_refused() {
     let node = Node::start().await;
     let admin = node.admin().await;

@@ -96,6 +96,7 @@ fn every_fit_source_becomes_the_top_rung_as_it_is() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one story, told in order")]
 fn five_rungs_of_a_large_source_make_a_presentation_that_is_right_by_the_rules() {
     let clips = Clips::new();
     let clip = clips.make(

@@ -224,8 +224,9 @@ mod tests {
 
     #[test]
     fn the_answer_never_changes() {
-        let candidates: Vec<_> =
-            (1..=7).map(|node| candidate(node, &format!("s{}", node % 4), 100 + node as u32)).collect();
+        let candidates: Vec<_> = (1..=7_u32)
+            .map(|node| candidate(u64::from(node), &format!("s{}", node % 4), 100 + node))
+            .collect();
         let answers: Vec<Vec<u64>> = (0..4)
             .map(|number| holders_of(asset(number), &candidates).iter().map(|node| node.0).collect())
             .collect();

@@ -91,6 +91,7 @@ impl Asked {
 }
 
 /// Says what a world came to, for the process that started it.
+#[expect(clippy::print_stdout, reason = "the process that started it reads it")]
 pub fn tell(report: &Report) {
     let Report { hash, answered, crashes, replaced, messages, lost, .. } = report;
     println!("{TOLD}{hash} {answered} {crashes} {replaced} {messages} {lost}");

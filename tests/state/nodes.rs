@@ -26,7 +26,7 @@ fn report(node: NodeId, count: u64, instance: u8) -> ClusterCommand {
 }
 
 fn holders(world: &World) -> Vec<KeyHolder> {
-    let (_, keys) = world.state.sealed_keys().next().unwrap();
+    let (_, keys) = world.state.sealed_keys().next().expect("the cluster's first key epoch");
     keys.iter().map(|key| key.holder).collect()
 }
 

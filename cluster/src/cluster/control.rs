@@ -19,7 +19,7 @@ use crate::refusal::{Needs, Refusal};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Ask {
     /// To the leader: put this to the vote.
-    Propose { actor: Actor, command: Command },
+    Propose { actor: Actor, command: Box<Command> },
     /// To the leader: which record must I have applied, to see all that is acknowledged?
     ReadIndex,
     /// Are you there?
@@ -62,7 +62,7 @@ impl Serve for Control {
         let cluster = self.0.upgrade().map(|inner| Cluster { inner }).ok_or("this node is stopping")?;
         let answer = match question {
             Ask::Propose { actor, command } => {
-                Answer::Proposed(proposed_by(&cluster, from, actor, command).await)
+                Answer::Proposed(proposed_by(&cluster, from, actor, *command).await)
             }
             Ask::ReadIndex => Answer::ReadIndex(cluster.read_index().await),
             Ask::Ping => Answer::Pong,

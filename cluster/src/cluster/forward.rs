@@ -76,7 +76,7 @@ impl Cluster {
         until: Instant,
     ) -> Result<(Outcome, u64), ProposeError> {
         let left = until.saturating_duration_since(Instant::now());
-        match ask(&self.inner, leader, &Ask::Propose { actor, command }, left).await {
+        match ask(&self.inner, leader, &Ask::Propose { actor, command: Box::new(command) }, left).await {
             Ok(Answer::Proposed(result)) => result,
             Ok(_) | Err(NetError::TimedOut(_) | NetError::Lost(_)) => Err(ProposeError::OutcomeUnknown),
             // It was not sent, or not taken: whoever leads next may have it.

@@ -253,7 +253,7 @@ pub(super) async fn start(
         storage_key,
         seal_mode,
         folder,
-        mut restored,
+        restored,
         audit,
         blobs,
         stop,
@@ -269,33 +269,23 @@ pub(super) async fn start(
         Transport::None | Transport::Tls(_) => Services::default(),
     };
     let whole = Arc::new(OnceCell::new());
-    let time = |restored: &Restored| ClusterTime::start(config.clock.clone(), restored.state.time_ms());
-    let (shown, mode, repairs, accepted_loss) = match opened {
-        Opened::Whole { store, repairs, accepted_loss } => {
-            let time = time(&restored);
-            let shown = Shown::new(restored, time);
-            let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
-            store.purge_behind(shown.applied.subscribe());
-            let found = identity.is_none();
-            let consensus =
-                Consensus { node, found, net: net.clone(), services: &services, whole: whole.clone() };
-            let running = consensus.run(&config, store, machine, folder, shown.clone()).await?;
-            (shown, Mode::Running(running), repairs, accepted_loss)
-        }
-        Opened::Short { voters, missing, reasons, .. } if voters >= 2 => {
-            return Err(OpenError::MustRejoin { missing, reasons: reasons.join("; ") });
-        }
-        Opened::Short { content, missing, reasons, .. } => {
-            let key = storage_key.purpose("raft log")?;
-            // Alone, whatever was durable was agreed.
-            for bytes in content.records.values() {
-                restored.apply(&record::decode(bytes, &key)?);
-            }
-            tracing::error!(%missing, "acknowledged log records are missing: this node is read-only");
-            let time = time(&restored);
-            (Shown::new(restored, time), Mode::ReadOnly(missing), reasons, None)
-        }
-    };
+    let begun = begin(BeginWith {
+        config: &config,
+        storage_key: &storage_key,
+        consensus: Consensus {
+            node,
+            found: identity.is_none(),
+            net: net.clone(),
+            services: &services,
+            whole: whole.clone(),
+        },
+        folder,
+        audit: &audit,
+        restored,
+        opened,
+    })
+    .await?;
+    let Begun { shown, mode, repairs, accepted_loss } = begun;
     for repair in &repairs {
         tracing::warn!(%repair, "the log needed attention");
     }
@@ -342,6 +332,55 @@ pub(super) async fn start(
         drop(cluster.inner.workers.set(workers));
     }
     Ok(cluster)
+}
+
+/// What a log is begun from.
+struct BeginWith<'a> {
+    config: &'a ClusterConfig,
+    storage_key: &'a StorageKey,
+    consensus: Consensus<'a>,
+    folder: SnapshotFolder,
+    audit: &'a AuditLog,
+    restored: Restored,
+    opened: Opened,
+}
+
+/// A log that is carried out, by consensus or once for reading.
+struct Begun {
+    shown: Arc<Shown>,
+    mode: Mode,
+    repairs: Vec<String>,
+    accepted_loss: Option<MissingRange>,
+}
+
+/// Starts consensus on a whole log. A lone voter that lost records is opened to be read; one of several must rejoin.
+async fn begin(with: BeginWith<'_>) -> Result<Begun, OpenError> {
+    let BeginWith { config, storage_key, consensus, folder, audit, mut restored, opened } = with;
+    let time = |restored: &Restored| ClusterTime::start(config.clock.clone(), restored.state.time_ms());
+    match opened {
+        Opened::Whole { store, repairs, accepted_loss } => {
+            let time = time(&restored);
+            let shown = Shown::new(restored, time);
+            let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
+            store.purge_behind(shown.applied.subscribe());
+            let running = consensus.run(config, store, machine, folder, shown.clone()).await?;
+            Ok(Begun { shown, mode: Mode::Running(running), repairs, accepted_loss })
+        }
+        Opened::Short { voters, missing, reasons, .. } if voters >= 2 => {
+            Err(OpenError::MustRejoin { missing, reasons: reasons.join("; ") })
+        }
+        Opened::Short { content, missing, reasons, .. } => {
+            let key = storage_key.purpose("raft log")?;
+            // Alone, whatever was durable was agreed.
+            for bytes in content.records.values() {
+                restored.apply(&record::decode(bytes, &key)?);
+            }
+            tracing::error!(%missing, "acknowledged log records are missing: this node is read-only");
+            let time = time(&restored);
+            let shown = Shown::new(restored, time);
+            Ok(Begun { shown, mode: Mode::ReadOnly(missing), repairs: reasons, accepted_loss: None })
+        }
+    }
 }
 
 /// What consensus is started with.

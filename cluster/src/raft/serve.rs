@@ -50,7 +50,7 @@ impl RaftService {
         // What was received for an older snapshot and is not part of this one will be swept.
         received.retain(|hash, _| manifest.chunks.iter().any(|chunk| chunk.hash == *hash));
         let missing = manifest.chunks.iter().enumerate().filter(|(_, chunk)| {
-            !received.get(&chunk.hash).is_some_and(|kept| self.folder.chunk(kept).is_ok())
+            received.get(&chunk.hash).is_none_or(|kept| self.folder.chunk(kept).is_err())
         });
         missing.filter_map(|(number, _)| u32::try_from(number).ok()).collect()
     }

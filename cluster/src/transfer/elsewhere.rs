@@ -141,6 +141,11 @@ async fn look(shared: &Arc<Shared>, name: BlobName, key: &DataKey) -> Result<Awa
     }
 }
 
+/// The length of a header or a trailer, as a read asks for it.
+fn length_of_one(part: usize) -> u32 {
+    u32::try_from(part).expect("a header and a trailer are 64 bytes")
+}
+
 /// A sealed copy: its header, index and trailer.
 async fn sealed(
     shared: &Shared,
@@ -152,9 +157,9 @@ async fn sealed(
     let piece = |offset, length| read(shared, name, node, HeldFile::Records, offset, length);
     let damaged = || FormatError::Damaged("copy on another node");
     let trailer_at = file_length.checked_sub(TRAILER_LENGTH as u64).ok_or_else(damaged)?;
-    let trailer_bytes = piece(trailer_at, TRAILER_LENGTH as u32).await?;
+    let trailer_bytes = piece(trailer_at, length_of_one(TRAILER_LENGTH)).await?;
     let footer_at = read_trailer(&trailer_bytes)?.footer_at(file_length)?;
-    let mut pieces = vec![(0, piece(0, HEADER_LENGTH as u32).await?), (trailer_at, trailer_bytes)];
+    let mut pieces = vec![(0, piece(0, length_of_one(HEADER_LENGTH)).await?), (trailer_at, trailer_bytes)];
     let mut at = footer_at;
     while at < trailer_at {
         let length = u32::try_from(trailer_at - at).unwrap_or(u32::MAX).min(MAX_HELD_READ);

@@ -62,6 +62,9 @@ pub struct Repair<N> {
     missing: u64,
 }
 
+/// The sealed Blobs of some assets by the node that has them: name, length in bytes, hash.
+type Listed = BTreeMap<NodeId, Vec<(BlobName, u64, [u8; 32])>>;
+
 /// A copy that is to come.
 struct Missing {
     name: BlobName,
@@ -162,11 +165,7 @@ impl<N: CopyNode> Repair<N> {
     }
 
     /// What the other holders have of these assets: all that answer.
-    async fn listed(
-        &self,
-        state: &State,
-        parts: &BTreeMap<AssetId, Part>,
-    ) -> BTreeMap<NodeId, Vec<(BlobName, u64, [u8; 32])>> {
+    async fn listed(&self, state: &State, parts: &BTreeMap<AssetId, Part>) -> Listed {
         let mut asked: BTreeMap<NodeId, Vec<AssetId>> = BTreeMap::new();
         for asset in parts.keys() {
             for node in state.holders(*asset).iter().filter(|node| *node != self.node.bytes().node()) {
@@ -186,12 +185,7 @@ impl<N: CopyNode> Repair<N> {
 
     /// The sealed Blobs of an asset that others have and this node has not. `None` when no other holder answered, or
     /// one of them does not know yet what State knows.
-    async fn missing(
-        &self,
-        state: &State,
-        asset: AssetId,
-        elsewhere: &BTreeMap<NodeId, Vec<(BlobName, u64, [u8; 32])>>,
-    ) -> Option<Vec<Missing>> {
+    async fn missing(&self, state: &State, asset: AssetId, elsewhere: &Listed) -> Option<Vec<Missing>> {
         let record = state.asset(asset)?;
         let others: Vec<NodeId> =
             state.holders(asset).iter().filter(|node| elsewhere.contains_key(node)).collect();

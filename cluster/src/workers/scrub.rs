@@ -152,7 +152,7 @@ impl<N: CopyNode> Worker for Scrub<N> {
             return Ok(Worked::Idle);
         };
         self.check(name).await?;
-        let on_disk = self.read % NOTED_EVERY == 0;
+        let on_disk = self.read.is_multiple_of(NOTED_EVERY);
         self.note(Place { last: Some(name), ..place }, on_disk)?;
         Ok(Worked::Busy)
     }

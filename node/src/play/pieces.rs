@@ -55,7 +55,7 @@ mod tests {
     #[actix_web::test]
     async fn the_pieces_are_the_body_in_order_and_none_is_larger() {
         for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 17] {
-            let body: Bytes = (0..length).map(|at| (at / 7 % 251) as u8).collect();
+            let body: Bytes = (0..length).map(|at| u8::try_from(at / 7 % 251).expect("below 251")).collect();
             let mut pieces = Pieces::new(body.clone());
             assert_eq!(pieces.size(), BodySize::Sized(length as u64));
             let mut joined = Vec::new();
