@@ -246,20 +246,7 @@ pub(super) async fn start(
     let ground = blocking(move || Ground::open(&for_ground, &*seal, how))
         .await
         .map_err(|error| OpenError::Consensus(error.to_string()))??;
-    let Ground {
-        identity,
-        lock,
-        secrets,
-        storage_key,
-        seal_mode,
-        folder,
-        restored,
-        audit,
-        blobs,
-        stop,
-        opened,
-    } = ground;
-    let node = identity.as_ref().map_or(FOUNDER, |identity| identity.node);
+    let node = ground.identity.as_ref().map_or(FOUNDER, |identity| identity.node);
     let net = Arc::new(LateNet::default());
     let services = match &config.transport {
         Transport::Given { net: given, services } => {
@@ -271,27 +258,26 @@ pub(super) async fn start(
     let whole = Arc::new(OnceCell::new());
     let begun = begin(BeginWith {
         config: &config,
-        storage_key: &storage_key,
+        storage_key: &ground.storage_key,
         consensus: Consensus {
             node,
-            found: identity.is_none(),
+            found: ground.identity.is_none(),
             net: net.clone(),
             services: &services,
             whole: whole.clone(),
         },
-        folder,
-        audit: &audit,
-        restored,
-        opened,
+        folder: ground.folder,
+        audit: &ground.audit,
+        restored: ground.restored,
+        opened: ground.opened,
     })
     .await?;
-    let Begun { shown, mode, repairs, accepted_loss } = begun;
-    for repair in &repairs {
+    for repair in &begun.repairs {
         tracing::warn!(%repair, "the log needed attention");
     }
     let peers = Peers::new(config.clock.clone());
-    let map = Arc::new(StateMap::new(shown.clone()));
-    let bytes = Replicas::new(node, blobs.clone(), net.clone(), map);
+    let map = Arc::new(StateMap::new(begun.shown.clone()));
+    let bytes = Replicas::new(node, ground.blobs.clone(), net.clone(), map);
     services.register(Service::Blob, bytes.service());
     let cluster = Cluster {
         inner: Arc::new(Inner {
@@ -299,39 +285,45 @@ pub(super) async fn start(
             services,
             peers,
             node,
-            has_identity: identity.is_some(),
+            has_identity: ground.identity.is_some(),
             presence: OnceLock::new(),
             config,
-            shown,
-            audit,
+            shown: begun.shown,
+            audit: ground.audit,
             keyring: Keyring::empty(),
-            secrets: Arc::new(secrets),
-            storage_key,
-            seal_mode,
-            mode,
-            repairs,
+            secrets: Arc::new(ground.secrets),
+            storage_key: ground.storage_key,
+            seal_mode: ground.seal_mode,
+            mode: begun.mode,
+            repairs: begun.repairs,
             bytes,
-            blobs,
-            stop,
+            blobs: ground.blobs,
+            stop: ground.stop,
             ending: CancellationToken::new(),
             workers: OnceLock::new(),
-            _lock: lock,
+            _lock: ground.lock,
         }),
     };
     // Set once: nobody else has the cell.
     drop(whole.set(Arc::downgrade(&cluster.inner)));
+    get_to_work(&cluster, begun.accepted_loss).await?;
+    Ok(cluster)
+}
+
+/// Answers other nodes, learns the cluster keys and sets the workers going.
+async fn get_to_work(cluster: &Cluster, accepted_loss: Option<MissingRange>) -> Result<(), OpenError> {
     cluster.serve_control();
     keys::learn_all(&cluster.state(), cluster.node_id(), cluster.keys(), &cluster.inner.secrets)?;
-    keys::spawn(&cluster);
+    keys::spawn(cluster);
     if let Some(missing) = accepted_loss {
         cluster.record_loss(missing).await?;
     }
     if matches!(cluster.inner.mode, Mode::Running(_)) {
-        let workers = Workers::start(workers::all(&cluster), &cluster.inner.ending);
+        let workers = Workers::start(workers::all(cluster), &cluster.inner.ending);
         // Nobody else has the handle yet, so the place is free.
         drop(cluster.inner.workers.set(workers));
     }
-    Ok(cluster)
+    Ok(())
 }
 
 /// What a log is begun from.
