@@ -46,7 +46,7 @@ struct RunArguments {
     /// Where plain HTTP is redirected to HTTPS, e.g. 192.0.2.10:80.
     #[arg(long)]
     redirect_listen: Option<SocketAddr>,
-    /// Where the other nodes of the cluster connect, e.g. [::]:7443.
+    /// Where the other nodes of the cluster connect, e.g. `[::]:7443`.
     #[arg(long)]
     cluster_listen: Option<SocketAddr>,
     /// What the other nodes connect to, when it is not what is listened on, e.g. node3.example.org.
