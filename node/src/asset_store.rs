@@ -16,6 +16,7 @@ use cluster::command::BlobKind;
 use cluster::command::JobFence;
 use cluster::id::AssetId;
 use cluster::id::BlobId;
+use cluster::id::JobId;
 use cluster::keyring::DataKey;
 use cluster::keyring::KeyError;
 use cluster::outcome::Outcome;
@@ -221,6 +222,21 @@ impl AssetStore {
         let epoch = open.writer.epoch();
         let sealed = open.writer.seal().await?;
         Ok((self.tell_sealed(actor, asset, open.id, open.kind, epoch, sealed).await?, sealed))
+    }
+
+    /// Ends an upload: seals the original on the disk, then tells State that it is complete and is to be worked on.
+    pub async fn finish_upload(
+        &self,
+        actor: &Actor,
+        asset: AssetId,
+        original: OpenBlob,
+    ) -> Result<(), StoreError> {
+        let epoch = original.writer.epoch();
+        let Sealed { length, hash, plaintext_sha256 } = original.writer.seal().await?;
+        let sha256 = plaintext_sha256.ok_or_else(StoreError::gone)?;
+        let job = JobId::generate();
+        let finish = AssetCommand::FinishUpload { asset, epoch, length, hash, sha256, job };
+        self.propose(actor, finish).await.map(drop)
     }
 
     /// Writes a small Blob in one go and seals it. Nothing of it is visible unless all of it is there.

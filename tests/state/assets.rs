@@ -1,6 +1,6 @@
 //! Stories of assets: described, published, trashed, held, purged.
 
-use cluster::command::{AccessRule, AssetCommand, AssetPatch, ClusterCommand, Role};
+use cluster::command::{AccessRule, AssetCommand, AssetPatch, ClusterCommand, JobCommand, JobKind, Role};
 use cluster::event::Event;
 use cluster::outcome::Outcome;
 use cluster::refusal::{Needs, Noun, Problem, Refusal};
@@ -25,6 +25,53 @@ fn an_upload_becomes_an_asset() {
     world.ok(&node(), finished);
     let found = world.found(asset);
     assert_eq!((found.state, found.length), (AssetState::Processing, Some(1_000)));
+}
+
+#[test]
+fn the_end_of_an_upload_is_one_step_or_none() {
+    let mut world = World::claimed();
+    let asset = world.asset(9);
+    let finish = |length, epoch| AssetCommand::FinishUpload {
+        asset,
+        epoch,
+        length,
+        hash: [3; 32],
+        sha256: [9; 32],
+        job: job_id(9),
+    };
+    assert_eq!(world.refused(&owner(), finish(1_000, 2)), Refusal::StaleBlobEpoch { current: 1 });
+    assert_eq!(world.refused(&anonymous(), finish(1_000, 1)), Refusal::NotSignedIn);
+    let found = world.found(asset);
+    assert_eq!((found.state, found.length, found.job), (AssetState::Uploading, None, None));
+    assert!(found.blob(blob_id(9)).unwrap().sealed.is_none(), "nothing of it is done when it is refused");
+
+    world.ok(&owner(), finish(1_000, 1));
+    let found = world.found(asset);
+    assert_eq!((found.state, found.length), (AssetState::Processing, Some(1_000)));
+    assert_eq!((found.sha256, found.job), (Some([9; 32]), Some(job_id(9))));
+    assert_eq!(world.state.active_job_of(asset).unwrap().id, job_id(9));
+    world.ok(&owner(), JobCommand::Cancel { job: job_id(9) });
+    assert_eq!(world.ok(&owner(), finish(1_000, 1)), Outcome::Done, "told again, it is done");
+    assert!(world.state.active_job_of(asset).is_none(), "and nothing is begun anew");
+    assert_eq!(world.refused(&owner(), finish(999, 1)), Refusal::BlobSealed);
+}
+
+#[test]
+fn work_that_began_before_the_end_of_an_upload_goes_on() {
+    let mut world = World::claimed();
+    let asset = world.asset(9);
+    world.ok(&node(), JobCommand::Queue { job: job_id(8), asset, kind: JobKind::Transcode });
+    let finish = AssetCommand::FinishUpload {
+        asset,
+        epoch: 1,
+        length: 1_000,
+        hash: [3; 32],
+        sha256: [9; 32],
+        job: job_id(9),
+    };
+    assert_eq!(world.ok(&owner(), finish), Outcome::Job { job: job_id(8), existing: true });
+    let found = world.found(asset);
+    assert_eq!((found.state, found.job), (AssetState::Processing, Some(job_id(8))));
 }
 
 #[test]

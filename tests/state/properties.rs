@@ -95,6 +95,14 @@ fn asset() -> impl Strategy<Value = AssetCommand> {
             length: 1_000,
             sha256: [9; 32]
         }),
+        2 => (few(), 1..3_u64, few()).prop_map(|(n, epoch, job)| AssetCommand::FinishUpload {
+            asset: asset_id(n),
+            epoch,
+            length: 1_000,
+            hash: [3; 32],
+            sha256: [9; 32],
+            job: job_id(job)
+        }),
         2 => (few(), few()).prop_map(|(n, blob)| manifest(asset_id(n), blob_id(blob + 100), None)),
         1 => (few(), title, tags, any::<bool>()).prop_map(|(n, title, tags, shelved)| describe(
             asset_id(n),

@@ -32,7 +32,7 @@ variants! {
         ForgetEndedLinks;
     Asset(AssetCommand): Create OpenBlob TakeOverBlob SealBlob DropBlob UploadFinished SetWatchable SetManifest Describe
         Publish SetAccess EndViews Trash Restore Purge AbandonUpload Expire SetLegalHold SetPoster CreateCollection
-        UpdateCollection DeleteCollection Place AddHolder DropHolder ReplaceHolder;
+        UpdateCollection DeleteCollection Place AddHolder DropHolder ReplaceHolder FinishUpload;
     Job(JobCommand): Queue Lease Finish Fail Cancel Retry;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
@@ -199,6 +199,14 @@ fn uploads() -> Vec<Command> {
         seal(uploading, blob_id(101), 1),
         AssetCommand::DropBlob { asset: uploading, blob: blob_id(101) },
         AssetCommand::UploadFinished { asset: asset_id(on::SEALED), length: 1_000, sha256: [9; 32] },
+        AssetCommand::FinishUpload {
+            asset: uploading,
+            epoch: 1,
+            length: 1_000,
+            hash: [3; 32],
+            sha256: [9; 32],
+            job: job_id(110),
+        },
         AssetCommand::SetWatchable { asset: processing, fence: None },
         manifest(processing, blob_id(102), None),
         AssetCommand::SetPoster { asset: processing, blob: Some(blob_id(103)) },

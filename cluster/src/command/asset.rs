@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::values::{AccessRule, BlobKind, JobFence, KeyEpoch, MediaFacts, WrappedKey};
-use crate::id::{ApplicationId, AssetId, BlobId, CollectionId, NodeId};
+use crate::id::{ApplicationId, AssetId, BlobId, CollectionId, JobId, NodeId};
 
 /// A change of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +234,23 @@ pub enum AssetCommand {
         new: NodeId,
         /// The generation of the list of holders this is based on.
         generation: u32,
+    },
+    /// The last byte of an upload is here: seals the original, as [`SealBlob`](Self::SealBlob), completes the upload, as
+    /// [`UploadFinished`](Self::UploadFinished), and queues the work on it, as
+    /// [`Queue`](super::JobCommand::Queue), in one step: all of it or nothing.
+    FinishUpload {
+        /// The asset.
+        asset: AssetId,
+        /// The epoch of the original's writer.
+        epoch: u64,
+        /// Bytes uploaded.
+        length: u64,
+        /// Hash over the original's ciphertext.
+        hash: [u8; 32],
+        /// SHA-256 of the uploaded bytes.
+        sha256: [u8; 32],
+        /// The Job, when there is none on the asset yet.
+        job: JobId,
     },
 }
 

@@ -245,7 +245,7 @@ impl AssetCommand {
             Self::TakeOverBlob { .. } => "blob.take_over",
             Self::SealBlob { .. } => "blob.seal",
             Self::DropBlob { .. } => "blob.drop",
-            Self::UploadFinished { .. } => "asset.upload_finished",
+            Self::UploadFinished { .. } | Self::FinishUpload { .. } => "asset.upload_finished",
             Self::SetWatchable { .. } => "asset.watchable",
             Self::SetManifest { .. } => "asset.set_manifest",
             Self::Describe { .. } => "asset.describe",
@@ -285,6 +285,7 @@ impl AssetCommand {
             Self::SetLegalHold { asset, reason, .. } => titled_asset(state, *asset).with("reason", reason),
             Self::SetAccess { asset, rule } => titled_asset(state, *asset).with("rule", rule_name(rule)),
             Self::UploadFinished { asset, .. }
+            | Self::FinishUpload { asset, .. }
             | Self::SetWatchable { asset, .. }
             | Self::SetManifest { asset, .. }
             | Self::Describe { asset, .. }

@@ -65,7 +65,8 @@ fn asset(command: &AssetCommand) -> (Action, Target) {
         | C::TakeOverBlob { asset, .. }
         | C::SealBlob { asset, .. }
         | C::DropBlob { asset, .. }
-        | C::UploadFinished { asset, .. } => (Action::WriteAsset, asset),
+        | C::UploadFinished { asset, .. }
+        | C::FinishUpload { asset, .. } => (Action::WriteAsset, asset),
         C::SetWatchable { asset, .. } | C::SetManifest { asset, .. } | C::SetPoster { asset, .. } => {
             (Action::SetAssetMedia, asset)
         }

@@ -4,7 +4,7 @@ use super::apply::Change;
 use super::limits::Limits;
 use super::validate;
 use super::{Asset, AssetState, BlobRecord, JobState, ManifestRef, SealedBlob};
-use crate::command::{AssetCommand, BlobKind, JobFence, MediaFacts};
+use crate::command::{AssetCommand, BlobKind, JobFence, JobKind, MediaFacts};
 use crate::event::Event;
 use crate::id::{AssetId, BlobId};
 use crate::outcome::Outcome;
@@ -34,6 +34,15 @@ impl Change<'_> {
             }
             C::DropBlob { asset, blob } => self.drop_blob(*asset, *blob),
             C::UploadFinished { asset, length, sha256 } => self.upload_finished(*asset, *length, *sha256),
+            C::FinishUpload { asset, epoch, length, hash, sha256, job } => {
+                let known = self.live_asset_copy(*asset)?;
+                let sealed = SealedBlob { length: *length, hash: *hash };
+                self.seal_blob(*asset, known.original, *epoch, sealed)?;
+                let finished = self.upload_finished(*asset, *length, *sha256)?;
+                // Told again, it is done: the work on it may be over by now.
+                let again = known.length.is_some();
+                if again { Ok(finished) } else { self.queue(*job, *asset, JobKind::Transcode) }
+            }
             C::SetWatchable { asset, fence } => {
                 self.fenced(*asset, *fence)?;
                 let mut asset = self.live_asset_copy(*asset)?;

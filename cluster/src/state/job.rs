@@ -46,7 +46,7 @@ impl Change<'_> {
         }
     }
 
-    fn queue(&mut self, id: JobId, asset: AssetId, kind: JobKind) -> Ruled {
+    pub(super) fn queue(&mut self, id: JobId, asset: AssetId, kind: JobKind) -> Ruled {
         let mut asset = self.live_asset_copy(asset)?;
         if let Some(active) = self.state.active_job_of(asset.id) {
             return Ok(Outcome::Job { job: active.id, existing: true });

@@ -1,4 +1,5 @@
-//! A request body into a Blob: in constant memory, whatever its length.
+//! A request body into a Blob: in constant memory, whatever its length. The next piece is received while those before it
+//! are sealed and written.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,15 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use cluster::store::BlobWriter;
 use futures_util::StreamExt;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::tus::Checksum;
 use super::uploads::UploadError;
 
 /// Bytes handed to the writer at a time.
 const PIECE: usize = 1024 * 1024;
+/// Pieces that wait for the writer, beside the one that is received and the one that is written.
+const PIECES_AHEAD: usize = 2;
 /// The largest piece that is checked before it is kept.
 pub const LARGEST_CHECKED: u64 = 16 * 1024 * 1024;
 /// All pieces being checked at one time together.
@@ -49,6 +52,25 @@ pub async fn pour(
     room: Option<u64>,
     let_go: &Notify,
 ) -> Result<Ended, UploadError> {
+    let (pieces, mut received) = mpsc::channel(PIECES_AHEAD);
+    let write = async {
+        while let Some(piece) = received.recv().await {
+            writer.write(piece).await?;
+        }
+        Ok(())
+    };
+    let (ended, ()) = tokio::try_join!(receive(body, writer.length(), room, let_go, pieces), write)?;
+    Ok(ended)
+}
+
+/// Receives the body in pieces until it ends or `let_go` rings. `at` is where the upload stands.
+async fn receive(
+    body: &mut Payload,
+    at: u64,
+    room: Option<u64>,
+    let_go: &Notify,
+    pieces: mpsc::Sender<Bytes>,
+) -> Result<Ended, UploadError> {
     let mut held = BytesMut::with_capacity(PIECE);
     let mut taken: u64 = 0;
     let mut let_go = std::pin::pin!(let_go.notified());
@@ -64,17 +86,22 @@ pub async fn pour(
             Ok(Some(Err(_))) | Err(_) => break Ended::Cut,
         };
         taken += chunk.len() as u64;
-        if room.is_some_and(|room| taken > room) {
-            return Err(UploadError::TooLong { length: writer.length() + room.unwrap_or(0) });
+        if let Some(room) = room.filter(|room| taken > *room) {
+            return Err(UploadError::TooLong { length: at + room });
         }
         held.extend_from_slice(&chunk);
         if held.len() >= PIECE {
-            writer.write(held.split().freeze()).await?;
+            hand_on(&pieces, held.split()).await?;
             held.reserve(PIECE);
         }
     };
-    writer.write(held.freeze()).await?;
+    hand_on(&pieces, held).await?;
     Ok(ended)
+}
+
+async fn hand_on(pieces: &mpsc::Sender<Bytes>, piece: BytesMut) -> Result<(), UploadError> {
+    // Nobody takes them any more only when writing failed, and then that is what the client hears.
+    pieces.send(piece.freeze()).await.map_err(|_| UploadError::Cut)
 }
 
 /// Takes the whole body into memory, checks it, and only then writes it.

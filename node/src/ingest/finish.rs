@@ -1,12 +1,12 @@
 //! The end of an upload: the original is sealed, State learns of it, and the work on it is queued.
 //!
-//! Each step can be done again, so a node killed between two of them does the rest when it starts.
+//! The disk comes first, then State learns all of it in one step. Both can be done again, so a node killed between the two
+//! does the rest when it starts.
 
 use cluster::actor::Actor;
 use cluster::command::{AssetCommand, JobCommand, JobKind};
 use cluster::id::{AssetId, JobId};
 use cluster::state::Asset;
-use cluster::store::Sealed;
 
 use super::uploads::{Hold, UploadError, Uploads};
 use crate::asset_store::{AssetStore, Resumed, StoreError};
@@ -16,8 +16,7 @@ pub async fn finish(uploads: &Uploads, actor: Actor, mut hold: Hold) -> Result<(
     let store = uploads.store().clone();
     let task = tokio::spawn(async move {
         let open = hold.end().ok_or(UploadError::Complete)?;
-        let (_, sealed) = store.seal(&store.node(), hold.asset.id, open).await?;
-        tell(&store, &actor, hold.asset.id, sealed).await
+        Ok(store.finish_upload(&actor, hold.asset.id, open).await?)
     });
     task.await.map_err(|_| UploadError::Busy)?
 }
@@ -30,23 +29,8 @@ pub async fn finish_interrupted(store: &AssetStore, asset: &Asset) -> Result<(),
         store.seal(&node, asset.id, open).await?;
     }
     let (length, sha256) = store.describe_original(asset).await?;
-    finished(store, &node, asset.id, length, sha256).await
-}
-
-async fn tell(store: &AssetStore, actor: &Actor, asset: AssetId, sealed: Sealed) -> Result<(), UploadError> {
-    let sha256 = sealed.plaintext_sha256.ok_or_else(StoreError::gone)?;
-    finished(store, actor, asset, sealed.length, sha256).await
-}
-
-async fn finished(
-    store: &AssetStore,
-    actor: &Actor,
-    asset: AssetId,
-    length: u64,
-    sha256: [u8; 32],
-) -> Result<(), UploadError> {
-    store.propose(actor, AssetCommand::UploadFinished { asset, length, sha256 }).await?;
-    queue(store, asset).await?;
+    store.propose(&node, AssetCommand::UploadFinished { asset: asset.id, length, sha256 }).await?;
+    queue(store, asset.id).await?;
     Ok(())
 }
 
