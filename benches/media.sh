@@ -2,10 +2,10 @@
 # What a node makes of a file: how soon it can be watched, and what the ladder costs beside ffmpeg.
 
 clip() { # NAME SIZE SECONDS BITRATE
-  [ -s "$work/$1" ] || ffmpeg -nostdin -v error -y -f lavfi -i "testsrc2=size=$2:rate=30:duration=$3" \
+  [ -s "$clips/$1" ] || ffmpeg -nostdin -v error -y -f lavfi -i "testsrc2=size=$2:rate=30:duration=$3" \
     -f lavfi -i "sine=sample_rate=48000:duration=$3" -vf noise=alls=12:allf=t -pix_fmt yuv420p -c:v libx264 \
-    -preset ultrafast -g 60 -b:v "$4" -minrate "$4" -maxrate "$4" -bufsize "$4" -c:a aac "$work/$1"
-  echo "$work/$1"
+    -preset ultrafast -g 60 -b:v "$4" -minrate "$4" -maxrate "$4" -bufsize "$4" -c:a aac "$clips/$1"
+  echo "$clips/$1"
 }
 
 measure_first_watchable() {
@@ -16,7 +16,9 @@ measure_first_watchable() {
     asset=$(upload "$file"); began=$(now)
     wait_for "$asset" .watchable
     sample first-watchable "$(minus "$(now)" "$began")" 2 seconds lower 1
-    wait_for "$asset" '.state == "ready"'
+    # The next one has the machine to itself.
+    forget "$asset"
+    sleep "$settle"
   done
 }
 

@@ -35,10 +35,28 @@ need_node() { # NAME NODES [CONFIG LINE...]
   if [ -s "$work/$1/token" ]; then use "$1"; else start_node "$@"; fi
 }
 
-api() { curl -sS --fail --cacert "$ca" -H "authorization: Bearer $token" "$@"; }
+api() { curl -sS --fail --connect-timeout 10 --max-time 600 --cacert "$ca" -H "authorization: Bearer $token" "$@"; }
 
 # Uploads FILE; prints the asset.
-upload() { api -T "$1" "$url/api/v1/applications/$application/files/$(basename "$1")" | jq -r .asset; }
+upload() { # FILE [CURL OPTION...]
+  api "${@:2}" -T "$1" "$url/api/v1/applications/$application/files/$(basename "$1")" | jq -r .asset
+}
+
+# Uploads FILE by tus, in one piece; prints the asset.
+upload_by_tus() {
+  local place
+  place=$(api -X POST -H 'Tus-Resumable: 1.0.0' -H "Upload-Length: $(stat -c %s "$1")" -D - -o /dev/null \
+    "$url/api/v1/uploads" | tr -d '\r' | sed -n 's|^[Ll]ocation: ||p')
+  api -X PATCH -H 'Tus-Resumable: 1.0.0' -H 'Upload-Offset: 0' -H 'Content-Type: application/offset+octet-stream' \
+    -T "$1" "$url$place"
+  echo "${place##*/}"
+}
+
+# Removes ASSET for good, with the work on it.
+forget() {
+  api -X POST -o /dev/null "$url/api/v1/assets/$1/trash"
+  api -X POST -o /dev/null "$url/api/v1/assets/$1/purge"
+}
 
 # Waits until ASSET is in a state that matches the jq condition.
 wait_for() {
@@ -85,6 +103,7 @@ cpu_fields() { # PROCESSES FIELD...
 }
 
 now() { date +%s.%N; }
+since() { minus "$(now)" "$1"; }
 minus() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a - b }'; }
 per() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.4f", b == 0 ? 0 : a / b }'; }
 smaller() { awk -v a="$1" -v b="$2" 'BEGIN { print (a < b) ? a : b }'; }

@@ -73,8 +73,9 @@ segments_of() { # ASSET CACHE NAME:RENDITION...
 start_nginx() {
   local port
   port=$(free_port)
+  mkdir -p "$work/www"
   echo ok > "$work/www/small"
-  chmod -R a+rX "$work/www"; chmod a+x "$work"
+  chmod -R a+rX "$work/www"; chmod a+x "$work" "$clips"
   cat > "$work/nginx.conf" <<CONFIG
 worker_processes $(nproc); pid $work/nginx.pid; error_log $work/nginx.log; daemon off; $([ "$(id -u)" = 0 ] && echo "user root;")
 events { worker_connections 1024; }
@@ -82,7 +83,7 @@ http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; o
   client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3; uwsgi_temp_path $work/t4;
   scgi_temp_path $work/t5;
   server { listen 127.0.0.1:$port ssl backlog=1024; ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem;
-    ssl_protocols TLSv1.3; root $work/www; } }
+    ssl_protocols TLSv1.3; root $work/www; client_max_body_size 0; location /sink { return 200; } } }
 CONFIG
   nginx -p "$work" -c "$work/nginx.conf" > /dev/null 2>&1 &
   nginx=$!
@@ -120,36 +121,48 @@ connections() { # PIDS ADDRESS
   echo "$(per "$requests" "$seconds") $(per "$(minus "$(cpu "$1")" "$before")" "$(per "$requests" 1000)")"
 }
 
+# The same bytes: written and synced by dd, taken by a plain TLS server that throws them away, uploaded by PUT over HTTP/2
+# (what curl chooses) and HTTP/1.1, and by one PATCH of tus.
 measure_upload() {
-  local file=$work/upload.bin began ours disk plain cpu_before
+  local file=$work/upload.bin began disk plain peer how
   make_certificate
+  start_nginx
   need_node hot 1
   head -c "$((upload_mib * 1024 * 1024))" /dev/urandom > "$file"
   for _ in $(seq "$rounds"); do
-    began=$(now); dd if="$file" of="$work/copy" bs=1M conv=fsync status=none; disk=$(minus "$(now)" "$began")
+    began=$(now); dd if="$file" of="$work/copy" bs=1M conv=fsync status=none; disk=$(since "$began")
     rm "$work/copy"
-    plain=$(plain_receiver "$file")
-    cpu_before=$(cpu "$pid")
-    began=$(now); upload "$file" > "$work/uploaded"; ours=$(minus "$(now)" "$began")
-    note="dd $(per "$upload_mib" "$disk"), plain TLS $(per "$upload_mib" "$plain") MiB/s; $(minus "$(cpu "$pid")" "$cpu_before") CPU seconds"
-    sample upload "$(per "$upload_mib" "$ours")" \
-      "$(smaller "$(per "$upload_mib" "$disk")" "$(per "$upload_mib" "$plain")")" MiB/s higher 0.7
-    note=
+    plain=$(plain_upload "$file")
+    peer=$(smaller "$(per "$upload_mib" "$disk")" "$(per "$upload_mib" "$plain")")
+    for how in upload upload-http1 upload-tus; do
+      one_upload "$how" "$file" "$peer" "dd $(per "$upload_mib" "$disk"), plain TLS $(per "$upload_mib" "$plain") MiB/s"
+    done
   done
 }
 
-# Seconds in which a TLS server that keeps nothing takes FILE from the client that also sends it to the node.
-plain_receiver() {
-  local port began receiver
-  port=$(free_port)
-  openssl s_server -quiet -accept "127.0.0.1:$port" -key "$work/key.pem" -cert "$work/leaf.pem" -naccept 1 \
-    < <(exec sleep 600) > /dev/null 2>&1 &
-  receiver=$!
-  wait_for_port "$port"
+one_upload() { # NAME FILE PEER NOTE
+  local began ours before asset
+  before=$(cpu "$pid")
   began=$(now)
-  openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" < "$1" > /dev/null 2>&1 || true
-  minus "$(now)" "$began"
-  kill "$receiver" 2> /dev/null || true
+  case "$1" in
+    upload) asset=$(upload "$2") ;;
+    upload-http1) asset=$(upload "$2" --http1.1) ;;
+    upload-tus) asset=$(upload_by_tus "$2") ;;
+  esac
+  ours=$(since "$began")
+  note="$4; $(minus "$(cpu "$pid")" "$before") CPU seconds"
+  sample "$1" "$(per "$upload_mib" "$ours")" "$3" MiB/s higher 0.7
+  note=
+  forget "$asset"
+}
+
+# Seconds in which a TLS server that keeps nothing takes FILE, from the client that also sends it to the node.
+plain_upload() {
+  local began sent
+  began=$(now)
+  sent=$(curl -sS -k --http1.1 --max-time 600 -o "$work/plain" -w '%{http_code} %{size_upload}' -T "$1" "https://$nginx_host/sink")
+  since "$began"
+  [ "$sent" = "200 $(stat -c %s "$1")" ] || { echo "the plain TLS server did not take the whole file: $sent" >&2; exit 1; }
 }
 
 measure_first_frame() {

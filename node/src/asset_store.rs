@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use bytes::Bytes;
-use bytes::BytesMut;
 use cluster::Cluster;
 use cluster::ProposeError;
 use cluster::actor::Actor;
@@ -157,7 +156,7 @@ impl AssetStore {
         if length > limit {
             return Err(StoreError::TooLong(length));
         }
-        Ok(read_span(&reader, 0, length).await?)
+        Ok(reader.read_span(0, length).await?)
     }
 
     /// The manifest in force, if there is one.
@@ -261,8 +260,7 @@ impl AssetStore {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         let mut at = 0;
         while at < length {
-            let piece =
-                read_span(&reader, at, (length - at).min(u64::from(cluster::store::MAX_READ))).await?;
+            let piece = reader.read_span(at, (length - at).min(u64::from(cluster::store::MAX_READ))).await?;
             at += piece.len() as u64;
             context.update(&piece);
         }
@@ -306,27 +304,4 @@ impl AssetStore {
         self.propose(actor, AssetCommand::SealBlob { asset, blob, epoch, length, hash }).await?;
         Ok(SealedRef { blob, kind, length, hash })
     }
-}
-
-/// `length` bytes from `offset` in one piece, or an error when the Blob has fewer.
-pub async fn read_span(reader: &BlobReader, offset: u64, length: u64) -> Result<Bytes, BlobError> {
-    let first = reader.read(offset, piece(length)).await?;
-    if first.len() as u64 == length {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0));
-    whole.extend_from_slice(&first);
-    while (whole.len() as u64) < length {
-        let done = whole.len() as u64;
-        let more = reader.read(offset + done, piece(length - done)).await?;
-        if more.is_empty() {
-            return Err(BlobError::Io("the Blob is shorter than its index says".to_owned()));
-        }
-        whole.extend_from_slice(&more);
-    }
-    Ok(whole.freeze())
-}
-
-fn piece(length: u64) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX).min(cluster::store::MAX_READ)
 }

@@ -42,7 +42,7 @@ fn the_end_of_an_upload_is_one_step_or_none() {
     assert_eq!(world.refused(&owner(), finish(1_000, 2)), Refusal::StaleBlobEpoch { current: 1 });
     assert_eq!(world.refused(&anonymous(), finish(1_000, 1)), Refusal::NotSignedIn);
     let found = world.found(asset);
-    assert_eq!((found.state, found.length, found.job), (AssetState::Uploading, None, None));
+    assert_eq!((found.state.clone(), found.length, found.job), (AssetState::Uploading, None, None));
     assert!(found.blob(blob_id(9)).unwrap().sealed.is_none(), "nothing of it is done when it is refused");
 
     world.ok(&owner(), finish(1_000, 1));

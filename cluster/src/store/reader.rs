@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
 
 use super::content::Content;
@@ -14,6 +14,9 @@ use super::progress::{Growth, Progress, Published};
 use super::{BlobError, MAX_READ, blocking};
 use crate::blob::{BlobKind, BlobName, RECORD, SEALED_RECORD, record_at};
 use crate::keyring::TAG_LENGTH;
+
+/// Records read from the disk at a time: with what they are opened into, they fit into a core's own cache.
+const READ_TOGETHER: u64 = 4;
 
 /// Says whether bytes from a file of a Blob are what was written, and what is in them.
 pub type Check = Arc<dyn Fn(&[u8]) -> Result<Bytes, BlobError> + Send + Sync>;
@@ -108,6 +111,33 @@ impl BlobReader {
     /// # Errors
     /// [`BlobError::Corrupt`] names the record that is not what was written.
     pub async fn read(&self, offset: u64, length: u32) -> Result<Bytes, BlobError> {
+        self.read_upto(offset, u64::from(length.min(MAX_READ))).await
+    }
+
+    /// Reads all of `length` bytes at `offset` in one piece, however long it is. Every byte was verified.
+    ///
+    /// # Errors
+    /// As [`BlobReader::read`]; [`BlobError::Io`] when the Blob has fewer durable bytes.
+    pub async fn read_span(&self, offset: u64, length: u64) -> Result<Bytes, BlobError> {
+        let first = self.read_upto(offset, length).await?;
+        if first.len() as u64 == length {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::with_capacity(within(length)?);
+        whole.extend_from_slice(&first);
+        while (whole.len() as u64) < length {
+            let done = whole.len() as u64;
+            let more = self.read_upto(offset + done, length - done).await?;
+            if more.is_empty() {
+                return Err(BlobError::Io("the Blob is shorter than its index says".to_owned()));
+            }
+            whole.extend_from_slice(&more);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Reads at most `length` bytes: all of them from this node's disk, as much as one answer holds from others.
+    async fn read_upto(&self, offset: u64, length: u64) -> Result<Bytes, BlobError> {
         let content = Arc::clone(&self.content);
         let Some(others) = &self.others else {
             return blocking(move || read_blocking(&content, offset, length)).await;
@@ -171,13 +201,13 @@ pub(super) fn marks_of(content: &Content, from: usize) -> Vec<(u64, Bytes)> {
     wanted.iter().map(|mark| (mark.length, mark.bytes.clone())).collect()
 }
 
-/// Reads and verifies; gives at most [`MAX_READ`] bytes.
-pub(super) fn read_blocking(content: &Content, offset: u64, length: u32) -> Result<Bytes, BlobError> {
+/// Reads and verifies at most `length` bytes.
+pub(super) fn read_blocking(content: &Content, offset: u64, length: u64) -> Result<Bytes, BlobError> {
     let published = content.published.borrow().clone();
     if published.removed {
         return Err(BlobError::NotFound);
     }
-    let end = offset.saturating_add(u64::from(length.min(MAX_READ))).min(published.progress.length);
+    let end = offset.saturating_add(length).min(published.progress.length);
     if offset >= end {
         return Ok(Bytes::new());
     }
@@ -197,7 +227,7 @@ pub(super) fn read_blocking(content: &Content, offset: u64, length: u32) -> Resu
 }
 
 /// Reads from the files here, or from those that have come in their place.
-async fn read_here(content: &Arc<Content>, offset: u64, length: u32) -> Result<Bytes, BlobError> {
+async fn read_here(content: &Arc<Content>, offset: u64, length: u64) -> Result<Bytes, BlobError> {
     let content = Arc::clone(content);
     blocking(move || match read_blocking(&content, offset, length) {
         Err(BlobError::NotFound) if content.published.borrow().progress.sealed => {
@@ -214,14 +244,14 @@ async fn read_elsewhere(
     content: Arc<Content>,
     others: &dyn OtherCopies,
     offset: u64,
-    length: u32,
+    length: u64,
 ) -> Result<Bytes, BlobError> {
     let published = content.published.borrow().clone();
     // What is sealed is the same everywhere; an open one may have become another under its next writer.
     if published.removed && !published.progress.sealed {
         return Err(BlobError::NotFound);
     }
-    let end = offset.saturating_add(u64::from(length.min(MAX_READ))).min(published.progress.length);
+    let end = offset.saturating_add(length.min(u64::from(MAX_READ))).min(published.progress.length);
     if offset >= end {
         return Ok(Bytes::new());
     }
@@ -233,8 +263,11 @@ async fn read_elsewhere(
         let span = Span::of(&published, offset, end)?;
         let (at, total) = (span.at, u32::try_from(span.total).unwrap_or(u32::MAX));
         let known = published.clone();
-        let check: Check =
-            Arc::new(move |sealed| Ok(open_span(&content, &known, &span, offset, end, sealed)?.into()));
+        let check: Check = Arc::new(move |sealed| {
+            let mut bytes = Vec::with_capacity(within(end - offset)?);
+            open_span(&content, &known, &span, offset..end, sealed, &mut bytes)?;
+            Ok(bytes.into())
+        });
         bytes = others.read(name, at, total, check).await?;
     }
     let Some(tail) = published.tail.as_ref().filter(|_| end > boundary) else { return Ok(bytes) };
@@ -270,31 +303,39 @@ fn sealed_length(published: &Published, number: u64) -> Result<usize, BlobError>
     if number < published.records { Ok(SEALED_RECORD) } else { Ok(within(plain)? + TAG_LENGTH) }
 }
 
-/// The bytes `offset..end`, all of them in records of the file: one read, then each record opened.
+/// The bytes `offset..end`, all of them in records of the file. A few records at a time go through one small buffer, so
+/// that what is read is still in the processor's cache when it is opened.
 fn from_records(
     content: &Content,
     published: &Published,
     offset: u64,
     end: u64,
 ) -> Result<Vec<u8>, BlobError> {
-    let span = Span::of(published, offset, end)?;
-    let mut sealed = vec![0; span.total];
-    let file_read = content.data.read_at(span.at, &mut sealed);
-    let there = file_read.map_err(|error| BlobError::from_io(&error))?;
-    open_span(content, published, &span, offset, end, &sealed[..there])
+    let mut bytes = Vec::with_capacity(within(end - offset)?);
+    let mut sealed = Vec::new();
+    let mut next = offset;
+    while next < end {
+        let upto = end.min((next / RECORD as u64 + READ_TOGETHER) * RECORD as u64);
+        let span = Span::of(published, next, upto)?;
+        sealed.resize(span.total, 0);
+        let file_read = content.data.read_at(span.at, &mut sealed);
+        let there = file_read.map_err(|error| BlobError::from_io(&error))?;
+        open_span(content, published, &span, next..upto, &sealed[..there], &mut bytes)?;
+        next = upto;
+    }
+    Ok(bytes)
 }
 
-/// Opens the records of a span, each of them verified, and cuts out `offset..end`.
+/// Opens the records of a span, each of them verified, and appends the `wanted` bytes of them.
 fn open_span(
     content: &Content,
     published: &Published,
     span: &Span,
-    offset: u64,
-    end: u64,
+    wanted: Range<u64>,
     file_bytes: &[u8],
-) -> Result<Vec<u8>, BlobError> {
+    bytes: &mut Vec<u8>,
+) -> Result<(), BlobError> {
     let record = RECORD as u64;
-    let mut bytes = vec![0; within(end - offset)?];
     let mut scratch = Vec::new();
     for number in span.first..=span.last {
         let at = within(number - span.first)? * SEALED_RECORD;
@@ -304,14 +345,16 @@ fn open_span(
         let cipher = content.keys.records(epoch)?;
         let is_last = number >= published.records;
         let start = number * record;
-        let (from, to) = (offset.max(start), end.min(start + record));
-        let target = &mut bytes[within(from - offset)?..within(to - offset)?];
-        let opened = if target.len() + TAG_LENGTH == sealed.len() {
-            cipher.open(number, is_last, sealed, target)
+        let (from, to) = (wanted.start.max(start), wanted.end.min(start + record));
+        let length = within(to - from)?;
+        let opened = if length + TAG_LENGTH == sealed.len() {
+            let before = bytes.len();
+            bytes.resize(before + length, 0);
+            cipher.open(number, is_last, sealed, &mut bytes[before..])
         } else {
             scratch.resize(sealed.len() - TAG_LENGTH, 0);
             let opened = cipher.open(number, is_last, sealed, &mut scratch);
-            target.copy_from_slice(&scratch[within(from - start)?..within(to - start)?]);
+            bytes.extend_from_slice(&scratch[within(from - start)?..within(to - start)?]);
             opened
         };
         opened.map_err(|_| {
@@ -319,5 +362,5 @@ fn open_span(
             corrupt()
         })?;
     }
-    Ok(bytes)
+    Ok(())
 }

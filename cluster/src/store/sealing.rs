@@ -130,7 +130,7 @@ pub(super) fn describe(content: &Content) -> Result<Sealed, BlobError> {
             let mut context = digest::Context::new(&digest::SHA256);
             let mut offset = 0;
             while offset < length {
-                let piece = super::reader::read_blocking(content, offset, super::MAX_READ)?;
+                let piece = super::reader::read_blocking(content, offset, u64::from(super::MAX_READ))?;
                 offset += piece.len() as u64;
                 context.update(&piece);
             }

@@ -12,7 +12,7 @@ use pipeline::encrypt::decrypt_segment;
 use pipeline::mp4::{Join, JoinPiece, JoinSource, JoinTrack};
 use pipeline::tracks::RenditionId;
 
-use crate::asset_store::{AssetStore, StoreError, read_span};
+use crate::asset_store::{AssetStore, StoreError};
 use crate::jobs::StoredTrack;
 use crate::play::{Library, TrackIndex};
 
@@ -113,7 +113,7 @@ impl Joined {
             || StoreError::Blob(cluster::store::BlobError::Io("a segment cannot be joined".to_owned()));
         let (reader, stored) = self.tracks.get(track).ok_or_else(damaged)?;
         let mark = stored.segments().get(index).ok_or_else(damaged)?;
-        let ciphertext = read_span(reader.reader(), mark.offset, mark.length).await?;
+        let ciphertext = reader.reader().read_span(mark.offset, mark.length).await?;
         let plain = decrypt_segment(self.key.as_bytes(), &mark.iv, ciphertext.into());
         let mut plain = plain.map_err(|_| damaged())?;
         self.join.rewrite(piece, &mut plain).map_err(|_| damaged())?;

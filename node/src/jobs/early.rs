@@ -5,7 +5,7 @@ use cluster::store::MAX_READ;
 
 use super::manager::Jobs;
 use super::streamable::{LOOK_AT_MOST, Verdict, judge};
-use crate::asset_store::{AssetStore, StoreError, read_span};
+use crate::asset_store::{AssetStore, StoreError};
 use crate::ingest::queue;
 
 /// Watches the front of an upload until it can be judged, and queues the work on it when it can be begun.
@@ -31,7 +31,7 @@ async fn front_is_streamable(store: &AssetStore, asset: AssetId) -> Result<bool,
             return Ok(false);
         }
         let length = progress.length.min(LOOK_AT_MOST as u64).min(MAX_READ.into());
-        let front = read_span(&reader, 0, length).await?;
+        let front = reader.read_span(0, length).await?;
         match judge(&front) {
             Verdict::Yes => return Ok(true),
             Verdict::No => return Ok(false),

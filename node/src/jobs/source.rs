@@ -7,8 +7,6 @@ use bytes::Bytes;
 use cluster::store::{BlobError, BlobReader};
 use pipeline::Source;
 
-use crate::asset_store::read_span;
-
 /// The original of one asset.
 #[derive(Debug, Clone)]
 pub struct OriginalSource {
@@ -41,7 +39,7 @@ impl Source for OriginalSource {
         if offset >= end {
             return Ok(Bytes::new());
         }
-        read_span(&self.reader, offset, end - offset).await.map_err(io_error)
+        self.reader.read_span(offset, end - offset).await.map_err(io_error)
     }
 }
 

@@ -4,8 +4,6 @@ use bytes::Bytes;
 use cluster::store::{BlobError, BlobReader};
 use pipeline::tracks::{BlobMark, SegmentMark};
 
-use crate::asset_store::read_span;
-
 /// The header and the segments of one rendition.
 #[derive(Debug, Clone, Default)]
 pub struct StoredTrack {
@@ -26,7 +24,7 @@ impl StoredTrack {
     pub async fn read_on(&mut self, reader: &BlobReader) -> Result<(), BlobError> {
         for (_, mark) in reader.marks(self.marks) {
             match BlobMark::decode(&mark) {
-                Ok(BlobMark::Init { length }) => self.init = Some(read_span(reader, 0, length.into()).await?),
+                Ok(BlobMark::Init { length }) => self.init = Some(reader.read_span(0, length.into()).await?),
                 Ok(BlobMark::Segment(segment)) => self.segments.push(segment),
                 Err(error) => return Err(BlobError::Io(error.to_string())),
             }

@@ -10,7 +10,7 @@ use pipeline::vtt::{Document, MAX_BYTES, Markup};
 
 use super::library::{Library, TrackIndex};
 use super::presentation::{blob_of, growth, main_playlist};
-use crate::asset_store::{AssetStore, StoreError, read_span};
+use crate::asset_store::{AssetStore, StoreError};
 use crate::manifest::Manifest;
 
 /// A file below `/play/<view>/`.
@@ -198,7 +198,7 @@ async fn iframe(
     let stored = track.stored().await?;
     let Some(init) = stored.init().and_then(|bytes| read_init(bytes).ok()) else { return Ok(None) };
     let key = store.key(asset)?.content_key(segment.period)?;
-    let front = read_span(track.reader(), segment.offset, length).await?;
+    let front = track.reader().read_span(segment.offset, length).await?;
     let plain = decrypt_prefix(key.as_bytes(), &segment.iv, front.into());
     let Ok(fragment) = iframe_fragment(&plain, &init) else { return Ok(None) };
     Ok(Some(encrypt_segment(key.as_bytes(), &segment.iframe_iv, fragment)))

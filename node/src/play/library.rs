@@ -11,7 +11,7 @@ use cluster::state::Asset;
 use cluster::store::BlobReader;
 use pipeline::tracks::SegmentMark;
 
-use crate::asset_store::{AssetStore, StoreError, read_span};
+use crate::asset_store::{AssetStore, StoreError};
 use crate::jobs::StoredTrack;
 use crate::manifest::{LARGEST, Manifest, PLAN_LABEL, Plan};
 use crate::shelf::{Shelf, ShelfKey};
@@ -124,7 +124,7 @@ impl Library {
 
     /// The ciphertext of one segment, from the shelf or from the Blob.
     pub async fn ciphertext(&self, track: &TrackIndex, segment: &SegmentMark) -> Result<Bytes, StoreError> {
-        let load = || async { Ok(read_span(&track.reader, segment.offset, segment.length).await?) };
+        let load = || async { Ok(track.reader.read_span(segment.offset, segment.length).await?) };
         if segment.length > self.shelf.largest_piece() as u64 {
             return load().await;
         }
