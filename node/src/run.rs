@@ -30,6 +30,10 @@ use crate::{answer, api, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Bytes a client may send ahead in one HTTP/2 request, and on one connection: what a fast upload from afar has under way.
+/// The connection takes more than one request, so that an upload the disk is behind with does not hold up the others.
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 6 * 1024 * 1024;
 /// Threads of the runtime that agreement runs on.
 const CLUSTER_THREADS: usize = 2;
 
@@ -205,6 +209,8 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
         .client_request_timeout(Duration::from_secs(settings.header_seconds))
         .client_disconnect_timeout(Duration::from_secs(5))
         .tls_handshake_timeout(Duration::from_secs(settings.header_seconds))
+        .h2_initial_window_size(STREAM_WINDOW)
+        .h2_initial_connection_window_size(CONNECTION_WINDOW)
         .shutdown_timeout(settings.drain_seconds)
         .disable_signals()
         .on_connect(move |connection, extensions| limits::on_connect(&limiter, connection, extensions));
