@@ -11,6 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
+#[path = "media_support.rs"]
+#[allow(dead_code, reason = "shared with the stories of media")]
+mod media_support;
+#[path = "cluster_steering.rs"]
+mod steering;
 #[path = "support/mod.rs"]
 mod support;
 

@@ -167,7 +167,7 @@ fn five_rungs_of_a_large_source_make_a_presentation_that_is_right_by_the_rules()
         codecs: codecs(sound),
         bandwidth: measure(&marks[&sound]),
     }];
-    let main = multivariant(&Multivariant { video: &video, audio: &audio, subtitles: &[] });
+    let main = multivariant(&Multivariant { video: &video, audio: &audio, ..Default::default() });
     let mut resources: BTreeMap<String, Resource<'_>> =
         texts.iter().map(|(address, text)| (address.clone(), Resource::Playlist(text))).collect();
     resources.extend(sizes.iter().map(|(address, size)| (address.clone(), Resource::Segment(*size))));

@@ -266,6 +266,16 @@ pub enum Refusal {
     /// The node does not take part, or is being emptied.
     #[error("the node takes no new copies")]
     NodeNotActive,
+    /// A node of the cluster does not understand this yet.
+    #[error(
+        "a node of the cluster is too old for this (level {runs}, needed {needs}): update all nodes first"
+    )]
+    NodesTooOld {
+        /// The level needed.
+        needs: u32,
+        /// The level of the oldest node.
+        runs: u32,
+    },
 }
 
 impl Refusal {
@@ -319,6 +329,7 @@ impl Refusal {
             Self::HoldersChanged => "holders_changed",
             Self::TooFewCopies => "too_few_copies",
             Self::NodeNotActive => "node_not_active",
+            Self::NodesTooOld { .. } => "nodes_too_old",
         }
     }
 

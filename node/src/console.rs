@@ -1,11 +1,14 @@
 //! The web console, embedded: hashed assets for ever, the page itself never cached and with a fresh CSP nonce.
 
 use actix_web::http::header::{self, ContentEncoding, ETag, EntityTag, HeaderValue};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, http::Method};
 use data_encoding::{BASE64, HEXLOWER};
 use rand::RngExt;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::access::node_origins;
+use crate::app::App;
 use crate::headers;
 use crate::problem::Problem;
 
@@ -39,7 +42,7 @@ pub async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem> {
         return Err(Problem::not_found());
     }
     allow_reading(&request)?;
-    Ok(page())
+    Ok(page(&request))
 }
 
 fn is_not_a_page(path: &str) -> bool {
@@ -58,10 +61,12 @@ fn allow_reading(request: &HttpRequest) -> Result<(), Problem> {
     }
 }
 
-fn page() -> HttpResponse {
+fn page(request: &HttpRequest) -> HttpResponse {
     let nonce_bytes: [u8; 18] = rand::rng().random();
     let nonce = BASE64.encode(&nonce_bytes);
-    let policy = (header::CONTENT_SECURITY_POLICY, headers::console_policy(&nonce));
+    let state = request.app_data::<Data<App>>().map(|app| app.cluster.state());
+    let others = state.iter().flat_map(|state| node_origins(state));
+    let policy = (header::CONTENT_SECURITY_POLICY, headers::console_policy(&nonce, others));
     let (mut answer, text) = match Dist::get(PAGE) {
         Some(page) => (HttpResponse::Ok(), String::from_utf8_lossy(&page.data).replace(NONCE_PLACE, &nonce)),
         None => (HttpResponse::ServiceUnavailable(), NOT_BUILT.replace(NONCE_PLACE, &nonce)),

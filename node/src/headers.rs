@@ -4,7 +4,8 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// The console's policy, with its per-answer nonce in place of `{nonce}`. Mantine writes style elements, hence the nonce.
 const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; \
-    img-src 'self' data: blob:; media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; font-src 'self'; \
+    img-src 'self' data: blob:; media-src 'self' blob:{others}; worker-src 'self' blob:; connect-src 'self'{others}; \
+    font-src 'self'; \
     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
 
 /// What anything that is not a page gets: nothing may load, run or frame it.
@@ -29,10 +30,15 @@ const FIXED: [(&str, &str); 10] = [
     ),
 ];
 
-/// The console's Content-Security-Policy for one answer.
+/// The console's Content-Security-Policy for one answer. The player may also fetch from `others`: the origins of the
+/// cluster's other nodes.
 #[must_use]
-pub fn console_policy(nonce: &str) -> String {
-    CONSOLE_POLICY.replace("{nonce}", nonce)
+pub fn console_policy(nonce: &str, others: impl Iterator<Item = String>) -> String {
+    // What was typed as an address by an operator may not end a directive or add a second source.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '/');
+    let others: String =
+        others.filter(|origin| origin.chars().all(plain)).map(|origin| format!(" {origin}")).collect();
+    CONSOLE_POLICY.replace("{nonce}", nonce).replace("{others}", &others)
 }
 
 /// Lets a page of `origin` read this answer.
@@ -97,7 +103,12 @@ mod tests {
 
     #[test]
     fn the_console_policy_allows_no_inline_script() {
-        let policy = console_policy("abc");
+        let others = ["https://n2.example:8443", "https://evil.example; script-src *"].map(str::to_owned);
+        let policy = console_policy("abc", others.into_iter());
+        assert!(policy.contains("connect-src 'self' https://n2.example:8443;"), "{policy}");
+        assert!(
+            policy.contains("media-src 'self' blob: https://n2.example:8443;") && !policy.contains("evil")
+        );
         assert!(policy.contains("script-src 'self';"));
         assert!(policy.contains("'nonce-abc'"));
         assert!(!policy.contains("unsafe"));

@@ -64,7 +64,7 @@ pub async fn openapi_view() -> HttpResponse {
 /// The document, readable.
 #[utoipa::path(get, path = "/api/docs", tag = "docs", security(()), responses((status = 200, description = "A page")))]
 pub async fn docs_view() -> HttpResponse {
-    let policy = headers::console_policy("none");
+    let policy = headers::console_policy("none", std::iter::empty());
     HttpResponse::Ok()
         .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .content_type("text/html; charset=utf-8")

@@ -1,7 +1,7 @@
 //! Stories of nodes: a token lets one node in, once; a node's id is its entry's number; removal is for good.
 
 use cluster::actor::Actor;
-use cluster::command::{ClusterCommand, Incarnation, KeyHolder};
+use cluster::command::{ClusterCommand, Incarnation, KeyHolder, Release, SiteNetwork};
 use cluster::id::NodeId;
 use cluster::outcome::Outcome;
 use cluster::refusal::{Needs, Noun, Problem, Refusal};
@@ -136,16 +136,63 @@ fn the_authority_stays_and_its_key_moves_with_the_cluster_key() {
     assert_eq!(kept(&world), [2]);
 }
 
-/// The bytes are those of version 1, as they were blessed then.
+/// The bytes are those of version 2, as they were blessed then.
 #[test]
-fn a_state_of_version_1_is_carried_over() {
-    let text = include_str!("../blessed/state_version_1.txt");
+fn a_state_of_version_2_is_carried_over() {
+    let text = include_str!("../blessed/state_version_2.txt");
     let digits: String = text.lines().skip(1).collect();
     let bytes: Vec<u8> =
         (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect();
     let state = State::from(postcard::from_bytes::<PreviousState>(&bytes).unwrap());
-    let node = state.node(NODE).unwrap();
-    assert_eq!((node.name.as_str(), node.state), ("first", NodeState::Active));
+    assert_eq!(state.node(NODE).unwrap().name, "first");
     assert!(state.is_claimed() && state.indexes_agree());
     assert_eq!(state.assets_by_id(None).count(), 8);
+    assert!(state.site_map().is_empty() && state.level() == 0);
+}
+
+#[test]
+fn a_site_map_names_networks_once_and_wholly() {
+    let mut world = World::claimed();
+    let entry = |network: &str, site: &str| SiteNetwork {
+        network: network.parse().unwrap(),
+        site: site.into(),
+        round_trip_ms: None,
+    };
+    let set = |networks: &[SiteNetwork]| ClusterCommand::SetSiteMap { networks: networks.to_vec() };
+    let (ten, half) = (entry("10.0.0.0/8", "s2"), entry("10.128.0.0/9", " s3 "));
+    world.ok(&owner(), set(&[half, ten.clone()]));
+    let map = world.state.site_map().clone();
+    assert_eq!(map.iter().map(|entry| entry.site.as_str()).collect::<Vec<_>>(), ["s2", "s3"]);
+    for (wrong, field) in [
+        (vec![entry("10.1.2.3/8", "s2")], "network"),
+        (vec![entry("10.0.0.0/8", "  ")], "site"),
+        (vec![ten.clone(), ten.clone()], "networks"),
+        (vec![ten.clone(); 1_001], "networks"),
+    ] {
+        let Refusal::Invalid { field: named, .. } = world.refused(&owner(), set(&wrong)) else { panic!() };
+        assert_eq!(named, field);
+    }
+    assert_eq!(world.state.site_map(), &map, "what is refused changes nothing");
+    world.ok(&owner(), set(&[]));
+    assert!(world.state.site_map().is_empty());
+}
+
+#[test]
+fn the_cluster_understands_what_its_oldest_node_understands() {
+    let mut world = World::claimed();
+    world.ok(&owner(), join_token(7));
+    let Outcome::Node(second) = world.ok(&node(), admit(7, "second", "s2")) else { panic!("no id") };
+    let report = |node, level| ClusterCommand::ReportRelease {
+        node,
+        release: Release { version: format!("0.{level}.0"), level },
+    };
+    world.ok(&node(), report(NODE, 3));
+    assert_eq!(world.state.level(), 0, "the second has said nothing");
+    let as_second = Actor::system(second);
+    world.ok(&as_second, report(second, 2));
+    assert_eq!((world.state.level(), world.state.release(second).unwrap().version.as_str()), (2, "0.2.0"));
+    world.refused(&as_second, report(NODE, 1));
+    world.ok(&node(), ClusterCommand::ActivateNode { node: second });
+    world.ok(&owner(), ClusterCommand::RemoveNode { node: second });
+    assert_eq!((world.state.level(), world.state.release(second)), (3, None));
 }

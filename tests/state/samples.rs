@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cluster::command::{
     AccessCommand, AccessRule, ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BlobKind,
-    ClusterCommand, Command, Incarnation, JobCommand, JobFence, JobKind, KeyHolder, Policy, Role,
-    SealedClusterKey,
+    ClusterCommand, Command, Incarnation, JobCommand, JobFence, JobKind, KeyHolder, Policy, Release, Role,
+    SealedClusterKey, SiteNetwork,
 };
 use cluster::outcome::Outcome;
 
@@ -36,7 +36,7 @@ variants! {
     Job(JobCommand): Queue Lease Finish Fail Cancel Retry;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
-        RemoveNode InstallCertificate RemoveCertificate AcceptLoss;
+        RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease;
     Audit(AuditCommand): Record;
 }
 
@@ -314,6 +314,14 @@ fn cluster() -> Vec<Command> {
         },
         ClusterCommand::RemoveCertificate { node: NODE },
         ClusterCommand::AcceptLoss { node: NODE, first: 12, last: Some(15) },
+        ClusterCommand::SetSiteMap {
+            networks: vec![SiteNetwork {
+                network: "10.1.0.0/16".parse().expect("a network"),
+                site: "s1".into(),
+                round_trip_ms: Some(3),
+            }],
+        },
+        ClusterCommand::ReportRelease { node: NODE, release: Release { version: "0.1.0".into(), level: 1 } },
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
 }

@@ -11,6 +11,7 @@ use crate::command::Command;
 use crate::id::NodeId;
 use crate::net::NetError;
 use crate::outcome::Outcome;
+use crate::refusal::Refusal;
 
 /// How long nobody may lead before a change is given up.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
@@ -38,7 +39,15 @@ impl Cluster {
         command: Command,
     ) -> Result<(Outcome, u64), ProposeError> {
         self.may_propose()?;
+        self.all_understand(&command)?;
         proposer::propose(&self.running()?.proposals, actor, command).await
+    }
+
+    /// Keeps a Command out of the log that some node could not carry out: it would have to stop there.
+    fn all_understand(&self, command: &Command) -> Result<(), ProposeError> {
+        let (needs, runs) = (command.level(), self.state().level());
+        let understood = needs <= runs;
+        if understood { Ok(()) } else { Err(ProposeError::Refused(Refusal::NodesTooOld { needs, runs })) }
     }
 
     /// To whoever leads, until somebody does or time is up. A change that may have reached the log is never sent twice.
@@ -47,6 +56,7 @@ impl Cluster {
         actor: Actor,
         command: Command,
     ) -> Result<Outcome, ProposeError> {
+        self.all_understand(&command)?;
         let until = Instant::now() + self.inner.config.propose_deadline;
         loop {
             let result = match self.leader() {

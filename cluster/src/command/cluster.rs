@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{Incarnation, KeyEpoch, NewNode, SealedClusterKey, SecretHash, WrappedKey};
+use super::values::{
+    Incarnation, KeyEpoch, NewNode, Release, SealedClusterKey, SecretHash, SiteNetwork, WrappedKey,
+};
 use crate::id::{AssetId, NodeId};
 
 /// A change of the cluster.
@@ -145,5 +147,17 @@ pub enum ClusterCommand {
         first: u64,
         /// The last, when it is known.
         last: Option<u64>,
+    },
+    /// Which site is near to whom. Replaces what was said before.
+    SetSiteMap {
+        /// The networks, in any order.
+        networks: Vec<SiteNetwork>,
+    },
+    /// The build a node runs from now on.
+    ReportRelease {
+        /// The node.
+        node: NodeId,
+        /// Its build.
+        release: Release,
     },
 }

@@ -383,6 +383,8 @@ impl ClusterCommand {
             Self::InstallCertificate { .. } => "certificate.install",
             Self::RemoveCertificate { .. } => "certificate.remove",
             Self::AcceptLoss { .. } => "log.accept_loss",
+            Self::SetSiteMap { .. } => "cluster.set_site_map",
+            Self::ReportRelease { .. } => "node.report_release",
         }
     }
 
@@ -413,6 +415,10 @@ impl ClusterCommand {
                 .with("names", names.join(" "))
                 .with("expires_ms", expires_ms),
             Self::RemoveCertificate { node } => Subject::of("node", node),
+            Self::SetSiteMap { networks } => Subject::cluster().with("networks", networks.len()),
+            Self::ReportRelease { node, release } => {
+                Subject::of("node", node).with("version", &release.version).with("level", release.level)
+            }
             Self::AcceptLoss { node, first, last } => {
                 let subject = Subject::of("node", node).with("first_record", first);
                 match last {

@@ -17,7 +17,7 @@ pub use cluster::ClusterCommand;
 pub use job::JobCommand;
 pub use values::{
     AccessRule, BlobKind, Incarnation, JobFence, JobKind, KeyEpoch, KeyHolder, MediaFacts, NewNode,
-    PasswordHash, Policy, Role, SealedClusterKey, SecretHash, WrappedKey,
+    PasswordHash, Policy, Release, Role, SealedClusterKey, SecretHash, SiteNetwork, WrappedKey,
 };
 
 use serde::{Deserialize, Serialize};
@@ -53,4 +53,20 @@ into_command! {
     Job(JobCommand)
     Cluster(ClusterCommand)
     Audit(AuditCommand)
+}
+
+impl Command {
+    /// The newest level there is: what this build understands.
+    pub const LEVEL: u32 = 1;
+
+    /// The level a node must have to understand this Command. What was added after the first release is proposed only
+    /// once every node can carry it out ([`State::level`](crate::state::State::level)), so that nodes of two releases
+    /// can be one cluster while they are updated one after another.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        match self {
+            Self::Cluster(ClusterCommand::SetSiteMap { .. }) => 1,
+            _ => 0,
+        }
+    }
 }

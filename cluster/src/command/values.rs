@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{NodeId, UserId};
@@ -210,4 +211,25 @@ pub struct NewNode {
     pub cluster_address: String,
     /// Where people reach it.
     pub public_address: String,
+}
+
+/// A network, and the site its viewers are to be sent to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SiteNetwork {
+    /// Whoever comes from one of these addresses.
+    pub network: IpNet,
+    /// Where such a viewer is near.
+    pub site: String,
+    /// How near, in milliseconds there and back, where one network is near to several sites. The nearest leads; one
+    /// that does not say is nearer than all that do.
+    pub round_trip_ms: Option<u32>,
+}
+
+/// Which build a node runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its version, for people.
+    pub version: String,
+    /// The newest Commands it understands.
+    pub level: u32,
 }

@@ -260,6 +260,8 @@ actions! {
     SetCertificate => Rule::ClusterAdmin,
     /// Going on without records that were acknowledged and lost.
     AcceptLoss => Rule::Node,
+    /// Which site is near to whom. On the cluster.
+    SetSiteMap => Rule::ClusterAdmin,
     /// Recording what changes nothing.
     RecordAudit => Rule::Anyone,
 }

@@ -111,14 +111,15 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         ClusterCommand::SetAuthority { .. } => (Action::SetAuthority, Target::Cluster),
         ClusterCommand::CreateJoinToken { .. } => (Action::CreateJoinToken, Target::Cluster),
         ClusterCommand::AdmitNode { .. } => (Action::AdmitNode, Target::Cluster),
-        ClusterCommand::ReportNode { node, .. } | ClusterCommand::ActivateNode { node } => {
-            (Action::ReportNode, Target::Node(*node))
-        }
+        ClusterCommand::ReportNode { node, .. }
+        | ClusterCommand::ActivateNode { node }
+        | ClusterCommand::ReportRelease { node, .. } => (Action::ReportNode, Target::Node(*node)),
         ClusterCommand::DrainNode { node, .. } => (Action::DrainNode, Target::Node(*node)),
         ClusterCommand::RemoveNode { node } => (Action::RemoveNode, Target::Node(*node)),
         ClusterCommand::InstallCertificate { .. } | ClusterCommand::RemoveCertificate { .. } => {
             (Action::SetCertificate, Target::Cluster)
         }
         ClusterCommand::AcceptLoss { .. } => (Action::AcceptLoss, Target::Cluster),
+        ClusterCommand::SetSiteMap { .. } => (Action::SetSiteMap, Target::Cluster),
     }
 }

@@ -85,6 +85,8 @@ impl Change<'_> {
                 self.known_node(*node)
             }
             C::RemoveCertificate { node } | C::AcceptLoss { node, .. } => self.known_node(*node),
+            C::SetSiteMap { networks } => self.set_site_map(networks),
+            C::ReportRelease { node, release } => self.report_release(*node, release),
         }
     }
 

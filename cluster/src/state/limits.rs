@@ -31,6 +31,8 @@ impl Limits {
     pub const CERTIFICATE_NAMES: usize = 100;
     /// Nodes.
     pub const NODES: usize = 100;
+    /// Networks of the site map.
+    pub const SITE_NETWORKS: u32 = 1_000;
     /// Join tokens that are not over.
     pub const JOIN_TOKENS: usize = 100;
     /// Bytes of the authority's certificate.

@@ -21,6 +21,7 @@ mod read;
 mod records;
 mod session;
 mod shelf;
+mod site;
 mod store;
 mod validate;
 

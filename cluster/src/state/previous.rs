@@ -1,4 +1,4 @@
-//! State as version 1 wrote it: one node, without addresses, and no join tokens.
+//! State as version 2 wrote it: without a site map, and without a word on what each node runs.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::asset_record::Asset;
+use super::holders::Holders;
 use super::records::{
-    ApiKey, Application, ClusterInfo, Collection, Invite, Job, Member, Node, NodeState, Reset, SealedEpoch,
+    ApiKey, Application, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset, SealedEpoch,
     Session, Tombstone, User,
 };
 use super::store::Records;
 use crate::audit_record::ChainHead;
-use crate::command::{Incarnation, KeyEpoch, SecretHash};
+use crate::command::{KeyEpoch, SecretHash};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
 
 /// State as the version before wrote it.
@@ -22,9 +23,9 @@ pub struct PreviousState {
     time_ms: u64,
     last_applied: u64,
     chain: ChainHead,
-    cluster: Option<PreviousClusterInfo>,
+    cluster: Option<ClusterInfo>,
     sealed_keys: OrdMap<KeyEpoch, SealedEpoch>,
-    nodes: OrdMap<NodeId, PreviousNode>,
+    nodes: OrdMap<NodeId, Arc<Node>>,
     users: OrdMap<UserId, Arc<User>>,
     sessions: OrdMap<SessionId, Arc<Session>>,
     resets: OrdMap<SecretHash, Arc<Reset>>,
@@ -36,60 +37,8 @@ pub struct PreviousState {
     assets: OrdMap<AssetId, Arc<Asset>>,
     jobs: OrdMap<JobId, Arc<Job>>,
     tombstones: OrdMap<AssetId, Tombstone>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct PreviousNode {
-    id: NodeId,
-    name: String,
-    site: String,
-    public_key: [u8; 32],
-    added_ms: u64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct PreviousClusterInfo {
-    id: [u8; 16],
-    created_ms: u64,
-    claimed_ms: Option<u64>,
-    key_epoch: KeyEpoch,
-    recovery_public_key: [u8; 32],
-    recovery_confirmed: bool,
-    time_held: bool,
-}
-
-impl From<PreviousNode> for Node {
-    fn from(before: PreviousNode) -> Self {
-        Self {
-            id: before.id,
-            name: before.name,
-            site: before.site,
-            public_key: before.public_key,
-            added_ms: before.added_ms,
-            weight: Self::WEIGHT,
-            state: NodeState::Active,
-            certificate_key: None,
-            certificate: None,
-            cluster_address: String::new(),
-            public_address: String::new(),
-            incarnation: Incarnation::default(),
-        }
-    }
-}
-
-impl From<PreviousClusterInfo> for ClusterInfo {
-    fn from(before: PreviousClusterInfo) -> Self {
-        Self {
-            id: before.id,
-            created_ms: before.created_ms,
-            claimed_ms: before.claimed_ms,
-            key_epoch: before.key_epoch,
-            recovery_public_key: before.recovery_public_key,
-            recovery_confirmed: before.recovery_confirmed,
-            time_held: before.time_held,
-            authority: None,
-        }
-    }
+    join_tokens: OrdMap<SecretHash, JoinToken>,
+    holders: OrdMap<AssetId, Holders>,
 }
 
 impl From<PreviousState> for State {
@@ -98,9 +47,9 @@ impl From<PreviousState> for State {
             time_ms: before.time_ms,
             last_applied: before.last_applied,
             chain: before.chain,
-            cluster: before.cluster.map(ClusterInfo::from),
+            cluster: before.cluster,
             sealed_keys: before.sealed_keys,
-            nodes: before.nodes.into_iter().map(|(id, node)| (id, Arc::new(Node::from(node)))).collect(),
+            nodes: before.nodes,
             users: before.users,
             sessions: before.sessions,
             resets: before.resets,
@@ -112,8 +61,10 @@ impl From<PreviousState> for State {
             assets: before.assets,
             jobs: before.jobs,
             tombstones: before.tombstones,
-            join_tokens: OrdMap::new(),
-            holders: OrdMap::new(),
+            join_tokens: before.join_tokens,
+            holders: before.holders,
+            site_map: Arc::default(),
+            releases: OrdMap::new(),
         };
         Self::from(records)
     }

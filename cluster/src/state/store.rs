@@ -15,7 +15,7 @@ use super::records::{
 };
 use super::shelf::{Shelves, folded};
 use crate::audit_record::ChainHead;
-use crate::command::{KeyEpoch, SecretHash};
+use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
 
 /// Everything State knows.
@@ -40,6 +40,8 @@ pub(super) struct Records {
     pub(super) tombstones: OrdMap<AssetId, Tombstone>,
     pub(super) join_tokens: OrdMap<SecretHash, JoinToken>,
     pub(super) holders: OrdMap<AssetId, Holders>,
+    pub(super) site_map: Arc<Vec<SiteNetwork>>,
+    pub(super) releases: OrdMap<NodeId, Release>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

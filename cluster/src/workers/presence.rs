@@ -1,11 +1,13 @@
-//! A node's own news to the others: that it has started, where it is, and which certificate it shows. Certificates are
-//! renewed when two thirds of their life are over.
+//! A node's own news to the others: that it has started, what it runs, where it is, and which certificate it shows.
+//! Certificates are renewed when two thirds of their life are over.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::actor::Actor;
 use crate::cluster::{Cluster, ProposeError};
+use crate::command::{ClusterCommand, Command, Release};
 use crate::refusal::Refusal;
 use crate::worker::{WorkError, Worked, Worker};
 
@@ -20,6 +22,17 @@ pub(super) struct Presence {
 impl Presence {
     pub(super) fn new(cluster: Cluster) -> Self {
         Self { cluster, reported: false }
+    }
+
+    /// Says which build this node runs, if State has another word for it.
+    async fn report_release(&self) -> Result<(), ProposeError> {
+        let (state, node) = (self.cluster.state(), self.cluster.node_id());
+        let release = Release { version: env!("CARGO_PKG_VERSION").to_owned(), level: Command::LEVEL };
+        if state.node(node).is_none() || state.release(node) == Some(&release) {
+            return Ok(());
+        }
+        let command = ClusterCommand::ReportRelease { node, release };
+        self.cluster.propose(Actor::system(node), command.into()).await.map(drop)
     }
 }
 
@@ -40,6 +53,7 @@ impl Worker for Presence {
         if self.reported {
             return Ok(Worked::Idle);
         }
+        self.report_release().await.map_err(|error| WorkError::new(&error))?;
         match self.cluster.report_presence().await {
             Ok(said) => {
                 self.reported = said;

@@ -46,17 +46,17 @@ async function start(args, dir) {
 
 const freshFolder = () => mkdtemp(join(tmpdir(), 'mediakeep-console-'));
 
-/** A claimed node with an application, as `mediakeep dev` makes it; `folder` is where it keeps its data, `config` the text of its configuration. */
-export async function claimedNode({ folder, config } = {}) {
+/** A claimed node with an application, as `mediakeep dev` makes it; `folder` is where it keeps its data, `config` the text of its configuration. With several `nodes` they are one cluster, each at a site of its own, and the first is the one that is asked. */
+export async function claimedNode({ folder, config, nodes = 1 } = {}) {
   const dir = folder ?? (await freshFolder());
-  const args = ['dev', '--nodes', '1', '--dir', dir, '--stop-with-input'];
+  const args = ['dev', '--nodes', String(nodes), '--dir', dir, '--stop-with-input'];
   if (config) {
     await writeFile(join(dir, 'node.toml'), config);
     args.push('--config', join(dir, 'node.toml'));
   }
   const { told, stop, log } = await start(args, dir);
   const { username, password, application } = told;
-  return { url: told.nodes[0].url, username, password, application, stop, log };
+  return { url: told.nodes[0].url, nodes: told.nodes, username, password, application, stop, log };
 }
 
 /** A node that nobody has claimed yet. */

@@ -28,7 +28,7 @@ use crate::auth::token::{Token, TokenKind};
 use crate::problem::Problem;
 
 pub use cookie::{SESSION_COOKIE, end_session_cookie, session_cookie};
-pub use origin::allowed_origin;
+pub use origin::{allowed_origin, node_origin, node_origins};
 
 /// The one who asks, authenticated but not yet authorised.
 #[derive(Debug, Clone)]

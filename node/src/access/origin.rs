@@ -3,6 +3,8 @@
 use actix_web::HttpRequest;
 use actix_web::http::{Method, header};
 
+use cluster::state::State;
+
 use crate::config::Config;
 use crate::problem::Problem;
 
@@ -30,6 +32,20 @@ pub(super) fn check(request: &HttpRequest, config: &Config) -> Result<(), Proble
 pub fn allowed_origin<'a>(request: &'a HttpRequest, config: &Config) -> Option<&'a str> {
     let origin = text(request, header::ORIGIN.as_str())?;
     config.allowed_origins.iter().any(|known| known == origin).then_some(origin)
+}
+
+/// The request's `Origin`, when it is the console of a node of this cluster: its player may move to this node.
+#[must_use]
+pub fn node_origin<'a>(request: &'a HttpRequest, state: &State) -> Option<&'a str> {
+    let origin = text(request, header::ORIGIN.as_str())?;
+    node_origins(state).any(|known| known == origin).then_some(origin)
+}
+
+/// The origins of all nodes that people reach.
+pub fn node_origins(state: &State) -> impl Iterator<Item = String> {
+    let addresses =
+        state.nodes().map(|node| node.public_address.as_str()).filter(|address| !address.is_empty());
+    addresses.map(|address| format!("https://{}", address.strip_suffix(":443").unwrap_or(address)))
 }
 
 fn own_origin(request: &HttpRequest, origin: &str) -> bool {

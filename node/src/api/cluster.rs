@@ -1,10 +1,11 @@
-//! The cluster: its nodes, a token to join by, emptying a node and removing it.
+//! The cluster: its nodes, a token to join by, emptying a node and removing it, and which site is near to whom.
 
-use ::cluster::command::ClusterCommand;
+use ::cluster::command::{ClusterCommand, SiteNetwork};
 use ::cluster::id::NodeId;
 use ::cluster::permission::{Action, Target};
 use ::cluster::state::{Node, NodeState};
 use actix_web::{HttpResponse, web};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,6 +44,8 @@ pub struct MemberNodeView {
     pub public_address: String,
     /// When it was added.
     pub added_ms: u64,
+    /// The version it runs, once it has said so.
+    pub version: Option<String>,
 }
 
 /// The cluster.
@@ -58,6 +61,28 @@ pub struct ClusterView {
     pub can_lose: u32,
     /// Its nodes, by number.
     pub nodes: Vec<MemberNodeView>,
+}
+
+/// Which site is near to whom.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SiteMap {
+    /// The networks. Whoever comes from none of them stays with the node that is asked.
+    pub networks: Vec<SiteMapNetwork>,
+}
+
+/// A network, and the site its viewers are sent to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SiteMapNetwork {
+    /// Such as `10.1.0.0/16` or `2001:db8::/32`. Of several that fit, the longest prefix counts most.
+    #[schema(value_type = String)]
+    pub network: IpNet,
+    /// A site.
+    pub site: String,
+    /// How far, in milliseconds there and back, where one network is near to several sites.
+    #[serde(default)]
+    pub round_trip_ms: Option<u32>,
 }
 
 /// Asks for a token.
@@ -139,6 +164,7 @@ fn node_view(app: &App, node: &Node, role: &str) -> MemberNodeView {
         cluster_address: node.cluster_address.clone(),
         public_address: node.public_address.clone(),
         added_ms: node.added_ms,
+        version: app.cluster.state().release(node.id).map(|release| release.version.clone()),
     }
 }
 
@@ -182,6 +208,36 @@ pub async fn node_remove(caller: Caller, id: web::Path<String>) -> Result<HttpRe
     Ok(done())
 }
 
+/// Which site is near to whom.
+#[utoipa::path(get, path = "/cluster/site-map", tag = "cluster",
+    responses((status = 200, body = SiteMap), (status = 403, body = ProblemBody)))]
+pub async fn site_map_view(caller: Caller) -> Result<HttpResponse, Problem> {
+    let state = caller.state();
+    caller.may(&state, Action::SeeCluster, Target::Cluster)?;
+    let network = |entry: &SiteNetwork| SiteMapNetwork {
+        network: entry.network,
+        site: entry.site.clone(),
+        round_trip_ms: entry.round_trip_ms,
+    };
+    ok(&SiteMap { networks: state.site_map().iter().map(network).collect() })
+}
+
+/// Say anew which site is near to whom. Players are told within ten seconds; those of unknown networks stay where they
+/// are, and where a site has no healthy node its viewers go to the next.
+#[utoipa::path(put, path = "/cluster/site-map", tag = "cluster", request_body = SiteMap,
+    responses((status = 204, description = "In force"), (status = 403, body = ProblemBody),
+        (status = 422, body = ProblemBody, description = "A network twice, with host bits, or without a site")))]
+pub async fn site_map_set(caller: Caller, body: Body<SiteMap>) -> Result<HttpResponse, Problem> {
+    let network = |entry: SiteMapNetwork| SiteNetwork {
+        network: entry.network,
+        site: entry.site,
+        round_trip_ms: entry.round_trip_ms,
+    };
+    let networks = body.0.networks.into_iter().map(network).collect();
+    caller.propose(ClusterCommand::SetSiteMap { networks }).await?;
+    Ok(done())
+}
+
 fn node_id(text: &str) -> Result<NodeId, Problem> {
     text.parse().map(NodeId).map_err(|_| Problem::not_found())
 }
@@ -192,4 +248,6 @@ pub fn configure(routes: &mut Routes) {
     routes.api(__path_join_token_create, join_token_create);
     routes.api(__path_node_drain, node_drain);
     routes.api(__path_node_remove, node_remove);
+    routes.api(__path_site_map_view, site_map_view);
+    routes.api(__path_site_map_set, site_map_set);
 }

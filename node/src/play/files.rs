@@ -10,6 +10,7 @@ use pipeline::vtt::{Document, MAX_BYTES, Markup};
 
 use super::library::{Library, TrackIndex};
 use super::presentation::{blob_of, growth, main_playlist};
+use super::steering::SteeringManifest;
 use crate::asset_store::{AssetStore, StoreError};
 use crate::manifest::Manifest;
 
@@ -18,6 +19,8 @@ use crate::manifest::Manifest;
 pub enum File {
     /// `main.m3u8`
     Main,
+    /// `steering.json`
+    Steering,
     /// `key/<period>`
     Key(u32),
     /// `<rendition>/index.m3u8`
@@ -41,6 +44,8 @@ pub enum File {
 pub enum Kind {
     /// A playlist.
     Playlist,
+    /// Which node to play from.
+    Steering,
     /// A key.
     Key,
     /// A header or ciphertext.
@@ -54,6 +59,8 @@ impl Kind {
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Playlist => "application/vnd.apple.mpegurl",
+            // RFC 8216bis, section 7.3 says so.
+            Self::Steering => "application/json",
             Self::Key => "application/octet-stream",
             Self::Fragment => "video/mp4",
             Self::Text => "text/vtt; charset=utf-8",
@@ -72,6 +79,7 @@ impl File {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
             ["main.m3u8"] => Some(Self::Main),
+            ["steering.json"] => Some(Self::Steering),
             ["key", period] => Some(Self::Key(u32::try_from(number(period)?).ok()?)),
             ["subs", id, "index.m3u8"] => Some(Self::Subtitles(subtitle_id(id)?)),
             ["subs", id, name] => {
@@ -100,6 +108,7 @@ impl File {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Main | Self::Index(_) | Self::Iframes(_) | Self::Subtitles(_) => Kind::Playlist,
+            Self::Steering => Kind::Steering,
             Self::Key(_) => Kind::Key,
             Self::Init(_) | Self::Segment(..) | Self::Iframe(..) => Kind::Fragment,
             Self::SubtitleSegment(..) => Kind::Text,
@@ -117,15 +126,21 @@ fn subtitle_id(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
 }
 
-/// The file's bytes; `None` when there is no such file (yet).
+/// The file's bytes; `None` when there is no such file (yet). `steering` is the manifest that tells players where else
+/// they may go, if they may.
 pub async fn load(
     library: &Library,
     store: &AssetStore,
     asset: &Asset,
     file: &File,
+    steering: Option<&SteeringManifest>,
 ) -> Result<Option<Bytes>, StoreError> {
     match file {
-        File::Main => Ok(main_playlist(library, asset).await?.map(Bytes::from)),
+        File::Main => {
+            let address = steering.map(|_| "steering.json");
+            Ok(main_playlist(library, asset, address).await?.map(Bytes::from))
+        }
+        File::Steering => Ok(steering.map(SteeringManifest::to_json)),
         File::Key(period) => {
             // One key for the whole of an uploaded video.
             if *period != 0 {
@@ -241,6 +256,7 @@ mod tests {
         let v720 = RenditionId::Video(720);
         let cases = [
             ("main.m3u8", Some(File::Main)),
+            ("steering.json", Some(File::Steering)),
             ("key/0", Some(File::Key(0))),
             ("v720/index.m3u8", Some(File::Index(v720))),
             ("v720/iframes.m3u8", Some(File::Iframes(v720))),

@@ -1,7 +1,7 @@
 //! Playback: Views, playlists, keys and ciphertext segments.
 //!
 //! [`views_api`] starts a View, [`view`] checks it at every request, [`serve`] answers, [`files`] and [`presentation`] say
-//! with what, from the [`library`].
+//! with what, from the [`library`]. [`steering`] says from which node.
 
 mod files;
 pub mod journal;
@@ -12,6 +12,7 @@ mod pieces;
 mod presentation;
 pub mod range;
 mod serve;
+mod steering;
 pub mod view;
 mod views_api;
 

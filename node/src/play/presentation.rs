@@ -40,8 +40,13 @@ fn growing(asset: &Asset, rendition: RenditionId) -> Option<&BlobRecord> {
     asset.blobs.iter().find(|blob| plays(blob.kind) && blob.label == label)
 }
 
-/// The multivariant playlist; `None` while nothing can be played.
-pub async fn main_playlist(library: &Library, asset: &Asset) -> Result<Option<String>, StoreError> {
+/// The multivariant playlist, with the address of its steering manifest if players may go to other nodes; `None` while
+/// nothing can be played.
+pub async fn main_playlist(
+    library: &Library,
+    asset: &Asset,
+    steering: Option<&str>,
+) -> Result<Option<String>, StoreError> {
     let (video, audio, subtitles) = match library.manifest(asset).await? {
         Some(manifest) => complete(&manifest),
         None => match library.plan(asset).await? {
@@ -52,7 +57,8 @@ pub async fn main_playlist(library: &Library, asset: &Asset) -> Result<Option<St
     if video.is_empty() && audio.is_empty() {
         return Ok(None);
     }
-    Ok(Some(multivariant(&Multivariant { video: &video, audio: &audio, subtitles: &subtitles })))
+    let (video, audio, subtitles) = (&video, &audio, &subtitles);
+    Ok(Some(multivariant(&Multivariant { video, audio, subtitles, steering })))
 }
 
 type Renditions = (Vec<VideoRendition>, Vec<AudioRendition>, Vec<SubtitleRendition>);

@@ -14,13 +14,17 @@ use cluster::state::Asset;
 use super::files::{self, File, Kind};
 use super::pieces::Pieces;
 use super::range::{self, Part};
-use super::view::{self, Presented, ViewError};
+use super::steering::{self, Route, SteeringManifest};
+use super::view::{self, Presented, ViewClaims, ViewError};
 use super::views_api::VIEW_COOKIE;
-use crate::access::{Caller, address, allowed_origin};
+use crate::access::{Caller, address, allowed_origin, node_origin};
 use crate::app::App;
 use crate::media::Media;
 use crate::problem::Problem;
 use crate::token::{TokenError, looks_like_token};
+
+/// In the query of a main playlist's address: the node that sent the viewer here.
+const SENT_BY: &str = "sent_by=";
 
 /// Plays: playlists, keys, segments and subtitles of a running View.
 ///
@@ -29,6 +33,7 @@ use crate::token::{TokenError, looks_like_token};
     params(("view" = String, Path), ("file" = String, Path, description = "`main.m3u8` and what it names")),
     responses((status = 200, description = "The playlist, key, header, segment or subtitles"),
         (status = 206, description = "A range of it"),
+        (status = 307, description = "The main playlist is to be had at a nearer site"),
         (status = 401, body = crate::problem::ProblemBody, description = "No View, or an expired one: renew it"),
         (status = 403, body = crate::problem::ProblemBody, description = "The View is over"),
         (status = 404, body = crate::problem::ProblemBody, description = "Not there")))]
@@ -41,15 +46,68 @@ pub async fn play_file(
 ) -> Result<HttpResponse, Problem> {
     let (view, file) = path.into_inner();
     let in_path = looks_like_token(&view);
-    let asset = admitted(&request, &media, caller, &view)?;
+    let (asset, claims) = admitted(&request, &media, caller, &view)?;
     let file = File::parse(&file).ok_or_else(Problem::not_found)?;
-    let body =
-        files::load(&media.library, &media.store, &asset, &file).await?.ok_or_else(Problem::not_found)?;
-    let mut answer = ranged(&request, file.kind(), body);
+    // A cookie is for this node alone; a token in the path is good on every node.
+    let guided = in_path && matches!(file, File::Main | File::Steering);
+    let guide = guided.then(|| Guide::new(&request, &media, &claims));
+    let mut answer = match guide.as_ref().filter(|_| file == File::Main).and_then(Guide::elsewhere) {
+        Some(address) => redirect(&request, &media, &view, address),
+        None => {
+            let steering = guide.as_ref().and_then(Guide::manifest);
+            let body = files::load(&media.library, &media.store, &asset, &file, steering.as_ref()).await?;
+            ranged(&request, file.kind(), body.ok_or_else(Problem::not_found)?)
+        }
+    };
     if in_path {
         share(&request, &app, &mut answer);
     }
     Ok(answer)
+}
+
+/// Where one viewer may play from, as this node sees it.
+struct Guide {
+    route: Route,
+    own_site: String,
+    /// Another node has sent the viewer here: whoever is sent on is sent once.
+    was_sent: bool,
+}
+
+impl Guide {
+    fn new(request: &HttpRequest, media: &Media, claims: &ViewClaims) -> Self {
+        let cluster = media.store.cluster();
+        let (state, me) = (cluster.state(), cluster.node_id());
+        let places = steering::places(cluster, claims.asset);
+        let spread = u64::from_le_bytes(claims.view[..8].try_into().expect("eight of sixteen bytes"));
+        Self {
+            route: Route::choose(address(request), me, state.site_map(), &places, spread),
+            own_site: state.node(me).map(|node| node.site.clone()).unwrap_or_default(),
+            was_sent: request.query_string().starts_with(SENT_BY),
+        }
+    }
+
+    fn elsewhere(&self) -> Option<&str> {
+        self.route.elsewhere(&self.own_site).filter(|_| !self.was_sent).map(|place| place.address.as_str())
+    }
+
+    /// None where there is one site only.
+    fn manifest(&self) -> Option<SteeringManifest> {
+        (self.route.places.len() > 1).then(|| self.route.manifest(&self.own_site))
+    }
+}
+
+/// Sends a viewer to the node at `address` that is nearer.
+fn redirect(request: &HttpRequest, media: &Media, view: &str, address: &str) -> HttpResponse {
+    let sender = media.store.cluster().node_id();
+    tracing::debug!(to = address, "a viewer is sent to a nearer site");
+    debug_assert!(request.path().ends_with("main.m3u8"));
+    HttpResponse::TemporaryRedirect()
+        .insert_header((
+            header::LOCATION,
+            format!("https://{address}/play/{view}/main.m3u8?{SENT_BY}{sender}"),
+        ))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
 }
 
 /// What a page of an allowed origin may ask of a capability path.
@@ -68,13 +126,13 @@ pub async fn play_options(request: HttpRequest, app: Data<App>) -> HttpResponse 
     answer
 }
 
-/// The asset of a View that may go on now.
+/// The asset of a View that may go on now, and what its token says.
 fn admitted(
     request: &HttpRequest,
     media: &Media,
     caller: Result<Caller, Problem>,
     view: &str,
-) -> Result<Arc<Asset>, Problem> {
+) -> Result<(Arc<Asset>, ViewClaims), Problem> {
     let cluster = media.store.cluster();
     let state = cluster.state();
     let (token, presented) = if looks_like_token(view) {
@@ -89,7 +147,7 @@ fn admitted(
     let asset = state.asset(claims.asset).cloned().ok_or_else(Problem::not_found)?;
     let grace_ms = || state.application(asset.application).map_or(0, |found| found.policy.offline_grace_ms);
     media.outage.may_go_on(claims.started_ms, grace_ms)?;
-    Ok(asset)
+    Ok((asset, claims))
 }
 
 /// The one View cookie. Two of them are two opinions, and neither is believed.
@@ -139,11 +197,12 @@ fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResponse {
     answer.body(Pieces::new(body))
 }
 
-/// CORS without credentials, for origins the operator allows, and only where the path itself is the right.
+/// CORS without credentials, for origins the operator allows and the consoles of the other nodes, and only where the path itself is the right.
 fn share(request: &HttpRequest, app: &App, answer: &mut HttpResponse) {
     let headers = answer.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    let origin = allowed_origin(request, &app.config).and_then(|origin| HeaderValue::from_str(origin).ok());
+    let origin = allowed_origin(request, &app.config).or_else(|| node_origin(request, &app.cluster.state()));
+    let origin = origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(

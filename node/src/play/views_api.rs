@@ -11,6 +11,7 @@ use cluster::permission::{Action, Target, view_subject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::steering;
 use super::view::{Carrier, RENEWABLE_MS, RenewalClaims, ViewClaims};
 use crate::access::{Caller, address};
 use crate::api::body::{Body, OptionalBody};
@@ -29,6 +30,9 @@ pub struct StartView {
     pub carrier: Option<CarrierKind>,
     /// Lets any network address use the path; without it only the one that asks.
     pub any_address: bool,
+    /// The player knows content steering: where there are several sites to play from, it gets a path that is good at
+    /// all of them, whatever `carrier` says.
+    pub steered: bool,
 }
 
 /// How the View's token travels.
@@ -82,6 +86,10 @@ pub async fn view_start(
     caller.may(&state, Action::WatchAsset, Target::Asset(*asset))?;
     media.outage.may_begin()?;
     let now_ms = media.store.cluster().now_ms();
+    let wanted = match wanted.steered && steering::reaches_far(media.store.cluster(), *asset) {
+        true => StartView { carrier: Some(CarrierKind::Path), ..wanted },
+        false => wanted,
+    };
     let carrier = carrier(&request, &caller, &wanted)?;
     let claims = ViewClaims {
         view: rand::random(),

@@ -17,6 +17,9 @@ pub struct Multivariant<'a> {
     pub audio: &'a [AudioRendition],
     /// Subtitles and captions.
     pub subtitles: &'a [SubtitleRendition],
+    /// Where the content steering manifest is, when there are several places to play from. This playlist's own is the
+    /// pathway `.`, as RFC 8216bis calls the one that has no name.
+    pub steering: Option<&'a str>,
 }
 
 /// Writes the multivariant playlist. An asset without video has its default audio track as the one variant.
@@ -31,6 +34,9 @@ pub fn multivariant(asset: &Multivariant<'_>) -> String {
         audio_group(&mut text, asset.audio, asset.video.is_empty());
     }
     subtitle_group(&mut text, asset.subtitles);
+    if let Some(manifest) = asset.steering {
+        let _ = writeln!(text, "#EXT-X-CONTENT-STEERING:SERVER-URI=\"{}\",PATHWAY-ID=\".\"", plain(manifest));
+    }
     if asset.video.is_empty() {
         audio_variant(&mut text, asset.audio, groups);
     }

@@ -136,7 +136,8 @@ export const deleteCaptions = (id: string, language: string) =>
 export const posterUrl = (asset: { id: string; updated_ms?: number | null }) =>
   apiUrl(`/assets/${asset.id}/poster`, { v: asset.updated_ms });
 export const storyboardUrl = (id: string) => apiUrl(`/assets/${id}/storyboard.vtt`);
-export const startView = (id: string) => call<View>('POST', `/assets/${id}/views`, { json: { carrier: 'cookie' } });
+export const startView = (id: string) =>
+  call<View>('POST', `/assets/${id}/views`, { json: { carrier: 'cookie', steered: true } });
 /** Prolongs a View that is about to end. */
 export const renewView = (renewal: string) => call<View>('POST', '/views/renew', { json: { renewal }, quiet: true });
 export const download = (id: string, what: string) =>

@@ -694,6 +694,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster/site-map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which site is near to whom. */
+        get: operations["site_map_view"];
+        /**
+         * Say anew which site is near to whom. Players are told within ten seconds; those of unknown networks stay where they
+         *     are, and where a site has no healthy node its viewers go to the next.
+         */
+        put: operations["site_map_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cluster/tokens": {
         parameters: {
             query?: never;
@@ -1982,6 +2003,8 @@ export interface components {
             site: string;
             /** @description `joining`, `active` or `draining`. */
             state: string;
+            /** @description The version it runs, once it has said so. */
+            version?: string | null;
         };
         /** @description A role to give. */
         MemberSet: {
@@ -2546,6 +2569,23 @@ export interface components {
             /** @description What the browser or tool called itself. */
             user_agent: string;
         };
+        /** @description Which site is near to whom. */
+        SiteMap: {
+            /** @description The networks. Whoever comes from none of them stays with the node that is asked. */
+            networks: components["schemas"]["SiteMapNetwork"][];
+        };
+        /** @description A network, and the site its viewers are sent to. */
+        SiteMapNetwork: {
+            /** @description Such as `10.1.0.0/16` or `2001:db8::/32`. Of several that fit, the longest prefix counts most. */
+            network: string;
+            /**
+             * Format: int32
+             * @description How far, in milliseconds there and back, where one network is near to several sites.
+             */
+            round_trip_ms?: number | null;
+            /** @description A site. */
+            site: string;
+        };
         /** @description How to watch. */
         StartView: {
             /**
@@ -2555,6 +2595,12 @@ export interface components {
             any_address: boolean;
             /** @default null */
             carrier: components["schemas"]["CarrierKind"] | null;
+            /**
+             * @description The player knows content steering: where there are several sites to play from, it gets a path that is good at
+             *     all of them, whatever `carrier` says.
+             * @default false
+             */
+            steered: boolean;
         };
         /** @description A View that has begun or goes on. */
         StartedView: {
@@ -4794,6 +4840,90 @@ export interface operations {
             };
         };
     };
+    site_map_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SiteMap"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    site_map_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SiteMap"];
+            };
+        };
+        responses: {
+            /** @description In force */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A network twice, with host bits, or without a site */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     join_token_create: {
         parameters: {
             query?: never;
@@ -6463,6 +6593,13 @@ export interface operations {
             };
             /** @description A range of it */
             206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The main playlist is to be had at a nearer site */
+            307: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -7,11 +7,13 @@ export type PlayerFault = 'refused' | 'network' | 'media' | 'unsupported';
 
 const renewalsPerRequest = 3;
 const mediaRecoveries = 2;
+/** Tries at a node that does not answer, when another site has the video too. */
+const triesBeforeMoving = 1;
 
 /** Which statuses mean "this View is over": worth one renewal, then final. */
 const isRefusal = (code: number | undefined) => code === 401 || code === 403;
 
-function withRenewal(policy: LoadPolicy, keeper: ViewKeeper): LoadPolicy {
+function withRenewal(policy: LoadPolicy, keeper: ViewKeeper, canMove: () => boolean): LoadPolicy {
   const usual = policy.default.errorRetry;
   return {
     default: {
@@ -22,6 +24,8 @@ function withRenewal(policy: LoadPolicy, keeper: ViewKeeper): LoadPolicy {
         maxRetryDelayMs: 8_000,
         ...usual,
         shouldRetry: (_config, count, _isTimeout, answer, retry) => {
+          const isSilent = !answer?.code;
+          if (isSilent && canMove()) return retry && count < triesBeforeMoving;
           if (!isRefusal(answer?.code)) return retry;
           keeper.markStale();
           return count < renewalsPerRequest && keeper.refusal === undefined;
@@ -31,7 +35,7 @@ function withRenewal(policy: LoadPolicy, keeper: ViewKeeper): LoadPolicy {
   };
 }
 
-function configFor(keeper: ViewKeeper, startPosition: number): Partial<HlsConfig> {
+function configFor(keeper: ViewKeeper, startPosition: number, canMove: () => boolean): Partial<HlsConfig> {
   const defaults = Hls.DefaultConfig;
   return {
     workerPath: workerAddress,
@@ -41,10 +45,10 @@ function configFor(keeper: ViewKeeper, startPosition: number): Partial<HlsConfig
     capLevelToPlayerSize: false,
     backBufferLength: 60,
     maxBufferLength: 30,
-    manifestLoadPolicy: withRenewal(defaults.manifestLoadPolicy, keeper),
-    playlistLoadPolicy: withRenewal(defaults.playlistLoadPolicy, keeper),
-    fragLoadPolicy: withRenewal(defaults.fragLoadPolicy, keeper),
-    keyLoadPolicy: withRenewal(defaults.keyLoadPolicy, keeper),
+    manifestLoadPolicy: withRenewal(defaults.manifestLoadPolicy, keeper, canMove),
+    playlistLoadPolicy: withRenewal(defaults.playlistLoadPolicy, keeper, canMove),
+    fragLoadPolicy: withRenewal(defaults.fragLoadPolicy, keeper, canMove),
+    keyLoadPolicy: withRenewal(defaults.keyLoadPolicy, keeper, canMove),
     xhrSetup: () => keeper.fresh(),
   };
 }
@@ -63,7 +67,8 @@ export function attach(
   fault: (fault: PlayerFault) => void,
 ): Playback {
   if (!Hls.isSupported()) return attachNative(video, address, startPosition, fault);
-  const hls = new Hls(configFor(keeper, startPosition));
+  const canMove = () => hls.pathways.length > 1;
+  const hls: Hls = new Hls(configFor(keeper, startPosition, canMove));
   let recoveries = 0;
   hls.on(Hls.Events.ERROR, (_name, data: ErrorData) => {
     if (!data.fatal) return;
