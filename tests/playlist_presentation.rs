@@ -109,6 +109,7 @@ fn publish(folder: &Path, video: &Rendition, audio: &Rendition) -> (String, BTre
     }
     answers.insert("key/0".into(), KEY.to_vec());
     let main = multivariant(&Multivariant {
+        steering: None,
         video: &[VideoRendition {
             id: RenditionId::Video(360),
             width: 640,

@@ -95,6 +95,7 @@ fn ladder() -> Vec<VideoRendition> {
 #[test]
 fn a_film_with_languages_and_subtitles() {
     let film = Multivariant {
+        steering: None,
         video: &ladder(),
         audio: &[
             audio(0, Some("eng"), "English"),
