@@ -4,7 +4,7 @@
 //! passes for a node.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
@@ -23,7 +23,7 @@ use crate::state::ClusterAuthority;
 /// The name that every node's certificate carries, whatever its address: nodes know one another by id.
 pub const NODE_HOST: &str = "node.mediakeep.internal";
 const AUTHORITY_DAYS: u64 = 3650;
-const NODE_DAYS: u64 = 30;
+const HOUR: Duration = Duration::from_secs(3600);
 const PURPOSE: &[u8] = b"certificate authority";
 
 /// Why a certificate could not be made or read.
@@ -107,12 +107,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Issue`] when the request is not one.
-    pub fn certify(&self, request: &[u8], name: NodeName) -> Result<Vec<u8>, AuthorityError> {
+    pub fn certify(&self, request: &[u8], name: NodeName, life: Lifetime) -> Result<Vec<u8>, AuthorityError> {
         let request = CertificateSigningRequestDer::from(request.to_vec());
         let asked = CertificateSigningRequestParams::from_der(&request)?;
         let issuer = Issuer::from_ca_cert_der(&self.certificate, &self.key)?;
         // Nothing but the key is taken from the request.
-        Ok(node_params(name)?.signed_by(&asked.public_key, &issuer)?.der().to_vec())
+        Ok(node_params(name, life)?.signed_by(&asked.public_key, &issuer)?.der().to_vec())
     }
 }
 
@@ -120,6 +120,15 @@ impl fmt::Debug for Authority {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Authority({}, redacted)", HEXLOWER.encode(&fingerprint(&self.certificate)))
     }
+}
+
+/// How long a certificate is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Cluster time now, in ms since 1970.
+    pub now_ms: u64,
+    /// From now on.
+    pub life: Duration,
 }
 
 /// Who a certificate says its holder is.
@@ -216,6 +225,13 @@ pub fn renew_at_ms(certificate: &[u8]) -> Option<u64> {
     u64::try_from((from + (to - from) * 2 / 3) * 1000).ok()
 }
 
+/// When a certificate (DER) ends, in ms since 1970; `None` for what is not a certificate.
+#[must_use]
+pub fn ends_at_ms(certificate: &[u8]) -> Option<u64> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    u64::try_from(parsed.validity().not_after.timestamp() * 1000).ok()
+}
+
 /// SHA-256.
 #[must_use]
 pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
@@ -228,7 +244,7 @@ fn sealing_key(keyring: &Keyring, epoch: KeyEpoch) -> Result<AeadKey, KeyError> 
     AeadKey::new(&*keyring.shared_secret(PURPOSE, epoch)?)
 }
 
-fn node_params(name: NodeName) -> Result<CertificateParams, AuthorityError> {
+fn node_params(name: NodeName, life: Lifetime) -> Result<CertificateParams, AuthorityError> {
     let mut params = CertificateParams::new(vec![NODE_HOST.to_owned()])?;
     params.subject_alt_names.push(SanType::URI(name.uri().try_into()?));
     params.distinguished_name = common_name(&format!("mediakeep node {}", name.node.0));
@@ -236,7 +252,10 @@ fn node_params(name: NodeName) -> Result<CertificateParams, AuthorityError> {
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    lifetime(&mut params, NODE_DAYS);
+    // A clock that is a little behind takes it too.
+    let start = UNIX_EPOCH + Duration::from_millis(life.now_ms);
+    params.not_before = (start - HOUR.min(life.life / 4)).into();
+    params.not_after = (start + life.life).into();
     Ok(params)
 }
 
@@ -248,7 +267,7 @@ fn common_name(name: &str) -> DistinguishedName {
 
 /// From an hour ago, for a clock that is a little behind.
 fn lifetime(params: &mut CertificateParams, days: u64) {
-    let start = SystemTime::now() - Duration::from_secs(3600);
+    let start = SystemTime::now() - HOUR;
     params.not_before = start.into();
     params.not_after = (start + Duration::from_secs(days * 86_400)).into();
 }
@@ -263,17 +282,22 @@ mod tests {
     fn a_certificate_names_the_node_it_was_made_for() {
         let authority = Authority::generate().unwrap();
         let key = CertificateKey::generate().unwrap();
-        let certificate = authority.certify(&key.request, NAME).unwrap();
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * 1000;
+        let life = Lifetime { now_ms, life: Duration::from_secs(30 * 86_400) };
+        let certificate = authority.certify(&key.request, NAME, life).unwrap();
         assert_eq!(NodeName::of(&certificate).unwrap(), NAME);
         assert_eq!(requested_key(&key.request).unwrap(), key.public_hash);
         assert!(NodeName::of(authority.certificate()).is_err(), "the authority is no node");
         let mut forged = key.request.clone();
         let last = forged.len() - 1;
         forged[last] ^= 1;
-        assert!(authority.certify(&forged, NAME).is_err(), "the request does not prove its key");
+        assert!(authority.certify(&forged, NAME, life).is_err(), "the request does not prove its key");
         let renew = renew_at_ms(&certificate).unwrap();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() * 1000;
-        assert!((19 * 86_400_000..=20 * 86_400_000).contains(&(renew - now)), "after two thirds of 30 days");
+        assert!(
+            (19 * 86_400_000..=20 * 86_400_000).contains(&(renew - now_ms)),
+            "after two thirds of 30 days"
+        );
+        assert_eq!(ends_at_ms(&certificate), Some(now_ms + 30 * 86_400_000));
     }
 
     #[test]

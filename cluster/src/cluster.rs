@@ -1,5 +1,7 @@
 //! The handle everything else holds: propose a change, look at State, hear what happened.
 
+mod audit_share;
+mod clocks;
 mod config;
 mod connect;
 mod control;
@@ -13,8 +15,10 @@ mod keys;
 mod members;
 pub(crate) mod proposer;
 mod reader;
+pub(crate) mod requests;
 pub(crate) mod start;
 mod status;
+mod succession;
 pub mod voters;
 
 use std::fmt;
@@ -26,7 +30,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::raft::log::MissingRange;
-pub use config::{ClusterConfig, TlsTransport, Transport};
+pub use config::{ClusterConfig, Distance, TlsTransport, Transport};
 pub use error::{OpenError, ProposeError};
 pub use join::{JoinError, JoinToken, JoinTokenError};
 pub use start::NewClusterSecrets;
@@ -44,6 +48,7 @@ use crate::net::{LateNet, Net, Peers, Services};
 use crate::outcome::Outcome;
 use crate::raft::log::LogStore;
 use crate::raft::machine::Shown;
+use crate::raft::serve::HeardLeader;
 use crate::raft::types::TypeConfig;
 use crate::seal::SealMode;
 use crate::state::State;
@@ -53,6 +58,7 @@ use crate::worker::{WorkerReport, Workers};
 use connect::Presence;
 use proposer::Proposal;
 use reader::ReadRequest;
+use requests::Requests;
 
 /// How long workers may take to end.
 const WORKERS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -79,6 +85,7 @@ struct Inner {
     blobs: Blobs,
     bytes: Replicas,
     net: Arc<LateNet>,
+    requests: Requests,
     presence: OnceLock<Presence>,
     services: Services,
     peers: Peers,
@@ -102,6 +109,7 @@ struct Running {
     log: LogStore,
     proposals: mpsc::Sender<Proposal>,
     reads: mpsc::Sender<ReadRequest>,
+    heard: HeardLeader,
 }
 
 impl Cluster {

@@ -43,6 +43,6 @@ pub mod workers;
 pub mod sim;
 
 pub use cluster::{
-    Cluster, ClusterConfig, ClusterStatus, JoinError, JoinToken, JoinTokenError, NewClusterSecrets,
+    Cluster, ClusterConfig, ClusterStatus, Distance, JoinError, JoinToken, JoinTokenError, NewClusterSecrets,
     OpenError, ProposeError, TlsTransport, Transport,
 };

@@ -276,6 +276,9 @@ pub enum Refusal {
         /// The level of the oldest node.
         runs: u32,
     },
+    /// A request that nobody waits for any more: it is not carried out after its time.
+    #[error("this request is over")]
+    RequestOver,
 }
 
 impl Refusal {
@@ -330,6 +333,7 @@ impl Refusal {
             Self::TooFewCopies => "too_few_copies",
             Self::NodeNotActive => "node_not_active",
             Self::NodesTooOld { .. } => "nodes_too_old",
+            Self::RequestOver => "request_over",
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use cluster::Distance;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -27,6 +28,9 @@ pub enum ConfigError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// A node's certificate would be over at once.
+    #[error("`cluster_certificate_minutes` must be at least 1")]
+    NoCertificateLife,
     /// An allowed origin is not an origin.
     #[error("`{origin}` is not an origin such as https://example.org")]
     BadOrigin {
@@ -53,6 +57,11 @@ pub struct Config {
     pub cluster_listen: Option<SocketAddr>,
     /// What the other nodes connect to, when it is not what is listened on: a name or address, with or without a port.
     pub cluster_advertise: Option<String>,
+    /// How far the nodes are from one another: `near` for round trips up to some 30 ms, `far` for longer and lossy ones. The
+    /// same on all of them.
+    pub cluster_distance: Distance,
+    /// How long a certificate that this node gives to nodes is good for, in minutes; each renews its own in time.
+    pub cluster_certificate_minutes: u32,
     /// Names and addresses the node's certificate carries, besides the machine's own.
     pub hostnames: Vec<String>,
     /// Origins of other web pages that may call the API or embed a player, e.g. `https://intranet.example`.
@@ -111,6 +120,8 @@ impl Default for Config {
             redirect_listen: None,
             cluster_listen: None,
             cluster_advertise: None,
+            cluster_distance: Distance::default(),
+            cluster_certificate_minutes: 30 * 24 * 60,
             hostnames: Vec::new(),
             allowed_origins: Vec::new(),
             security_contact: None,
@@ -157,6 +168,9 @@ impl Config {
 
     /// Refuses what would only fail later.
     pub fn check(self) -> Result<Self, ConfigError> {
+        if self.cluster_certificate_minutes == 0 {
+            return Err(ConfigError::NoCertificateLife);
+        }
         for origin in &self.allowed_origins {
             let parsed = url::Url::parse(origin).ok();
             let same = parsed

@@ -14,6 +14,11 @@ use crate::problem::ProblemBody;
 use crate::routes::Routes;
 
 static TEXT: LazyLock<String> = LazyLock::new(text);
+const DESCRIPTION: &str = "Every error is an application/problem+json document with a stable `code`.
+
+Any node takes any request. A change is answered once most voters have it on disk, and is seen at once on the node that was \
+asked. A read is answered from what that node has heard, usually some milliseconds behind; with `Cache-Control: no-cache` \
+it waits for everything that was acknowledged before, and is answered 503 where most voters cannot be asked.";
 const DOCS: &str = include_str!("pages/docs.html");
 const DOCS_SCRIPT: &str = include_str!("pages/docs.js");
 const DOCS_STYLE: &str = include_str!("pages/docs.css");
@@ -22,8 +27,7 @@ const DOCS_STYLE: &str = include_str!("pages/docs.css");
 #[must_use]
 pub fn document() -> OpenApi {
     let mut info = Info::new("mediakeep", "1");
-    info.description =
-        Some("Every error is an application/problem+json document with a stable `code`.".to_owned());
+    info.description = Some(DESCRIPTION.to_owned());
     info.license = Some(License::new("Apache-2.0"));
     let mut components = Components::new();
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("__Host-session")));

@@ -30,6 +30,8 @@ use crate::{answer, api, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Of 19, the most that a thread can stand back.
+const SERVING_NICENESS: i32 = 5;
 /// Bytes a client may send ahead in one HTTP/2 request, and on one connection: what a fast upload from afar has under way.
 /// The connection takes more than one request, so that an upload the disk is behind with does not hold up the others.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
@@ -46,6 +48,8 @@ pub struct RunOptions {
     pub passphrase: Option<Zeroizing<String>>,
     /// A token to join a cluster by, when there is no node in the folder yet.
     pub join: Option<Zeroizing<String>>,
+    /// There must be no node in the folder yet.
+    pub must_be_new: bool,
     /// Stop when standard input ends.
     pub watch_input: bool,
     /// Write one JSON line to standard output when ready.
@@ -196,6 +200,7 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
     let tls = app.tls.server_config()?;
     let limiter = Arc::clone(&app.limiter);
     let server = HttpServer::new(move || {
+        stand_back();
         actix_web::App::new()
             .app_data(app.clone())
             .app_data(app.media.clone())
@@ -215,6 +220,14 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
         .disable_signals()
         .on_connect(move |connection, extensions| limits::on_connect(&limiter, connection, extensions));
     Ok(server.listen_rustls_0_23(listener, tls)?.run())
+}
+
+/// Serving stands back behind agreement: however busy it is, a leader's heartbeats go out in time. Called once on every
+/// serving thread.
+fn stand_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, SERVING_NICENESS) {
+        tracing::warn!(%error, "serving could not be put behind agreement");
+    }
 }
 
 fn workers(asked: usize) -> std::io::Result<usize> {

@@ -34,10 +34,11 @@ pub struct Outcome {
     pub said: String,
 }
 
-const ALL_PLANTED: [(&str, Planted); 3] = [
+const ALL_PLANTED: [(&str, Planted); 4] = [
     ("skip-sync", Planted::SkipSync),
     ("one-copy", Planted::AcknowledgeAtOneCopy),
     ("read-without-asking", Planted::ReadWithoutAsking),
+    ("forget-requests", Planted::ForgetRequests),
 ];
 
 pub fn number(name: &str) -> Option<u64> {

@@ -103,3 +103,8 @@ fn an_acknowledgement_at_one_copy_is_found() {
 fn a_read_that_asks_nobody_is_found() {
     is_found(Planted::ReadWithoutAsking);
 }
+
+#[test]
+fn a_change_that_is_made_twice_is_found() {
+    is_found(Planted::ForgetRequests);
+}

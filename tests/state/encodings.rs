@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cluster::command::Command;
-use cluster::entry::Entry;
+use cluster::command::{Command, Incarnation};
+use cluster::entry::{Entry, Request};
 use cluster::state::State;
 
 use crate::samples::{commands, name, stage};
@@ -44,6 +44,7 @@ fn commands_are_encoded_as_blessed_and_read_back() {
         time_ms: START,
         actor: owner().at(Some("192.0.2.1".parse().unwrap()), "request"),
         command: commands().remove(0),
+        request: Some(Request { node: NODE, life: Incarnation::default(), number: 9, settled: 7 }),
     };
     let bytes = postcard::to_allocvec(&entry).unwrap();
     assert_eq!(postcard::from_bytes::<Entry>(&bytes).unwrap(), entry);

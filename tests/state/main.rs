@@ -12,6 +12,7 @@ mod lists;
 mod matrix;
 mod nodes;
 mod properties;
+mod requests;
 mod samples;
 mod watching;
 mod world;

@@ -233,7 +233,7 @@ proptest! {
             if applied.outcome.is_err() {
                 assert!(world.state.same_records(&before), "a refusal changes nothing: {:?}", step.command);
             }
-            let entry = Entry { time_ms: world.now_ms, actor: actor(step.who), command: step.command };
+            let entry = Entry { time_ms: world.now_ms, actor: actor(step.who), command: step.command, request: None };
             assert_eq!(twin.apply(world.index, &entry), applied);
         }
         let bytes = postcard::to_allocvec(&world.state).expect("State is written");

@@ -119,7 +119,8 @@ impl World {
     /// Applies one entry now, checks what must always hold, and answers what apply gave.
     pub fn apply(&mut self, actor: &Actor, command: impl Into<Command>) -> Applied {
         self.index += 1;
-        let entry = Entry { time_ms: self.now_ms, actor: actor.clone(), command: command.into() };
+        let entry =
+            Entry { time_ms: self.now_ms, actor: actor.clone(), command: command.into(), request: None };
         let applied = self.state.apply(self.index, &entry);
         let record = applied.audit.clone().expect("every entry leaves one audit record");
         let mut head = self.records.last().map_or_else(ChainHead::default, head_of);
@@ -376,7 +377,8 @@ impl World {
     #[track_caller]
     pub fn quick(&mut self, actor: &Actor, command: impl Into<Command>) -> Outcome {
         self.index += 1;
-        let entry = Entry { time_ms: self.now_ms, actor: actor.clone(), command: command.into() };
+        let entry =
+            Entry { time_ms: self.now_ms, actor: actor.clone(), command: command.into(), request: None };
         let applied = self.state.apply(self.index, &entry);
         self.records.extend(applied.audit);
         applied.outcome.unwrap_or_else(|refusal| panic!("{refusal:?}"))

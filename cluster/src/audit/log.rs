@@ -51,6 +51,11 @@ impl AuditLog {
         &self.inner.stop
     }
 
+    /// Where the segments are, and what they are sealed under.
+    pub(super) fn place(&self) -> (Arc<dyn Disk>, Arc<AeadKey>) {
+        (self.inner.disk.clone(), self.inner.key.clone())
+    }
+
     /// The number of the newest record held.
     #[must_use]
     pub fn last(&self) -> u64 {

@@ -3,11 +3,13 @@
 //! Records are chained by hash and the head of the chain is in State, so a changed, removed, moved or cut record is found
 //! by [`AuditLog::verify`]. A record is written before the State that made it is shown: no audit write, no change.
 
+mod fill;
 mod log;
 mod query;
 mod segment;
 mod verify;
 
+pub use fill::Gap;
 pub use log::AuditLog;
 pub use query::{AuditFilter, AuditPage};
 pub use verify::{Flaw, Verdict};

@@ -2,16 +2,47 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
 use crate::net::{Net, Services};
 use crate::raft::log::MissingRange;
 use crate::store::BlobsConfig;
+
+/// How far the nodes of a cluster are from one another: it decides how long a silent leader is waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distance {
+    /// In one town: round trips up to some 30 ms.
+    #[default]
+    Near,
+    /// Over a continent, or over lines that lose much: round trips up to some 150 ms.
+    Far,
+}
+
+impl Distance {
+    /// A leader says this often that it is there, in ms.
+    pub(crate) fn heartbeat_ms(self) -> u64 {
+        match self {
+            Self::Near => 80,
+            Self::Far => 250,
+        }
+    }
+
+    /// Election timeouts, in ms. A leader's lease is the longest of them.
+    pub(crate) fn election_ms(self) -> RangeInclusive<u64> {
+        match self {
+            Self::Near => 200..=350,
+            Self::Far => 1000..=1600,
+        }
+    }
+}
 
 /// How other nodes are reached.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +101,10 @@ pub struct ClusterConfig {
     pub log_bytes_kept: u64,
     /// A purged asset's key is gone from log and snapshots at most this long after the purge.
     pub forget_within: Duration,
+    /// How long a node's certificate is good for; a new one is made when two thirds of that are over.
+    pub certificate_life: Duration,
+    /// How far the other nodes are away.
+    pub distance: Distance,
     /// When the Blob store refuses writes.
     pub blobs: BlobsConfig,
     /// How the other nodes are reached.
@@ -92,6 +127,8 @@ impl ClusterConfig {
             log_bytes: 8 * 1024 * 1024,
             log_bytes_kept: 2 * 1024 * 1024,
             forget_within: Duration::from_secs(12 * 3600),
+            certificate_life: Duration::from_secs(30 * 86_400),
+            distance: Distance::default(),
             blobs: BlobsConfig::default(),
             transport: Transport::None,
             accept_loss: None,

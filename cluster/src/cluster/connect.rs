@@ -4,21 +4,26 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use rustls::time_provider::TimeProvider;
+use rustls_pki_types::UnixTime;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep};
 
-use super::control::{Ask, ask};
+use super::clocks::watch_clocks;
+use super::control::{Answer, Ask, ask};
 use super::identity::Identity;
 use super::join::Door;
 use super::members::{Members, REMOVED};
+use super::succession::follow_a_lost_leader;
 use super::{Cluster, ClusterConfig, Inner, OpenError, Transport};
 use crate::actor::Actor;
-use crate::authority::{Authority, CertificateKey, NodeName, fingerprint};
+use crate::authority::{Authority, CertificateKey, Lifetime, NodeName, fingerprint};
 use crate::command::{ClusterCommand, Command, Incarnation};
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::net::NetError;
 use crate::net::tls::{ShownCertificate, TlsNet, TlsSettings};
+use crate::raft::machine::Shown;
 use crate::state::ClusterAuthority;
 
 /// Every other node is asked this often whether it is there.
@@ -88,6 +93,7 @@ impl Cluster {
             membership,
             services: self.inner.services.clone(),
             listener,
+            time: Arc::new(ByClusterTime(self.inner.shown.clone())),
         })?;
         net.serve_joins(Arc::new(Door(Arc::downgrade(&self.inner))));
         self.inner.net.set(net.clone());
@@ -108,7 +114,8 @@ impl Cluster {
         let cluster = self.state().cluster_info().map(|info| info.id).unwrap_or_default();
         let key = CertificateKey::generate().map_err(certificates)?;
         let name = NodeName { cluster, node: self.inner.node };
-        let certificate = authority.certify(&key.request, name).map_err(certificates)?;
+        let certificate =
+            authority.certify(&key.request, name, self.certificate_life()).map_err(certificates)?;
         Ok(Identity {
             node: self.inner.node,
             cluster,
@@ -185,10 +192,12 @@ impl Cluster {
 
     fn spawn_watchers(&self) {
         let inner = Arc::downgrade(&self.inner);
-        let watchers: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 3] = [
+        let watchers: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 5] = [
             Box::pin(follow_members(inner.clone(), self.events())),
             Box::pin(ping_others(inner.clone())),
-            Box::pin(watch_quorum(inner)),
+            Box::pin(watch_quorum(inner.clone())),
+            Box::pin(follow_a_lost_leader(inner.clone())),
+            Box::pin(watch_clocks(inner)),
         ];
         for watcher in watchers {
             let ending = self.inner.ending.clone();
@@ -199,6 +208,23 @@ impl Cluster {
                 }
             });
         }
+    }
+}
+
+impl Cluster {
+    /// The time that a certificate made now is good for.
+    pub(super) fn certificate_life(&self) -> Lifetime {
+        Lifetime { now_ms: self.now_ms(), life: self.inner.config.certificate_life }
+    }
+}
+
+/// Certificates are judged by cluster time: a wall clock that jumps cuts nobody off.
+#[derive(Debug)]
+struct ByClusterTime(Arc<Shown>);
+
+impl TimeProvider for ByClusterTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(self.0.time.now_ms())))
     }
 }
 
@@ -230,7 +256,6 @@ async fn follow_members(inner: Weak<Inner>, mut events: tokio::sync::broadcast::
 
 async fn ping_others(inner: Weak<Inner>) {
     loop {
-        sleep(PING_EVERY).await;
         let Some(held) = inner.upgrade() else { return };
         let others: Vec<NodeId> =
             held.shown.state.load().nodes().map(|node| node.id).filter(|id| *id != held.node).collect();
@@ -239,15 +264,23 @@ async fn ping_others(inner: Weak<Inner>) {
             tokio::spawn(async move {
                 let start = held.config.clock.monotonic();
                 match ask(&held, node, &Ask::Ping, PING_EVERY).await {
-                    Ok(_) => {
-                        held.peers.answered(node, held.config.clock.monotonic().saturating_sub(start));
+                    Ok(Answer::Pong { wall_ms }) => {
+                        let round_trip = held.config.clock.monotonic().saturating_sub(start);
+                        // Its clock was read half a round trip ago.
+                        let half_ms = u64::try_from(round_trip.as_millis() / 2).unwrap_or(0);
+                        let theirs = wall_ms.saturating_add(half_ms);
+                        let ahead_ms = theirs.checked_signed_diff(held.config.clock.wall_ms());
+                        held.peers.answered(node, round_trip, ahead_ms.unwrap_or(i64::MAX / 4));
                     }
+                    Ok(_) => {}
                     // The others may have shut the door before this node heard of its removal by the log.
                     Err(NetError::Unreachable { reason, .. }) if reason == REMOVED => held.stop.raise(reason),
                     Err(_) => {}
                 }
             });
         }
+        drop(held);
+        sleep(PING_EVERY).await;
     }
 }
 
@@ -294,7 +327,7 @@ impl Cluster {
         let (config, storage_key) = (&self.inner.config, &self.inner.storage_key);
         let Some(identity) = Identity::read(config, storage_key)? else { return Ok(false) };
         let due = crate::authority::renew_at_ms(&identity.certificate);
-        if due.is_some_and(|due| config.clock.wall_ms() < due) {
+        if due.is_some_and(|due| self.now_ms() < due) {
             return Ok(false);
         }
         let state = self.state();
@@ -302,7 +335,8 @@ impl Cluster {
         let authority = Authority::open(stored, &self.inner.keyring).map_err(certificates)?;
         let key = CertificateKey::generate().map_err(certificates)?;
         let name = NodeName { cluster: identity.cluster, node: identity.node };
-        let certificate = authority.certify(&key.request, name).map_err(certificates)?;
+        let certificate =
+            authority.certify(&key.request, name, self.certificate_life()).map_err(certificates)?;
         let renewed = Identity { certificate, key: key.key.to_vec(), ..identity };
         renewed.write(config, storage_key)?;
         presence

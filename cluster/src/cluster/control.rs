@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cluster, Inner, ProposeError};
 use crate::actor::{Actor, ActorKind};
 use crate::command::Command;
+use crate::entry::Request;
 use crate::id::NodeId;
 use crate::net::{Message, Net, NetError, Serve, Service};
 use crate::outcome::Outcome;
@@ -19,13 +20,15 @@ use crate::refusal::{Needs, Refusal};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Ask {
     /// To the leader: put this to the vote.
-    Propose { actor: Actor, command: Box<Command> },
+    Propose { actor: Actor, command: Box<Command>, request: Request },
     /// To the leader: which record must I have applied, to see all that is acknowledged?
     ReadIndex,
     /// Are you there?
     Ping,
     /// To a voter: stand for election now.
     StandForElection,
+    /// The newest audit records before this number. The answer is their bytes alone.
+    AuditRecords { before: u64 },
 }
 
 /// Its answer.
@@ -33,7 +36,7 @@ pub(super) enum Ask {
 pub(super) enum Answer {
     Proposed(Result<(Outcome, u64), ProposeError>),
     ReadIndex(Result<u64, ProposeError>),
-    Pong,
+    Pong { wall_ms: u64 },
     Standing,
 }
 
@@ -61,12 +64,16 @@ impl Serve for Control {
             postcard::from_bytes(&message.head).map_err(|error| format!("not understood: {error}"))?;
         let cluster = self.0.upgrade().map(|inner| Cluster { inner }).ok_or("this node is stopping")?;
         let answer = match question {
-            Ask::Propose { actor, command } => {
-                Answer::Proposed(proposed_by(&cluster, from, actor, *command).await)
+            Ask::Propose { actor, command, request } => {
+                Answer::Proposed(proposed_by(&cluster, from, actor, *command, request).await)
             }
             Ask::ReadIndex => Answer::ReadIndex(cluster.read_index().await),
-            Ask::Ping => Answer::Pong,
+            Ask::Ping => Answer::Pong { wall_ms: cluster.inner.config.clock.wall_ms() },
+            Ask::AuditRecords { before } => return cluster.audit_records_before(before).await,
             Ask::StandForElection => {
+                if cluster.clock_is_off() {
+                    return Err("the clock of this node is off".to_owned());
+                }
                 let running = cluster.running().map_err(|error| error.to_string())?;
                 running.raft.trigger().elect().await.map_err(|error| error.to_string())?;
                 Answer::Standing
@@ -83,11 +90,12 @@ async fn proposed_by(
     from: NodeId,
     actor: Actor,
     command: Command,
+    request: Request,
 ) -> Result<(Outcome, u64), ProposeError> {
-    if matches!(actor.kind, ActorKind::System(node) if node != from) {
+    if request.node != from || matches!(actor.kind, ActorKind::System(node) if node != from) {
         return Err(ProposeError::Refused(Refusal::Forbidden { needs: Needs::Node }));
     }
-    cluster.propose_here(actor, command).await
+    cluster.propose_here(actor, command, request).await
 }
 
 impl Cluster {

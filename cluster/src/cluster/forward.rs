@@ -2,21 +2,26 @@
 
 use std::time::Duration;
 
+use openraft::Raft;
 use tokio::time::{Instant, timeout};
 
 use super::control::{Answer, Ask, ask};
 use super::{Cluster, ProposeError, proposer, reader};
 use crate::actor::Actor;
 use crate::command::Command;
+use crate::entry::Request;
 use crate::id::NodeId;
 use crate::net::NetError;
 use crate::outcome::Outcome;
+use crate::raft::types::TypeConfig;
 use crate::refusal::Refusal;
 
-/// How long nobody may lead before a change is given up.
+/// Who leads is looked at again after this time at the latest.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 /// A change that was carried out is waited for here at most this long.
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+type Done = Result<(Outcome, u64), ProposeError>;
 
 impl Cluster {
     /// Who leads, as far as is known here.
@@ -33,14 +38,10 @@ impl Cluster {
     }
 
     /// To this node's own consensus, which must lead.
-    pub(super) async fn propose_here(
-        &self,
-        actor: Actor,
-        command: Command,
-    ) -> Result<(Outcome, u64), ProposeError> {
+    pub(super) async fn propose_here(&self, actor: Actor, command: Command, request: Request) -> Done {
         self.may_propose()?;
         self.all_understand(&command)?;
-        proposer::propose(&self.running()?.proposals, actor, command).await
+        proposer::propose(&self.running()?.proposals, actor, command, Some(request)).await
     }
 
     /// Keeps a Command out of the log that some node could not carry out: it would have to stop there.
@@ -50,7 +51,8 @@ impl Cluster {
         if understood { Ok(()) } else { Err(ProposeError::Refused(Refusal::NodesTooOld { needs, runs })) }
     }
 
-    /// To whoever leads, until somebody does or time is up. A change that may have reached the log is never sent twice.
+    /// To whoever leads, until somebody has answered or time is up. Each try is the same request, so that the change is
+    /// made once, whatever became of the tries before.
     pub(super) async fn propose_anywhere(
         &self,
         actor: Actor,
@@ -58,23 +60,51 @@ impl Cluster {
     ) -> Result<Outcome, ProposeError> {
         self.all_understand(&command)?;
         let until = Instant::now() + self.inner.config.propose_deadline;
+        let waiting = self.inner.requests.begin();
+        let mut may_be_made = false;
         loop {
-            let result = match self.leader() {
-                Some(leader) if leader != self.inner.node => {
-                    self.forward(leader, actor.clone(), command.clone(), until).await
-                }
-                _ => self.propose_here(actor.clone(), command.clone()).await,
-            };
-            match result {
+            match self.propose_to_leader(&actor, &command, waiting.request(), until).await {
                 Ok((outcome, index)) => {
                     self.see(index).await;
                     return Ok(outcome);
                 }
-                Err(ProposeError::NotLeader { .. }) if Instant::now() < until => {
+                Err(ProposeError::Refused(Refusal::RequestOver)) => return Err(ProposeError::OutcomeUnknown),
+                Err(ProposeError::Refused(refusal)) => return Err(refusal.into()),
+                Err(error @ (ProposeError::NotLeader { .. } | ProposeError::OutcomeUnknown)) => {
+                    may_be_made |= error == ProposeError::OutcomeUnknown;
+                    if Instant::now() >= until {
+                        return Err(if may_be_made { ProposeError::OutcomeUnknown } else { error });
+                    }
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
+                Err(_) if may_be_made => return Err(ProposeError::OutcomeUnknown),
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// One try. It is given up as soon as whoever was asked leads no longer: a leader that was lost never answers.
+    async fn propose_to_leader(
+        &self,
+        actor: &Actor,
+        command: &Command,
+        request: Request,
+        until: Instant,
+    ) -> Done {
+        let leader = self.leader();
+        let asked = async {
+            match leader {
+                Some(leader) if leader != self.inner.node => {
+                    self.forward(leader, actor.clone(), command.clone(), request, until).await
+                }
+                _ => self.propose_here(actor.clone(), command.clone(), request).await,
+            }
+        };
+        let Some(asked_of) = leader else { return asked.await };
+        tokio::select! {
+            biased;
+            done = asked => done,
+            () = leads_no_longer(&self.running()?.raft, asked_of) => Err(ProposeError::OutcomeUnknown),
         }
     }
 
@@ -83,10 +113,12 @@ impl Cluster {
         leader: NodeId,
         actor: Actor,
         command: Command,
+        request: Request,
         until: Instant,
-    ) -> Result<(Outcome, u64), ProposeError> {
+    ) -> Done {
         let left = until.saturating_duration_since(Instant::now());
-        match ask(&self.inner, leader, &Ask::Propose { actor, command: Box::new(command) }, left).await {
+        let question = Ask::Propose { actor, command: Box::new(command), request };
+        match ask(&self.inner, leader, &question, left).await {
             Ok(Answer::Proposed(result)) => result,
             Ok(_) | Err(NetError::TimedOut(_) | NetError::Lost(_)) => Err(ProposeError::OutcomeUnknown),
             // It was not sent, or not taken: whoever leads next may have it.
@@ -110,4 +142,11 @@ impl Cluster {
         reader::linearizable(&self.running()?.reads).await?;
         Ok(self.inner.shown.applied.borrow().last.map_or(0, |last| last.index))
     }
+}
+
+/// Waits until `leader` is not known to lead any more.
+pub(super) async fn leads_no_longer(raft: &Raft<TypeConfig>, leader: NodeId) {
+    let mut metrics = raft.metrics();
+    // Consensus that has ended leads nobody either.
+    drop(metrics.wait_for(|metrics| metrics.current_leader.map(NodeId) != Some(leader)).await);
 }

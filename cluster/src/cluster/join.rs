@@ -212,7 +212,7 @@ impl Cluster {
         let cluster = state.cluster_info().map(|info| info.id).unwrap_or_default();
         let authority = Authority::open(stored, &self.inner.keyring).map_err(|error| unavailable(&error))?;
         let certificate = authority
-            .certify(&request.request, NodeName { cluster, node })
+            .certify(&request.request, NodeName { cluster, node }, self.certificate_life())
             .map_err(|error| unavailable(&error))?;
         let seeds = state.nodes().filter(|one| one.id != node);
         let seeds = seeds.map(|one| (one.id, one.cluster_address.clone())).collect();

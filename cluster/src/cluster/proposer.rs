@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ProposeError;
 use crate::actor::Actor;
 use crate::command::Command;
-use crate::entry::Entry;
+use crate::entry::{Entry, Request};
 use crate::id::NodeId;
 use crate::outcome::Outcome;
 use crate::raft::log::record::{BATCH_LIMIT, encoded_length};
@@ -33,13 +33,19 @@ type Answer = Result<(Outcome, u64), ProposeError>;
 pub(crate) struct Proposal {
     actor: Actor,
     command: Command,
+    request: Option<Request>,
     length: usize,
     answer: oneshot::Sender<Answer>,
 }
 
 /// Hands a change to the proposer and waits for its answer.
-pub(crate) async fn propose(proposals: &mpsc::Sender<Proposal>, actor: Actor, command: Command) -> Answer {
-    let entry = Entry { time_ms: u64::MAX, actor, command };
+pub(crate) async fn propose(
+    proposals: &mpsc::Sender<Proposal>,
+    actor: Actor,
+    command: Command,
+    request: Option<Request>,
+) -> Answer {
+    let entry = Entry { time_ms: u64::MAX, actor, command, request };
     let batch = Batch(Arc::new(vec![entry]));
     let length = encoded_length(&batch);
     if length > BATCH_LIMIT {
@@ -50,7 +56,7 @@ pub(crate) async fn propose(proposals: &mpsc::Sender<Proposal>, actor: Actor, co
         return Err(ProposeError::Unavailable("the change was lost".to_owned()));
     };
     let (answer, reply) = oneshot::channel();
-    let proposal = Proposal { actor, command, length, answer };
+    let proposal = Proposal { actor, command, request, length, answer };
     proposals.send(proposal).await.map_err(|_| stopped())?;
     reply.await.unwrap_or(Err(ProposeError::OutcomeUnknown))
 }
@@ -91,8 +97,9 @@ impl Proposer {
         let mut entries = Vec::with_capacity(gathered.len());
         let mut waiting = Vec::with_capacity(gathered.len());
         for proposal in gathered {
-            entries.push(Entry { time_ms, actor: proposal.actor, command: proposal.command });
-            waiting.push(proposal.answer);
+            let Proposal { actor, command, request, answer, .. } = proposal;
+            entries.push(Entry { time_ms, actor, command, request });
+            waiting.push(answer);
         }
         let vote = self.raft.client_write(Batch(Arc::new(entries)));
         match tokio::time::timeout(self.deadline, vote).await {

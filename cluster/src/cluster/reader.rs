@@ -10,6 +10,7 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::control::{Answer, Ask, ask};
+use super::forward::leads_no_longer;
 use super::proposer::stopped;
 use super::{Inner, ProposeError};
 use crate::id::NodeId;
@@ -75,7 +76,11 @@ impl Reader {
     async fn try_round(&self) -> Result<(), ProposeError> {
         let leader = self.raft.metrics().borrow().current_leader.map(NodeId);
         match leader {
-            Some(leader) if leader != self.me => self.ask_leader(leader).await,
+            Some(leader) if leader != self.me => tokio::select! {
+                biased;
+                read = self.ask_leader(leader) => read,
+                () = leads_no_longer(&self.raft, leader) => Err(ProposeError::NotLeader { leader: None }),
+            },
             _ => self.raft.ensure_linearizable().await.map(drop).map_err(|error| refused(&error)),
         }
     }

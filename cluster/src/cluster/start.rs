@@ -14,7 +14,8 @@ use super::connect::listen;
 use super::identity::Identity;
 use super::proposer::Proposer;
 use super::reader::Reader;
-use super::{Cluster, ClusterConfig, Inner, Mode, OpenError, Running, Transport, keys};
+use super::requests::Requests;
+use super::{Cluster, ClusterConfig, Distance, Inner, Mode, OpenError, Running, Transport, keys};
 use crate::actor::Actor;
 use crate::audit::AuditLog;
 use crate::blocking::blocking;
@@ -247,6 +248,9 @@ pub(super) async fn start(
         .await
         .map_err(|error| OpenError::Consensus(error.to_string()))??;
     let node = ground.identity.as_ref().map_or(FOUNDER, |identity| identity.node);
+    // Its identity counts this start when it meets the others.
+    let starts = ground.identity.as_ref().map_or(0, |identity| identity.starts + 1);
+    let requests = Requests::of_new_life(node, starts)?;
     let net = Arc::new(LateNet::default());
     let services = match &config.transport {
         Transport::Given { net: given, services } => {
@@ -286,6 +290,7 @@ pub(super) async fn start(
             peers,
             node,
             has_identity: ground.identity.is_some(),
+            requests,
             presence: OnceLock::new(),
             config,
             shown: begun.shown,
@@ -395,7 +400,7 @@ impl Consensus<'_> {
         folder: SnapshotFolder,
         shown: Arc<Shown>,
     ) -> Result<Running, OpenError> {
-        let raft_config = Arc::new(raft_config()?);
+        let raft_config = Arc::new(raft_config(config.distance)?);
         store.start_as_follower();
         let network = Network::new(self.net.clone());
         let raft = Raft::<TypeConfig>::new(self.node.0, raft_config, network, store.clone(), machine)
@@ -406,12 +411,12 @@ impl Consensus<'_> {
             drop(store.close().await);
             return Err(error);
         }
-        RaftService::register(self.services, raft.clone(), folder);
+        let heard = RaftService::register(self.services, raft.clone(), folder);
         follow_voters(&raft, &store);
         let proposer =
             Proposer { raft: raft.clone(), shown: shown.clone(), deadline: config.propose_deadline };
         let reader = Reader { me: self.node, raft: raft.clone(), shown, inner: self.whole };
-        Ok(Running { proposals: proposer.spawn(), reads: reader.spawn(), raft, log: store })
+        Ok(Running { proposals: proposer.spawn(), reads: reader.spawn(), raft, log: store, heard })
     }
 
     /// Waits until a lone voter leads and has carried out its whole log; makes it a voter first if it is new.
@@ -469,12 +474,13 @@ pub(crate) fn follow_voters(raft: &Raft<TypeConfig>, store: &LogStore) {
 }
 
 /// Snapshots are taken and the log is cut by its bytes, by a worker; never by openraft's own count of records.
-pub(crate) fn raft_config() -> Result<Config, OpenError> {
+pub(crate) fn raft_config(distance: Distance) -> Result<Config, OpenError> {
+    let election_ms = distance.election_ms();
     Config {
         cluster_name: "mediakeep".to_owned(),
-        heartbeat_interval: 80,
-        election_timeout_min: 200,
-        election_timeout_max: 350,
+        heartbeat_interval: distance.heartbeat_ms(),
+        election_timeout_min: *election_ms.start(),
+        election_timeout_max: *election_ms.end(),
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
         // A message is bounded, and so is a record.

@@ -48,6 +48,8 @@ pub struct ClusterStatus {
     pub repairs: Vec<String>,
     /// The wall clock and cluster time have come apart.
     pub clock_jump: Option<ClockJump>,
+    /// How far the wall clock is ahead of most voters' clocks, in ms; none when too few were heard.
+    pub clock_ahead_ms: Option<i64>,
     /// How well everything is kept, as it was counted last.
     pub protection: Protection,
     /// Whoever steals this machine can read what is on it.
@@ -67,6 +69,7 @@ pub(super) fn of(inner: &Inner) -> ClusterStatus {
         failure: inner.stop.reason(),
         repairs: inner.repairs.clone(),
         clock_jump: inner.shown.time.jump(),
+        clock_ahead_ms: super::clocks::ahead_of_median_ms(inner),
         protection: inner.bytes.protection(),
         stolen_machine_can_be_read: inner.seal_mode.stolen_machine_can_be_read(),
     };

@@ -13,8 +13,8 @@ use crate::state::{NodeState, State};
 
 /// A learner this many records behind counts as caught up.
 const CAUGHT_UP: u64 = 200;
-/// Two leases and some: nobody may vote for another before the old leader's has run out.
-const LEASE: Duration = Duration::from_millis(400);
+/// Another voter may have heard the leader this much later.
+const ROOM: Duration = Duration::from_millis(50);
 /// How long a hand-over may take.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(3);
 
@@ -149,7 +149,8 @@ impl Cluster {
         }
         let Some(next) = self.successor() else { return false };
         running.raft.runtime_config().heartbeat(false);
-        sleep(LEASE).await;
+        // Nobody may vote for another before this one's lease has run out.
+        sleep(Duration::from_millis(*self.inner.config.distance.election_ms().end()) + ROOM).await;
         let asked = ask(&self.inner, next, &Ask::StandForElection, HAND_OVER_WITHIN).await;
         if let Err(error) = asked {
             tracing::warn!(%error, "the hand-over was not taken");
@@ -169,7 +170,10 @@ impl Cluster {
         let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
         let others = metrics.replication.iter().flatten().filter(|(node, _)| {
             let fit = state.node(NodeId(**node)).is_some_and(|node| node.state == NodeState::Active);
-            voters.contains(*node) && fit && self.inner.peers.is_alive(NodeId(**node))
+            voters.contains(*node)
+                && fit
+                && self.inner.peers.is_alive(NodeId(**node))
+                && !self.clock_of_peer_is_off(NodeId(**node))
         });
         others.max_by_key(|(_, matched)| **matched).map(|(node, _)| NodeId(*node))
     }

@@ -24,6 +24,7 @@ pub struct Peers {
 struct Contact {
     at: Duration,
     round_trip: Duration,
+    clock_ahead_ms: i64,
 }
 
 /// One other node, as seen from here.
@@ -35,6 +36,8 @@ pub struct PeerReport {
     pub silent_for: Duration,
     /// How long an answer takes, averaged with more weight on newer ones.
     pub round_trip: Duration,
+    /// How far its wall clock is ahead of this node's, in ms.
+    pub clock_ahead_ms: i64,
 }
 
 impl PeerReport {
@@ -52,12 +55,13 @@ impl Peers {
         Self { clock, heard: Arc::default() }
     }
 
-    /// `node` answered after `round_trip`.
-    pub fn answered(&self, node: NodeId, round_trip: Duration) {
+    /// `node` answered after `round_trip`; its wall clock is ahead of this one's by `clock_ahead_ms`.
+    pub fn answered(&self, node: NodeId, round_trip: Duration, clock_ahead_ms: i64) {
         let at = self.clock.monotonic();
         let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
-        let contact = heard.entry(node).or_insert(Contact { at, round_trip });
+        let contact = heard.entry(node).or_insert(Contact { at, round_trip, clock_ahead_ms });
         contact.at = at;
+        contact.clock_ahead_ms = clock_ahead_ms;
         contact.round_trip = (contact.round_trip * (8 - NEW_IN_EIGHT) + round_trip * NEW_IN_EIGHT) / 8;
     }
 
@@ -91,7 +95,8 @@ impl Peers {
 
     fn report_of(&self, node: NodeId, contact: Contact) -> PeerReport {
         let silent_for = self.clock.monotonic().saturating_sub(contact.at);
-        PeerReport { node, silent_for, round_trip: contact.round_trip }
+        let Contact { round_trip, clock_ahead_ms, .. } = contact;
+        PeerReport { node, silent_for, round_trip, clock_ahead_ms }
     }
 }
 
@@ -125,11 +130,11 @@ mod tests {
         let peers = Peers::new(hands.clone());
         let node = NodeId(7);
         assert!(!peers.is_alive(node), "never heard");
-        peers.answered(node, Duration::from_millis(8));
+        peers.answered(node, Duration::from_millis(8), 0);
         assert!(peers.is_alive(node));
         hands.0.store(4001, Ordering::Relaxed);
         assert!(!peers.is_alive(node), "silent for too long");
-        peers.answered(node, Duration::from_millis(16));
+        peers.answered(node, Duration::from_millis(16), 0);
         assert_eq!(peers.report(node).map(|report| report.round_trip), Some(Duration::from_millis(10)));
         peers.forget(node);
         assert_eq!(peers.report(node), None);

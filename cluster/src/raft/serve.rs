@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use openraft::Raft;
+use openraft::raft::AppendEntriesResponse;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::network::RaftHead;
 use super::snapshot::{
@@ -18,9 +22,38 @@ use super::types::{TypeConfig, Vote};
 use crate::id::NodeId;
 use crate::net::{Message, Serve, Service, Services};
 
+/// When the leader was heard last. Clones share it.
+#[derive(Debug, Clone)]
+pub struct HeardLeader {
+    began: Instant,
+    /// In ms after `began`, plus one; zero for never.
+    last: Arc<AtomicU64>,
+}
+
+impl Default for HeardLeader {
+    fn default() -> Self {
+        Self { began: Instant::now(), last: Arc::default() }
+    }
+}
+
+impl HeardLeader {
+    fn note(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.last.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// How long nothing was heard of a leader; none when none ever was.
+    #[must_use]
+    pub fn silence(&self) -> Option<Duration> {
+        let last = self.last.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.began.elapsed().saturating_sub(Duration::from_millis(last)))
+    }
+}
+
 /// Answers consensus of other nodes.
 pub struct RaftService {
     raft: Raft<TypeConfig>,
+    heard: HeardLeader,
     folder: SnapshotFolder,
     /// Chunks of a snapshot that is being received, as they lie here. A broken transfer goes on where it ended.
     received: Mutex<HashMap<ChunkHash, ChunkRef>>,
@@ -33,11 +66,13 @@ impl fmt::Debug for RaftService {
 }
 
 impl RaftService {
-    /// Serves `raft` from now on.
-    pub fn register(services: &Services, raft: Raft<TypeConfig>, folder: SnapshotFolder) {
-        let serve = Arc::new(Self { raft, folder, received: Mutex::default() });
+    /// Serves `raft` from now on, and notes when its leader was heard.
+    pub fn register(services: &Services, raft: Raft<TypeConfig>, folder: SnapshotFolder) -> HeardLeader {
+        let heard = HeardLeader::default();
+        let serve = Arc::new(Self { raft, heard: heard.clone(), folder, received: Mutex::default() });
         services.register(Service::Raft, serve.clone());
         services.register(Service::Snapshot, serve);
+        heard
     }
 
     fn received(&self) -> MutexGuard<'_, HashMap<ChunkHash, ChunkRef>> {
@@ -98,7 +133,11 @@ impl Serve for RaftService {
         match head {
             RaftHead::Append => {
                 let request = decode(&message.body)?;
-                answer(&self.raft.append_entries(request).await.map_err(|error| text(&error))?)
+                let answered = self.raft.append_entries(request).await.map_err(|error| text(&error))?;
+                if !matches!(answered, AppendEntriesResponse::HigherVote(_)) {
+                    self.heard.note();
+                }
+                answer(&answered)
             }
             RaftHead::Vote => {
                 let request = decode(&message.body)?;

@@ -11,6 +11,9 @@ use crate::clock::Clock;
 /// How far the wall clock may drift from cluster time before it counts as a jump.
 pub const JUMP: Duration = Duration::from_secs(5);
 
+/// Clocks this near one another are left alone.
+const NEAR_ENOUGH_MS: u64 = 500;
+
 /// The wall clock and cluster time have come apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockJump {
@@ -81,6 +84,18 @@ impl ClusterTime {
         running.since = monotonic;
     }
 
+    /// Most clocks say that this node's wall clock is ahead by `ahead_ms`: time is what they say, from now on. Stamps never
+    /// go back all the same.
+    pub fn follow_others(&self, ahead_ms: i64) {
+        let mut running = self.running();
+        let monotonic = self.clock.monotonic();
+        let theirs = self.clock.wall_ms().saturating_add_signed(ahead_ms.saturating_neg());
+        let gone = u64::try_from(monotonic.saturating_sub(running.since).as_millis()).unwrap_or(u64::MAX);
+        if running.base_ms.saturating_add(gone).abs_diff(theirs) > NEAR_ENOUGH_MS {
+            (running.base_ms, running.since) = (theirs, monotonic);
+        }
+    }
+
     fn running(&self) -> std::sync::MutexGuard<'_, Running> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,6 +134,24 @@ mod tests {
         fn monotonic(&self) -> Duration {
             Duration::from_millis(self.monotonic.load(Ordering::Relaxed))
         }
+    }
+
+    #[test]
+    fn time_is_what_most_clocks_say_and_stamps_never_go_back() {
+        let hands = Arc::new(Hands::default());
+        hands.wall.store(1_000_000, Ordering::Relaxed);
+        let time = ClusterTime::start(hands.clone(), 0);
+        time.follow_others(400);
+        assert_eq!(time.now_ms(), 1_000_000, "near enough");
+        time.follow_others(600_000);
+        assert_eq!(time.now_ms(), 400_000);
+        assert_eq!(time.stamp(), 400_000);
+        time.follow_others(-50_000);
+        assert_eq!(time.stamp(), 1_050_000);
+        time.follow_others(0);
+        assert_eq!(time.stamp(), 1_050_000, "a stamp was given");
+        hands.pass(60_000);
+        assert_eq!(time.stamp(), 1_060_000);
     }
 
     #[test]

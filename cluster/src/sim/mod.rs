@@ -50,6 +50,8 @@ pub enum Planted {
     AcknowledgeAtOneCopy,
     /// A read asks nobody whether this node still leads.
     ReadWithoutAsking,
+    /// A change that is sent again is not known to be the same.
+    ForgetRequests,
 }
 
 /// What world to run.
@@ -133,7 +135,7 @@ async fn found(world: &World) {
         loop {
             let leader = replace::leader(world);
             let answer = match leader {
-                Some(leader) => leader.propose(actor.clone(), command.clone()).await,
+                Some(leader) => leader.propose(actor.clone(), command.clone(), None).await,
                 None => Err(crate::ProposeError::NotLeader { leader: None }),
             };
             match answer {

@@ -19,9 +19,10 @@ use crate::actor::Actor;
 use crate::audit::{AuditError, AuditLog};
 use crate::cluster::proposer::{self, Proposal, Proposer};
 use crate::cluster::start::{follow_voters, raft_config};
-use crate::cluster::{OpenError, ProposeError};
+use crate::cluster::{Distance, OpenError, ProposeError};
 use crate::command::Command;
 use crate::disk::{Disk, StopFlag};
+use crate::entry::Request;
 use crate::id::NodeId;
 use crate::keyring::{AeadKey, KeyError};
 use crate::net::Services;
@@ -144,9 +145,10 @@ impl Node {
         if planted == Some(Planted::AcknowledgeAtOneCopy) {
             net = Arc::new(Early(net));
         }
-        let raft = Raft::new(id.0, Arc::new(raft_config()?), Links::new(net), log.clone(), machine)
-            .await
-            .map_err(|error| StartError::Consensus(error.to_string()))?;
+        let raft =
+            Raft::new(id.0, Arc::new(raft_config(Distance::Near)?), Links::new(net), log.clone(), machine)
+                .await
+                .map_err(|error| StartError::Consensus(error.to_string()))?;
         RaftService::register(&services, raft.clone(), folder);
         follow_voters(&raft, &log);
         let proposer = Proposer { raft: raft.clone(), shown: shown.clone(), deadline: PROPOSE_WITHIN };
@@ -165,14 +167,20 @@ impl Node {
     }
 
     /// Proposes a change here. A node that ends meanwhile leaves the outcome open.
-    pub(super) async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
+    pub(super) async fn propose(
+        &self,
+        actor: Actor,
+        command: Command,
+        request: Option<Request>,
+    ) -> Result<Outcome, ProposeError> {
+        let request = request.filter(|_| self.planted != Some(Planted::ForgetRequests));
         if let Some(reason) = self.stop.reason() {
             return Err(ProposeError::Unavailable(reason));
         }
         tokio::select! {
             biased;
             () = self.ended.cancelled() => Err(ProposeError::OutcomeUnknown),
-            answer = proposer::propose(&self.proposals, actor, command) => answer.map(|(outcome, _)| outcome),
+            answer = proposer::propose(&self.proposals, actor, command, request) => answer.map(|(outcome, _)| outcome),
         }
     }
 

@@ -8,10 +8,12 @@ use super::node::Node;
 use super::world::World;
 use crate::actor::Actor;
 use crate::cluster::ProposeError;
+use crate::cluster::requests::Waiting;
 use crate::command::{
     AccessCommand, AssetCommand, AssetPatch, ClusterCommand, Command, KeyHolder, PasswordHash,
     SealedClusterKey, SecretHash, WrappedKey,
 };
+use crate::entry::Request;
 use crate::id::{ApplicationId, AssetId, BlobId, NodeId, SessionId, UserId};
 use crate::state::State;
 
@@ -118,13 +120,17 @@ impl Client {
 
     /// One call, tried at node after node until one of them takes it.
     pub(super) async fn carry_out(&mut self, key: u8, call: Call) -> Heard {
+        let waiting = (call != Call::Read).then(|| self.world.requests().begin());
+        let request = waiting.as_ref().map(Waiting::request);
+        // The call's number in the history, once a try of it may have been carried out.
+        let mut open = None;
         for _ in 0..TRIES {
             let Some(node) = self.world.node_for(self.leader.take(), &mut self.chance) else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let number = self.history.begin(key, call);
-            let attempt = self.attempt(&node, key, call).await;
+            let number = open.unwrap_or_else(|| self.history.begin(key, call));
+            let attempt = self.attempt(&node, key, call, request).await;
             let client = self.number;
             match attempt {
                 Attempt::Heard(heard) => {
@@ -134,11 +140,16 @@ impl Client {
                     return heard;
                 }
                 Attempt::Open => {
+                    open = Some(number);
                     self.world.note(format_args!("client {client} {call:?} of {key} heard nothing"));
-                    return Heard::Nothing;
+                    if self.chance.percent(30) {
+                        return Heard::Nothing;
+                    }
                 }
                 Attempt::Elsewhere => {
-                    self.history.withdraw(number);
+                    if open.is_none() {
+                        self.history.withdraw(number);
+                    }
                     tokio::time::sleep(Duration::from_millis(self.chance.between(5, 60))).await;
                 }
             }
@@ -146,14 +157,14 @@ impl Client {
         Heard::Nothing
     }
 
-    async fn attempt(&mut self, node: &Node, key: u8, call: Call) -> Attempt {
+    async fn attempt(&mut self, node: &Node, key: u8, call: Call, request: Option<Request>) -> Attempt {
         if call == Call::Read {
             return match node.linearizable().await {
                 Ok(state) => Attempt::Heard(Heard::Saw(seen(&state, key))),
                 Err(error) => self.not_taken(&error, true),
             };
         }
-        match node.propose(person(), command(key, call)).await {
+        match node.propose(person(), command(key, call), request).await {
             Ok(_) => Attempt::Heard(Heard::Done),
             Err(ProposeError::Refused(refusal)) => Attempt::Heard(Heard::Refused(refusal.code())),
             Err(error) => self.not_taken(&error, false),

@@ -14,6 +14,8 @@ use super::node::{Node, Parts, StartError, SyncPace};
 use super::oracle::Chain;
 use super::trace::Trace;
 use super::{Plan, Planted};
+use crate::cluster::requests::Requests;
+use crate::command::Incarnation;
 use crate::disk::{Disk, SimulatedDisk, Survival};
 use crate::id::NodeId;
 
@@ -37,6 +39,7 @@ struct Inner {
     crashes: AtomicU64,
     replaced: AtomicU64,
     next_id: AtomicU64,
+    requests: Requests,
 }
 
 /// Where a node sits: what outlives its lives.
@@ -68,7 +71,13 @@ impl World {
             crashes: AtomicU64::new(0),
             replaced: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
+            requests: Requests::new(NodeId(1), Incarnation::default()),
         }))
+    }
+
+    /// Numbers for what clients ask for, as if the founder asked for all of them.
+    pub(super) fn requests(&self) -> &Requests {
+        &self.0.requests
     }
 
     pub(super) fn network(&self) -> &Network {

@@ -17,7 +17,7 @@ pub struct Applied {
     pub outcome: Result<Outcome, Refusal>,
     /// What changed; empty when refused.
     pub events: Vec<Event>,
-    /// The audit record. Always there today; an entry that is nobody's doing may have none.
+    /// The audit record; none for a request that was carried out before, or is over.
     pub audit: Option<AuditRecord>,
 }
 
@@ -32,9 +32,13 @@ pub(super) struct Change<'a> {
 
 impl State {
     /// Carries out one entry. Pure: the same State and entry give the same result on every node. A refused entry
-    /// changes nothing but time and the audit chain.
+    /// changes nothing but time and the audit chain; a request that was carried out before is answered as it was then,
+    /// and changes nothing at all.
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
         self.records.last_applied = index;
+        if let Some(outcome) = entry.request.as_ref().and_then(|request| self.answered(request)) {
+            return Applied { outcome, events: Vec::new(), audit: None };
+        }
         self.records.time_ms = self.records.time_ms.max(entry.time_ms);
         let now_ms = self.records.time_ms;
         // Read before the change, which may remove what the record is about.
@@ -52,6 +56,9 @@ impl State {
                 (Err(refusal), Vec::new())
             }
         };
+        if let Some(request) = &entry.request {
+            self.keep_answer(request, &outcome);
+        }
         let audit = Some(self.records.chain.advance(record));
         Applied { outcome, events, audit }
     }

@@ -33,6 +33,8 @@ impl Limits {
     pub const NODES: usize = 100;
     /// Networks of the site map.
     pub const SITE_NETWORKS: u32 = 1_000;
+    /// Answers kept for one node's requests; it rarely waits for more than a few.
+    pub const ANSWERS_PER_NODE: usize = 16_384;
     /// Join tokens that are not over.
     pub const JOIN_TOKENS: usize = 100;
     /// Bytes of the authority's certificate.

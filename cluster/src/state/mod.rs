@@ -19,6 +19,7 @@ mod page;
 mod previous;
 mod read;
 mod records;
+mod requests;
 mod session;
 mod shelf;
 mod site;
@@ -41,6 +42,7 @@ pub use validate::{normalised_username, title as checked_title};
 
 pub use previous::PreviousState;
 
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use store::{Indexes, Records};
 
@@ -76,6 +78,18 @@ impl State {
 }
 
 impl State {
+    /// SHA-256 of everything in it: the same on all nodes that have carried out the same Entries. O(n).
+    ///
+    /// # Errors
+    /// Only when State cannot be written down, which is a fault in the program.
+    pub fn hash(&self) -> Result<[u8; 32], postcard::Error> {
+        let mut hashing = Hashing(digest::Context::new(&digest::SHA256));
+        postcard::to_io(&self.records, &mut hashing)?;
+        let mut hash = [0; 32];
+        hash.copy_from_slice(hashing.0.finish().as_ref());
+        Ok(hash)
+    }
+
     /// Whether both hold the same records, whatever their time, log index and audit chain. For tests.
     #[must_use]
     pub fn same_records(&self, other: &Self) -> bool {
@@ -84,6 +98,20 @@ impl State {
         records.last_applied = self.records.last_applied;
         records.chain = self.records.chain;
         self.records == records
+    }
+}
+
+/// Bytes that are hashed instead of being kept.
+struct Hashing(digest::Context);
+
+impl std::io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

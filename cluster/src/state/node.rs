@@ -189,6 +189,7 @@ impl Change<'_> {
         self.others_take_part(id)?;
         self.state.records.nodes.remove(&id);
         self.state.records.releases.remove(&id);
+        self.state.records.answered.remove(&id);
         let epochs: Vec<KeyEpoch> = self.state.records.sealed_keys.keys().copied().collect();
         for epoch in epochs {
             let Some(keys) = self.state.records.sealed_keys.get(&epoch) else { continue };

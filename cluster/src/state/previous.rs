@@ -1,4 +1,4 @@
-//! State as version 2 wrote it: without a site map, and without a word on what each node runs.
+//! State as version 3 wrote it: without answers to requests.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::records::{
 };
 use super::store::Records;
 use crate::audit_record::ChainHead;
-use crate::command::{KeyEpoch, SecretHash};
+use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
 
 /// State as the version before wrote it.
@@ -39,6 +39,8 @@ pub struct PreviousState {
     tombstones: OrdMap<AssetId, Tombstone>,
     join_tokens: OrdMap<SecretHash, JoinToken>,
     holders: OrdMap<AssetId, Holders>,
+    site_map: Arc<Vec<SiteNetwork>>,
+    releases: OrdMap<NodeId, Release>,
 }
 
 impl From<PreviousState> for State {
@@ -63,8 +65,9 @@ impl From<PreviousState> for State {
             tombstones: before.tombstones,
             join_tokens: before.join_tokens,
             holders: before.holders,
-            site_map: Arc::default(),
-            releases: OrdMap::new(),
+            site_map: before.site_map,
+            releases: before.releases,
+            answered: OrdMap::new(),
         };
         Self::from(records)
     }

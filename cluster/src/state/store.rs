@@ -13,6 +13,7 @@ use super::records::{
     ApiKey, Application, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset, SealedEpoch,
     Session, Tombstone, User,
 };
+use super::requests::Answered;
 use super::shelf::{Shelves, folded};
 use crate::audit_record::ChainHead;
 use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
@@ -42,6 +43,7 @@ pub(super) struct Records {
     pub(super) holders: OrdMap<AssetId, Holders>,
     pub(super) site_map: Arc<Vec<SiteNetwork>>,
     pub(super) releases: OrdMap<NodeId, Release>,
+    pub(super) answered: OrdMap<NodeId, Arc<Answered>>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -29,6 +29,9 @@ impl Worker for WatchClock {
 
     fn status(&self) -> String {
         match self.cluster.status().clock_jump {
+            Some(_) if self.cluster.clock_is_off() => {
+                "the wall clock of this node is off by most others, so it does not lead".to_owned()
+            }
             Some(jump) => format!("the wall clock is {} ms ahead of cluster time", jump.ahead_ms),
             None => "the wall clock agrees with cluster time".to_owned(),
         }
@@ -37,7 +40,9 @@ impl Worker for WatchClock {
     async fn work(&mut self) -> Result<Worked, WorkError> {
         let jumped = self.cluster.status().clock_jump.is_some();
         let held = self.cluster.state().cluster_info().is_none_or(|cluster| cluster.time_held);
-        if !jumped || held || !self.cluster.leads() {
+        // Where others can be asked, most clocks decide, and whoever is off does not lead.
+        let others_decide = self.cluster.clock_ahead_ms().is_some();
+        if !jumped || held || others_decide || !self.cluster.leads() {
             return Ok(Worked::Idle);
         }
         let hold = Command::Cluster(ClusterCommand::SetTimeHold { held: true });

@@ -1,5 +1,6 @@
 //! The workers every node has.
 
+mod audit;
 mod clock;
 mod collect;
 mod copy_node;
@@ -33,6 +34,7 @@ pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
         Box::new(expire::Expire::new(cluster.clone())),
         Box::new(cut::Cut::new(cluster.clone())),
         Box::new(clock::WatchClock::new(cluster.clone())),
+        Box::new(audit::FetchAudit::new(cluster.clone())),
         Box::new(Repair::new(cluster.clone(), Purpose::Repair)),
         Box::new(Repair::new(cluster.clone(), Purpose::Rebalance)),
         Box::new(Scrub::new(cluster.clone(), cluster.config().dir.join("scrub"))),

@@ -68,6 +68,8 @@ impl Worker for Presence {
     }
 
     async fn wait(&mut self) {
-        tokio::time::sleep(if self.reported { LOOK_AGAIN } else { Duration::from_millis(300) }).await;
+        // Often enough that a certificate is renewed well before its end.
+        let settled = LOOK_AGAIN.min(self.cluster.config().certificate_life / 20);
+        tokio::time::sleep(if self.reported { settled } else { Duration::from_millis(300) }).await;
     }
 }

@@ -96,6 +96,9 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         // Once for each request: whoever guarded the operation has looked already.
         let known = request.extensions().get::<Self>().cloned();
+        if known.is_none() && wants_the_latest(request) {
+            return Either::Right(Box::pin(identify_with_the_latest(request.clone())));
+        }
         match known.map_or_else(|| identify(request), Ok) {
             Err(_) if knows_less_than_the_leader(request) => {
                 Either::Right(Box::pin(identify_anew(request.clone())))
@@ -103,6 +106,25 @@ impl FromRequest for Caller {
             result => Either::Left(ready(result)),
         }
     }
+}
+
+/// Whoever reads says by `Cache-Control: no-cache` that what this node knows by itself is not enough.
+fn wants_the_latest(request: &HttpRequest) -> bool {
+    let directives = request.headers().get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let asks = |text: &str| text.split(',').any(|one| one.trim().eq_ignore_ascii_case("no-cache"));
+    request.method().is_safe() && directives.is_some_and(asks)
+}
+
+/// Everything that was acknowledged before, by whichever node, is known here when this has found out who asks.
+async fn identify_with_the_latest(request: HttpRequest) -> Result<Caller, Problem> {
+    // Nobody makes the cluster work without a credential that this node knows, or may know soon.
+    if identify(&request).is_ok_and(|caller| caller.actor.kind == ActorKind::Anonymous) {
+        return identify(&request);
+    }
+    if let Some(app) = request.app_data::<web::Data<App>>() {
+        app.cluster.linearizable().await?;
+    }
+    identify(&request)
 }
 
 /// A sign-in made on another node a moment ago may not have come here yet.

@@ -1,13 +1,15 @@
 //! The cluster: its nodes, a token to join by, emptying a node and removing it, and which site is near to whom.
 
+use std::sync::Arc;
+
 use ::cluster::command::{ClusterCommand, SiteNetwork};
 use ::cluster::id::NodeId;
 use ::cluster::permission::{Action, Target};
-use ::cluster::state::{Node, NodeState};
+use ::cluster::state::{Node, NodeState, State};
 use actix_web::{HttpResponse, web};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Body, created, done, ok};
 use crate::access::Caller;
@@ -59,6 +61,11 @@ pub struct ClusterView {
     pub term: u64,
     /// How many voters may fail with changes still possible.
     pub can_lose: u32,
+    /// Changes that the node that is asked has carried out.
+    pub applied: u64,
+    /// SHA-256 of all it holds then, when asked for: nodes that have carried out the same changes show the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_hash: Option<String>,
     /// Its nodes, by number.
     pub nodes: Vec<MemberNodeView>,
 }
@@ -83,6 +90,15 @@ pub struct SiteMapNetwork {
     /// How far, in milliseconds there and back, where one network is near to several sites.
     #[serde(default)]
     pub round_trip_ms: Option<u32>,
+}
+
+/// What else to show.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ClusterQuery {
+    /// Hash everything the node holds, to compare it with the others.
+    pub hash: bool,
 }
 
 /// Asks for a token.
@@ -116,9 +132,13 @@ pub struct Drain {
 }
 
 /// The cluster and how each of its nodes does.
-#[utoipa::path(get, path = "/cluster", tag = "cluster",
+#[utoipa::path(get, path = "/cluster", tag = "cluster", params(ClusterQuery),
     responses((status = 200, body = ClusterView), (status = 403, body = ProblemBody)))]
-pub async fn cluster_view(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+pub async fn cluster_view(
+    app: web::Data<App>,
+    caller: Caller,
+    query: web::Query<ClusterQuery>,
+) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::SeeCluster, Target::Cluster)?;
     let status = app.cluster.status();
@@ -132,6 +152,7 @@ pub async fn cluster_view(app: web::Data<App>, caller: Caller) -> Result<HttpRes
             "learner"
         }
     };
+    let state_hash = if query.hash { Some(state_hash(state.clone()).await?) } else { None };
     let nodes = state.nodes().map(|node| node_view(&app, node, role(node.id)));
     let voters = u32::try_from(status.voters.len()).unwrap_or(u32::MAX);
     ok(&ClusterView {
@@ -139,8 +160,15 @@ pub async fn cluster_view(app: web::Data<App>, caller: Caller) -> Result<HttpRes
         leader: status.leader.map(|leader| leader.to_string()),
         term: status.term,
         can_lose: voters.saturating_sub(1) / 2,
+        applied: state.last_applied(),
+        state_hash,
         nodes: nodes.collect(),
     })
+}
+
+async fn state_hash(state: Arc<State>) -> Result<String, Problem> {
+    let hash = web::block(move || state.hash()).await.map_err(Problem::internal)?;
+    hash.map(|hash| data_encoding::HEXLOWER.encode(&hash)).map_err(Problem::internal)
 }
 
 fn node_view(app: &App, node: &Node, role: &str) -> MemberNodeView {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::error::CliError;
+use super::run_arguments::{RunArguments, StartAs};
 use super::shown;
 
 /// The cluster and its nodes.
@@ -18,7 +19,30 @@ pub struct Cluster {
 
 #[derive(Debug, Subcommand)]
 enum ClusterCommand {
-    /// Make a one-use token for a node to join by (`mediakeep run --join TOKEN`); or show what one says.
+    /// Found a cluster: start its first node on this machine, in an empty folder. Later starts are `mediakeep run`.
+    Create {
+        #[command(flatten)]
+        node: Box<RunArguments>,
+    },
+    /// Join a cluster: start a new node on this machine, in an empty folder. Later starts are `mediakeep run`.
+    Join {
+        /// What `mediakeep cluster token` printed on a node of the cluster.
+        #[arg(env = "MEDIAKEEP_JOIN", hide_env_values = true)]
+        token: String,
+        #[command(flatten)]
+        node: Box<RunArguments>,
+    },
+    /// Remove a node that is lost for good, and make the token for the machine that takes its place.
+    Replace {
+        #[command(flatten)]
+        connection: Connection,
+        /// Its number.
+        node: u64,
+        /// How long the token lasts.
+        #[arg(long, default_value_t = 30)]
+        minutes: u32,
+    },
+    /// Make a one-use token for a node to join by (`mediakeep cluster join TOKEN`); or show what one says.
     Token {
         #[command(flatten)]
         connection: Connection,
@@ -57,11 +81,24 @@ enum ClusterCommand {
 }
 
 impl Cluster {
+    pub(super) fn node_to_start(&self) -> Option<(&RunArguments, StartAs<'_>)> {
+        match &self.command {
+            ClusterCommand::Create { node } => Some((node, StartAs::Founder)),
+            ClusterCommand::Join { token, node } => Some((node, StartAs::Joining(token))),
+            _ => None,
+        }
+    }
+
     /// Carries it out.
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
             ClusterCommand::Token { show: Some(text), .. } => show(&text),
             ClusterCommand::Token { connection, minutes, show: None } => token(&connection, minutes).await,
+            ClusterCommand::Replace { connection, node, minutes } => {
+                replace(&connection, node, minutes).await
+            }
+            // Carried out before: they are nodes, not clients.
+            ClusterCommand::Create { .. } | ClusterCommand::Join { .. } => Ok(()),
             ClusterCommand::Status { connection, json } => status(&connection, json).await,
             ClusterCommand::Drain { connection, node, undo } => {
                 let client = connection.signed_in()?;
@@ -99,6 +136,29 @@ async fn token(connection: &Connection, minutes: u32) -> Result<(), CliError> {
     shown::note(&format!(
         "Fingerprint {}; good once, for {minutes} minutes.",
         shown::field(&made, "fingerprint")
+    ));
+    Ok(())
+}
+
+/// The token is made first: without one there is nothing to gain by removing the node.
+async fn replace(connection: &Connection, node: u64, minutes: u32) -> Result<(), CliError> {
+    let client = connection.signed_in()?;
+    let cluster: Value = client.get(client.api(["cluster"])).await?;
+    let id = node.to_string();
+    let known = cluster["nodes"].as_array().into_iter().flatten().find(|known| known["id"] == id.as_str());
+    let known = known.ok_or_else(|| CliError::Usage(format!("there is no node {node}")))?;
+    if known["alive"] == true {
+        let says = format!("node {node} is alive: drain and remove it, or stop it first");
+        return Err(CliError::Usage(says));
+    }
+    let (name, site) = (shown::field(known, "name"), shown::field(known, "site"));
+    let made: Value = client.post(client.api(["cluster", "tokens"]), &json!({ "minutes": minutes })).await?;
+    let token = made["token"].as_str().ok_or_else(|| CliError::Answer("no token".to_owned()))?;
+    client.send(client.request(Method::DELETE, client.api(["nodes", &id]))).await?;
+    shown::line(token);
+    shown::note(&format!(
+        "Node {node} is removed. On the new machine, within {minutes} minutes: \
+         mediakeep cluster join TOKEN --name '{name}' --site '{site}'"
     ));
     Ok(())
 }

@@ -15,6 +15,7 @@ mod error;
 mod node_state;
 mod people;
 mod recover;
+mod run_arguments;
 mod shown;
 mod unfinished;
 mod upload;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Subcommand};
 
 pub use error::CliError;
+pub use run_arguments::{RunArguments, StartAs};
 
 /// Commands for people and scripts that use a node.
 #[derive(Debug, Subcommand)]
@@ -52,7 +54,7 @@ pub enum ClientCommand {
     Certificate(certificate::Certificate),
     /// Read or check the audit log.
     Audit(node_state::Audit),
-    /// Make a token to join by, and see, empty or remove nodes.
+    /// Found a cluster, join one, make a token to join by, and see, empty, replace or remove nodes.
     Cluster(cluster::Cluster),
     /// Give a node its lost key back, by the recovery key.
     Recover(recover::Recover),
@@ -63,6 +65,17 @@ pub enum ClientCommand {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+}
+
+impl ClientCommand {
+    /// The node that this command starts on this machine, when it is one that does.
+    #[must_use]
+    pub fn node_to_start(&self) -> Option<(&RunArguments, StartAs<'_>)> {
+        match self {
+            Self::Cluster(command) => command.node_to_start(),
+            _ => None,
+        }
+    }
 }
 
 /// Carries out a client command.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal};
@@ -24,6 +25,8 @@ pub(super) async fn open(
         None => Arc::new(KeyFileSeal::new(config.key_file(), &config.dir)?),
     };
     let mut settings = ClusterConfig::new(&config.dir, &config.name, &config.site);
+    settings.certificate_life = Duration::from_secs(u64::from(config.cluster_certificate_minutes) * 60);
+    settings.distance = config.cluster_distance;
     let there = ClusterConfig::is_initialised(&config.dir);
     if let Some(listen) = config.cluster_listen {
         settings.transport = Transport::Tls(TlsTransport {
@@ -33,6 +36,11 @@ pub(super) async fn open(
             authority: if there { tls::authority_before(&config.dir, &*seal)? } else { None },
         });
     }
+    anyhow::ensure!(
+        !(there && options.must_be_new),
+        "there is a node in {} already; start it with `mediakeep run`",
+        config.dir.display()
+    );
     if there {
         match Cluster::open(settings.clone(), seal.clone()).await {
             // A first start that was cut off before the cluster's first Entry is completed.

@@ -16,7 +16,7 @@ use super::Shared;
 use super::frame::{Frame, Kind, bad};
 use super::hello::{Hello, HelloAnswer, Lane};
 use super::trust::JOIN_PROTOCOL;
-use crate::authority::NodeName;
+use crate::authority::{NodeName, ends_at_ms};
 use crate::command::Incarnation;
 use crate::id::NodeId;
 use crate::net::{Message, Service};
@@ -84,6 +84,8 @@ struct Peer {
     node: NodeId,
     incarnation: Incarnation,
     lane: Lane,
+    /// When the certificate it showed ends, in ms since 1970.
+    ends_at_ms: Option<u64>,
 }
 
 async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
@@ -97,6 +99,7 @@ async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
     let mut stream = Box::new(start.into_stream(shared.server.clone()).await?);
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let name = shown.and_then(|certificate| NodeName::of(certificate).ok());
+    let ends_at_ms = shown.and_then(|certificate| ends_at_ms(certificate));
     let frame = Frame::read(&mut stream).await?;
     let hello: Hello = postcard::from_bytes(&frame.message.head).map_err(|_| bad("an unknown greeting"))?;
     let answer = match (name, hello.version()) {
@@ -118,7 +121,7 @@ async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
         tracing::warn!(?name, reason, "a node was turned away");
         io::Error::new(io::ErrorKind::PermissionDenied, reason)
     })?;
-    Ok(Greeted::Node(stream, Peer { node, incarnation: hello.incarnation, lane: hello.lane }))
+    Ok(Greeted::Node(stream, Peer { node, incarnation: hello.incarnation, lane: hello.lane, ends_at_ms }))
 }
 
 async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Peer) -> io::Result<()> {
@@ -163,6 +166,7 @@ async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Pee
         ended = writing => ended,
         ended = reading => ended,
         reason = removed => Err(io::Error::new(io::ErrorKind::PermissionDenied, reason)),
+        () = shared.when_over(peer.ends_at_ms) => Err(bad("the certificate of this connection is over")),
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustls::time_provider::TimeProvider;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ use crate::command::Incarnation;
 use crate::id::NodeId;
 use hello::Lane;
 use outgoing::Link;
+
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 
 /// Answers nodes that want to join.
 #[async_trait]
@@ -52,12 +55,26 @@ pub(super) struct Shared {
     client: Arc<rustls::ClientConfig>,
     server: Arc<rustls::ServerConfig>,
     join_server: Arc<rustls::ServerConfig>,
+    time: Arc<dyn TimeProvider>,
     /// Counts changes of membership: every connection then looks again whether it may stay.
     changes: watch::Sender<u64>,
     ending: CancellationToken,
 }
 
 impl Shared {
+    /// Waits until a certificate that ends then (in ms since 1970) is over. A connection lasts no longer than what it was
+    /// opened by.
+    async fn when_over(&self, ends_at_ms: Option<u64>) {
+        let Some(ends_at) = ends_at_ms.map(Duration::from_millis) else { return };
+        loop {
+            let now =
+                self.time.current_time().map_or(Duration::ZERO, |now| Duration::from_secs(now.as_secs()));
+            let Some(left) = ends_at.checked_sub(now).filter(|left| !left.is_zero()) else { return };
+            // Looked at again now and then, since the clock may be put right meanwhile.
+            tokio::time::sleep(left.min(LOOK_AT_CLOCK)).await;
+        }
+    }
+
     /// Waits until `node` is no member any more, and says why.
     fn when_not_admitted(&self, node: NodeId, incarnation: Incarnation) -> impl Future<Output = String> {
         let (mut changes, membership) = (self.changes.subscribe(), self.membership.clone());
@@ -90,6 +107,8 @@ pub struct TlsSettings {
     pub services: Services,
     /// Where the others connect.
     pub listener: std::net::TcpListener,
+    /// By which certificates are judged.
+    pub time: Arc<dyn TimeProvider>,
 }
 
 impl fmt::Debug for TlsSettings {
@@ -110,7 +129,8 @@ impl TlsNet {
     /// # Errors
     /// When the certificates are not usable or the port cannot be listened on.
     pub fn start(settings: TlsSettings) -> std::io::Result<Arc<Self>> {
-        let TlsSettings { name, incarnation, authority, shown, membership, services, listener } = settings;
+        let TlsSettings { name, incarnation, authority, shown, membership, services, listener, time } =
+            settings;
         let tls = |error: rustls::Error| std::io::Error::other(error);
         let shared = Arc::new(Shared {
             name,
@@ -118,8 +138,9 @@ impl TlsNet {
             membership,
             services,
             joins: OnceLock::new(),
-            client: trust::client(shown.clone(), &authority).map_err(tls)?,
-            server: trust::server(shown.clone(), &authority).map_err(tls)?,
+            client: trust::client(shown.clone(), &authority, time.clone()).map_err(tls)?,
+            server: trust::server(shown.clone(), &authority, time.clone()).map_err(tls)?,
+            time,
             join_server: trust::join_server(shown).map_err(tls)?,
             changes: watch::Sender::new(0),
             ending: CancellationToken::new(),
@@ -146,7 +167,20 @@ impl TlsNet {
     pub fn members_changed(&self) {
         self.shared.changes.send_modify(|count| *count += 1);
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|(node, _), _| self.shared.membership.address(*node).is_some());
+        links.retain(|(node, _), link| {
+            let stays = self.shared.membership.address(*node).is_some();
+            if !stays {
+                link.end();
+            }
+            stays
+        });
+    }
+
+    /// Whether the machine of `node` refuses connections: its process has ended, as far as is known now.
+    #[must_use]
+    pub fn is_refused(&self, node: NodeId) -> bool {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.get(&(node, Lane::Urgent)).is_some_and(|link| link.is_refused())
     }
 
     /// Ends every connection and stops listening.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::frame::{Frame, Kind, bad};
 use super::hello::{Hello, HelloAnswer, Lane};
-use crate::authority::{NODE_HOST, NodeName};
+use crate::authority::{NODE_HOST, NodeName, ends_at_ms};
 use crate::id::NodeId;
 use crate::net::{Message, NetError, Service};
 
@@ -49,7 +49,11 @@ struct Connection {
 enum Way {
     Opening,
     Open(Connection),
-    Shut(String),
+    Shut {
+        reason: String,
+        /// Nobody listens on that port.
+        refused: bool,
+    },
 }
 
 /// The way to one node for one kind of message.
@@ -112,11 +116,21 @@ impl Link {
         loop {
             match &*way.borrow_and_update() {
                 Way::Open(connection) => return Ok(connection.clone()),
-                Way::Shut(reason) => return Err(self.unreachable(reason)),
+                Way::Shut { reason, .. } => return Err(self.unreachable(reason)),
                 Way::Opening => {}
             }
             way.changed().await.map_err(|_| self.unreachable("this node is stopping"))?;
         }
+    }
+
+    /// Ends it for good, with whatever is under way on it.
+    pub(super) fn end(&self) {
+        self.end.cancel();
+    }
+
+    /// Whether nobody listens on the other node's port.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(*self.way.borrow(), Way::Shut { refused: true, .. })
     }
 
     fn unreachable(&self, reason: &str) -> NetError {
@@ -159,13 +173,22 @@ impl Keeper {
             match self.connect().await {
                 Ok((connection, stream)) => {
                     back_off = FIRST_BACK_OFF;
+                    let opened = Instant::now();
                     way.send_replace(Way::Open(connection.0.clone()));
-                    carry(connection, stream, self.node).await;
-                    way.send_replace(Way::Shut("the connection ended".to_owned()));
+                    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                    let ends_at_ms = shown.and_then(|certificate| ends_at_ms(certificate));
+                    carry(connection, stream, self.node, self.shared.when_over(ends_at_ms)).await;
+                    let reason = "the connection ended".to_owned();
+                    way.send_replace(Way::Shut { reason, refused: false });
+                    if opened.elapsed() > LONGEST_BACK_OFF {
+                        // Whether the other side is still there is worth knowing at once.
+                        continue;
+                    }
                 }
                 Err(error) => {
                     tracing::debug!(node = %self.node, lane = ?self.lane, %error, "no connection");
-                    way.send_replace(Way::Shut(error.to_string()));
+                    let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+                    way.send_replace(Way::Shut { reason: error.to_string(), refused });
                 }
             }
             tokio::time::sleep(back_off).await;
@@ -221,11 +244,13 @@ async fn carry(
     (connection, frames): (Connection, mpsc::Receiver<Frame>),
     stream: TlsStream<TcpStream>,
     node: NodeId,
+    over: impl Future<Output = ()>,
 ) {
     let (read, write) = tokio::io::split(stream);
     let ended = tokio::select! {
         ended = write_all(frames, write) => ended,
         ended = read_all(&connection.waiting, read) => ended,
+        () = over => Err(bad("the certificate of this connection is over")),
     };
     connection.closed.cancel();
     if let Err(error) = ended {

@@ -9,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
 };
@@ -78,11 +79,15 @@ fn roots(authority: &[u8]) -> Result<Arc<RootCertStore>, rustls::Error> {
 }
 
 /// For connections of other nodes, which must show a certificate.
-pub(super) fn server(shown: Arc<Shown>, authority: &[u8]) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub(super) fn server(
+    shown: Arc<Shown>,
+    authority: &[u8],
+    time: Arc<dyn TimeProvider>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let verifier = WebPkiClientVerifier::builder_with_provider(roots(authority)?, provider())
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
-    let builder = ServerConfig::builder_with_provider(provider())
+    let builder = ServerConfig::builder_with_details(provider(), time)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier);
     Ok(Arc::new(without_memory(builder.with_cert_resolver(shown), NODE_PROTOCOL)))
@@ -105,8 +110,12 @@ fn without_memory(mut config: ServerConfig, protocol: &[u8]) -> ServerConfig {
 }
 
 /// For connections to other nodes.
-pub(super) fn client(shown: Arc<Shown>, authority: &[u8]) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let mut config = ClientConfig::builder_with_provider(provider())
+pub(super) fn client(
+    shown: Arc<Shown>,
+    authority: &[u8],
+    time: Arc<dyn TimeProvider>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = ClientConfig::builder_with_details(provider(), time)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots(authority)?)
         .with_client_cert_resolver(shown);

@@ -2,10 +2,15 @@
 //!
 //! The same bytes go to sled and to the journal.
 
-use openraft::{CommittedLeaderId, EntryPayload};
+use std::sync::Arc;
+
+use openraft::{CommittedLeaderId, EmptyNode, EntryPayload, Membership};
 use serde::{Deserialize, Serialize};
 
 use super::LogError;
+use crate::actor::Actor;
+use crate::command::Command;
+use crate::entry::Entry;
 use crate::keyring::AeadKey;
 use crate::persist::{self, Persist};
 use crate::raft::types::{Batch, LogEntry, LogId, Payload};
@@ -24,10 +29,38 @@ const CHECKSUM: usize = 4;
 struct StoredPayload(Payload);
 
 impl Persist for StoredPayload {
-    const VERSION: u8 = 1;
-    type Previous = Self;
-    fn migrate(previous: Self) -> Option<Self> {
-        Some(previous)
+    const VERSION: u8 = 2;
+    type Previous = PreviousPayload;
+    fn migrate(previous: PreviousPayload) -> Option<Self> {
+        let payload = match previous {
+            PreviousPayload::Blank => EntryPayload::Blank,
+            PreviousPayload::Normal(entries) => {
+                EntryPayload::Normal(Batch(Arc::new(entries.into_iter().map(Entry::from).collect())))
+            }
+            PreviousPayload::Membership(membership) => EntryPayload::Membership(membership),
+        };
+        Some(Self(payload))
+    }
+}
+
+/// As version 1 wrote it: Entries that did not say which request they carry out.
+#[derive(Debug, Deserialize)]
+enum PreviousPayload {
+    Blank,
+    Normal(Vec<PreviousEntry>),
+    Membership(Membership<u64, EmptyNode>),
+}
+
+#[derive(Debug, Deserialize)]
+struct PreviousEntry {
+    time_ms: u64,
+    actor: Actor,
+    command: Command,
+}
+
+impl From<PreviousEntry> for Entry {
+    fn from(before: PreviousEntry) -> Self {
+        Self { time_ms: before.time_ms, actor: before.actor, command: before.command, request: None }
     }
 }
 
@@ -108,4 +141,46 @@ fn split(record: &[u8]) -> Result<(LogId, &[u8], &[u8]), LogError> {
 
 fn damaged(log_id: &LogId, error: &dyn std::fmt::Display) -> LogError {
     LogError::Damaged { what: format!("log record {}: {error}", log_id.index) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::ClusterCommand;
+    use crate::id::NodeId;
+
+    #[derive(Serialize)]
+    struct EntryOfVersion1 {
+        time_ms: u64,
+        actor: Actor,
+        command: Command,
+    }
+
+    #[derive(Serialize)]
+    enum PayloadOfVersion1 {
+        #[expect(dead_code, reason = "its place counts")]
+        Blank,
+        Normal(Vec<EntryOfVersion1>),
+    }
+
+    #[test]
+    fn a_record_of_version_1_is_read_as_one_without_a_request() {
+        let key = AeadKey::new(&[7; 32]).unwrap();
+        let log_id = LogId::new(CommittedLeaderId::new(3, 1), 9);
+        let command = Command::Cluster(ClusterCommand::ConfirmRecoveryKey);
+        let old = EntryOfVersion1 { time_ms: 5, actor: Actor::system(NodeId(1)), command: command.clone() };
+        let mut plain = vec![1];
+        plain.extend(postcard::to_allocvec(&PayloadOfVersion1::Normal(vec![old])).unwrap());
+        let mut record = header(&log_id);
+        let sealed = key.seal(&record, &plain).unwrap();
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&record), &sealed);
+        record.extend_from_slice(&checksum.to_be_bytes());
+        record.extend_from_slice(&sealed);
+
+        let read = decode(&record, &key).unwrap();
+        assert_eq!(read.log_id, log_id);
+        let EntryPayload::Normal(batch) = read.payload else { panic!("a batch") };
+        let wanted = Entry { time_ms: 5, actor: Actor::system(NodeId(1)), command, request: None };
+        assert_eq!(*batch.0, vec![wanted]);
+    }
 }

@@ -1,0 +1,172 @@
+//! How soon changes are possible again after a leader is lost, and that serving as fast as it can costs nobody the lead.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use rustix::process::Signal;
+use serde_json::json;
+
+#[path = "../cluster/src/sim/history.rs"]
+#[allow(dead_code, reason = "the simulated world uses more of it")]
+mod history;
+#[path = "media_support.rs"]
+#[allow(dead_code, reason = "the tests of media use more of it")]
+mod media_support;
+mod net;
+#[path = "support/mod.rs"]
+mod support;
+
+use net::lab::Lab;
+
+/// How often the leader is killed: 20 times for figures, fewer in the gate.
+fn rounds() -> usize {
+    let asked = std::env::var("MEDIAKEEP_FAILOVERS").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(6)
+}
+
+/// Asks node `at` for one change after another, each as soon as the one before is answered, until told to stop. Gives the
+/// moments at which changes were taken.
+fn change_on(
+    lab: &Lab,
+    at: usize,
+    enough: Arc<AtomicBool>,
+    round: usize,
+) -> tokio::task::JoinHandle<Vec<Instant>> {
+    let (client, application) = (lab.admin(at), lab.application.clone());
+    tokio::spawn(async move {
+        let path = format!("/applications/{application}");
+        let mut taken = Vec::new();
+        for number in 0.. {
+            if enough.load(Ordering::Relaxed) {
+                break;
+            }
+            let change = json!({ "name": format!("Films {round} {at} {number}") });
+            let request = client.request(Method::PATCH, &path).json(&change);
+            if request.send().await.is_ok_and(|answer| answer.status() == 200) {
+                taken.push(Instant::now());
+            } else {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        taken
+    })
+}
+
+/// The longest time without a change, over both nodes together.
+fn gap(mut taken: Vec<Instant>) -> Duration {
+    taken.sort_unstable();
+    taken.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(Duration::MAX)
+}
+
+async fn lose_the_leader(lab: &mut Lab, round: usize, signal: Signal) -> Duration {
+    let leader = lab.leader(1).await;
+    let enough = Arc::new(AtomicBool::new(false));
+    let others = (1..=3).filter(|number| *number != leader);
+    let tasks: Vec<_> = others.map(|at| change_on(lab, at, enough.clone(), round)).collect();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    lab.signal(leader, signal);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    enough.store(true, Ordering::Relaxed);
+    let mut taken = Vec::new();
+    for task in tasks {
+        taken.extend(task.await.unwrap());
+    }
+    if signal == Signal::KILL {
+        lab.kill(leader).await;
+        lab.start_again(leader).await;
+    } else {
+        lab.signal(leader, Signal::CONT);
+    }
+    lab.agree().await;
+    gap(taken)
+}
+
+fn p95(gaps: &mut [Duration]) -> Duration {
+    gaps.sort_unstable();
+    gaps[(gaps.len() * 95).div_ceil(100) - 1]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_are_back_within_a_second_of_a_killed_leader() {
+    let mut lab = Lab::start(3).await;
+    let mut gaps = Vec::new();
+    for round in 0..rounds() {
+        gaps.push(lose_the_leader(&mut lab, round, Signal::KILL).await);
+    }
+    println!("killed: {gaps:?}");
+    let p95 = p95(&mut gaps);
+    println!("killed: median {:?}, p95 {p95:?} without a change", gaps[gaps.len() / 2]);
+    assert!(p95 <= Duration::from_secs(1), "{p95:?} without a change");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_are_back_within_two_seconds_of_a_leader_that_says_nothing() {
+    let mut lab = Lab::start(3).await;
+    let mut gaps = Vec::new();
+    for round in 0..rounds().div_ceil(2) {
+        gaps.push(lose_the_leader(&mut lab, round, Signal::STOP).await);
+    }
+    println!("stopped: {gaps:?}");
+    let p95 = p95(&mut gaps);
+    assert!(p95 <= Duration::from_secs(2), "{p95:?} without a change");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn serving_as_fast_as_it_can_costs_nobody_the_lead() {
+    let lab = Lab::start_with(3, 3, "").await;
+    let leader = lab.leader(1).await;
+    let admin = lab.admin(leader);
+    let path = format!("/applications/{}/files/clip.mp4", lab.application);
+    let body = media_support::longer_clip().to_vec();
+    let answer = admin.send(admin.request(Method::PUT, &path).body(body)).await.expect(201);
+    let asset = answer["asset"].as_str().unwrap().to_owned();
+    media_support::ready(&admin, &asset).await;
+    let view = media_support::view(&admin, &asset).await;
+    let main = admin.get(&format!("{view}main.m3u8")).await.text();
+    let rendition = media_support::renditions(&main).into_iter().rfind(|name| name.starts_with('v')).unwrap();
+    let index = admin.get(&format!("{view}{rendition}/index.m3u8")).await.text();
+    let segments: Vec<String> = index
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| format!("{view}{rendition}/{line}"))
+        .collect();
+
+    let leader = lab.leader(1).await;
+    let before = lab.admin(leader).get("/cluster").await.expect(200);
+    let (enough, bytes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut viewers = Vec::new();
+    for number in 0..24 {
+        let (client, segments) = (lab.admin(leader), segments.clone());
+        let (enough, bytes) = (enough.clone(), bytes.clone());
+        viewers.push(tokio::spawn(async move {
+            let mut at = number;
+            while !enough.load(Ordering::Relaxed) {
+                let answer = client.get(&segments[at % segments.len()]).await;
+                assert_eq!(answer.status, 200);
+                bytes.fetch_add(answer.bytes.len() as u64, Ordering::Relaxed);
+                at += 1;
+            }
+        }));
+    }
+    let began = Instant::now();
+    let time = net::short_or(Duration::from_secs(60), Duration::from_secs(12));
+    let mut changes = 0;
+    while began.elapsed() < time {
+        let change = json!({ "name": format!("Films {changes}") });
+        lab.admin(1).patch(&format!("/applications/{}", lab.application), &change).await.expect(200);
+        changes += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    enough.store(true, Ordering::Relaxed);
+    for viewer in viewers {
+        viewer.await.unwrap();
+    }
+    let after = lab.admin(leader).get("/cluster").await.expect(200);
+    let megabytes = bytes.load(Ordering::Relaxed) / 1_000_000;
+    println!("{megabytes} MB served in {time:?} beside {changes} changes");
+    assert_eq!((&before["term"], &before["leader"]), (&after["term"], &after["leader"]), "the lead stayed");
+    assert!(megabytes > 50, "{megabytes} MB are no load");
+}
