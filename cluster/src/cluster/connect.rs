@@ -13,7 +13,7 @@ use super::clocks::watch_clocks;
 use super::control::{Answer, Ask, ask};
 use super::identity::Identity;
 use super::join::Door;
-use super::members::{Members, REMOVED};
+use super::members::{COPY, Members, REMOVED};
 use super::succession::follow_a_lost_leader;
 use super::{Cluster, ClusterConfig, Inner, OpenError, Transport};
 use crate::actor::Actor;
@@ -273,8 +273,11 @@ async fn ping_others(inner: Weak<Inner>) {
                         held.peers.answered(node, round_trip, ahead_ms.unwrap_or(i64::MAX / 4));
                     }
                     Ok(_) => {}
-                    // The others may have shut the door before this node heard of its removal by the log.
-                    Err(NetError::Unreachable { reason, .. }) if reason == REMOVED => held.stop.raise(reason),
+                    // The others may have shut the door before this node heard of its removal by the log; a copy of a
+                    // node hears nothing else.
+                    Err(NetError::Unreachable { reason, .. }) if reason == REMOVED || reason == COPY => {
+                        held.stop.raise(reason);
+                    }
                     Err(_) => {}
                 }
             });

@@ -10,6 +10,9 @@ use crate::raft::machine::Shown;
 /// What a removed node is told at every door.
 pub(super) const REMOVED: &str = "this node was removed from the cluster";
 
+/// What a node is told whose start is not the newest that is known of it.
+pub(super) const COPY: &str = "a newer start of this node is known: this is a copy, or an old disk";
+
 /// State's view, and where others were before State was here.
 pub(super) struct Members {
     pub(super) me: NodeId,
@@ -27,7 +30,7 @@ impl Membership for Members {
         }
         match state.node(node) {
             Some(known) if incarnation.follows(&known.incarnation) => Ok(()),
-            Some(_) => Err("a newer start of this node is known: this is a copy, or an old disk".to_owned()),
+            Some(_) => Err(COPY.to_owned()),
             None if state.is_removed(node) => Err(REMOVED.to_owned()),
             None => Ok(()),
         }

@@ -1662,6 +1662,11 @@ export interface components {
         /** @description The cluster. */
         ClusterView: {
             /**
+             * Format: int64
+             * @description Changes that the node that is asked has carried out.
+             */
+            applied: number;
+            /**
              * Format: int32
              * @description How many voters may fail with changes still possible.
              */
@@ -1672,6 +1677,8 @@ export interface components {
             leader?: string | null;
             /** @description Its nodes, by number. */
             nodes: components["schemas"]["MemberNodeView"][];
+            /** @description SHA-256 of all it holds then, when asked for: nodes that have carried out the same changes show the same. */
+            state_hash?: string | null;
             /**
              * Format: int64
              * @description The election count.
@@ -4806,7 +4813,10 @@ export interface operations {
     };
     cluster_view: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Hash everything the node holds, to compare it with the others. */
+                hash?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
