@@ -163,7 +163,7 @@ async fn term(lab: &Lab, seen_by: usize) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_and_lossy_ways_and_a_lost_site_lose_nothing() {
-    let mut lab = Lab::start(3).await;
+    let mut lab = Lab::start_with(3, 3, "cluster_distance = \"far\"").await;
     let crowd = Crowd::gather(&lab, CLIENTS).await;
     crowd.progress().await;
 

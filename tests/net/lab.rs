@@ -284,14 +284,20 @@ impl Lab {
         }
     }
 
-    /// Who leads, as the node `seen_by` sees it.
+    /// Who leads, as the node `seen_by` sees it together with at least one more that is up.
     pub async fn leader(&self, seen_by: usize) -> usize {
         let admin = self.admin(seen_by);
-        wait_for("a leader", || async {
-            let cluster = cluster(&admin).await?;
-            let nodes = cluster["nodes"].as_array()?;
-            let leader = nodes.iter().find(|node| node["role"] == "leader")?;
-            leader["name"].as_str()?.strip_prefix('n')?.parse().ok()
+        let others: Vec<Client> =
+            self.up().into_iter().filter(|at| *at != seen_by).map(|at| self.admin(at)).collect();
+        wait_for("a leader that two nodes name", || async {
+            let named = named_leader(&cluster(&admin).await?)?;
+            for other in &others {
+                let seen = cluster(other).await;
+                if seen.and_then(|cluster| named_leader(&cluster)) == Some(named) {
+                    return Some(named.0);
+                }
+            }
+            None
         })
         .await
     }
@@ -333,6 +339,13 @@ impl Lab {
         })
         .await;
     }
+}
+
+/// The node that leads, and since which election.
+fn named_leader(cluster: &Value) -> Option<(usize, u64)> {
+    let leader = cluster["nodes"].as_array()?.iter().find(|node| node["role"] == "leader")?;
+    let number = leader["name"].as_str()?.strip_prefix('n')?.parse().ok()?;
+    Some((number, cluster["term"].as_u64()?))
 }
 
 async fn cluster(admin: &Client) -> Option<Value> {
