@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pipeline::FailureCode;
+use pipeline::tracks::TrackKind;
 use pipeline::transcode::TranscodeEnd;
-use pipeline_support::{Clips, FileSource, Keeper, probe, process, spec, test_inputs, transcode};
+use pipeline_support::{
+    Clips, FileSource, Keeper, decoded_audio_seconds, decoded_frames, probe, process, spec, test_inputs,
+    transcode,
+};
 
 const CODING: &str = "-c:v libx264 -preset ultrafast -g 25 -c:a aac";
 
@@ -44,6 +48,68 @@ fn a_file_cut_short_plays_as_far_as_it_goes_or_says_why_not() {
     assert_eq!(answer_first, Ok((2, true)));
     assert_eq!(answer(cut(&matroska, 40)), Ok((2, true)));
     assert!(matches!(answer(cut(&transport, 60)), Ok((2, _))));
+}
+
+/// Every byte of a track's packets is noise.
+fn noise(kind: &str) -> String {
+    format!("-bsf:{kind} noise=amount=1")
+}
+
+#[test]
+fn a_broken_track_is_left_out_and_the_others_play_to_their_end() {
+    let clips = Clips::new();
+    for (name, codecs) in
+        [("sound.mkv", "aac"), ("sound.mp4", "aac"), ("sound.mkv", "ac3"), ("sound.ts", "mp2")]
+    {
+        let coding =
+            format!("{} -c:v libx264 -preset ultrafast -g 25 -c:a {codecs}", test_inputs("320x240", "25", 4));
+        let outcome = process(&clips.make(name, &format!("{coding} {}", noise("a"))), |_| {});
+        let left_out = [outcome.probe.left_out.clone(), outcome.report().left_out.clone()].concat();
+        let kinds: Vec<_> = left_out.iter().map(|track| (track.kind, track.index)).collect();
+        assert_eq!(kinds, [(TrackKind::Audio, 0)], "{name} {codecs}: {left_out:?}");
+        assert_eq!(
+            decoded_frames(&outcome.write("v240", &clips.path("picture.mp4"))),
+            100,
+            "{name} {codecs}"
+        );
+    }
+    let two = "-f lavfi -i sine=frequency=880:sample_rate=48000:duration=4 -map 0 -map 1 -map 2";
+    let coding = format!("{} {two} -c:v libx264 -preset ultrafast -c:a aac", test_inputs("320x240", "25", 4));
+    let outcome = process(&clips.make("second.mkv", &format!("{coding} {}", noise("a:1"))), |_| {});
+    let left_out = [outcome.probe.left_out.clone(), outcome.report().left_out.clone()].concat();
+    assert_eq!(left_out.iter().map(|track| track.index).collect::<Vec<_>>(), [1], "{left_out:?}");
+    assert!(decoded_audio_seconds(&outcome.write("a0", &clips.path("sound.mp4"))) > 3.9);
+    let frames = decoded_frames(&outcome.write("v240", &clips.path("picture.mp4")));
+    assert!((100..=101).contains(&frames), "{frames}");
+}
+
+#[test]
+fn a_broken_picture_leaves_the_sound_and_a_file_with_nothing_sound_is_refused() {
+    let clips = Clips::new();
+    let coding = format!("{} -c:v mpeg4 -c:a aac", test_inputs("320x240", "25", 4));
+    let outcome = process(&clips.make("picture.mkv", &format!("{coding} {}", noise("v"))), |_| {});
+    let left_out = [outcome.probe.left_out.clone(), outcome.report().left_out.clone()].concat();
+    let kinds: Vec<_> = left_out.iter().map(|track| track.kind).collect();
+    assert_eq!(kinds, [TrackKind::Video], "{left_out:?}");
+    assert!(decoded_audio_seconds(&outcome.write("a0", &clips.path("sound.mp4"))) > 3.9);
+
+    let both = clips.make("both.mkv", &format!("{coding} {} {}", noise("v"), noise("a")));
+    let answer = answer(std::fs::read(both).unwrap());
+    assert!(matches!(answer, Err(FailureCode::Damaged | FailureCode::NoPlayableTracks)), "{answer:?}");
+}
+
+#[test]
+fn pictures_are_refused_as_what_they_are() {
+    let clips = Clips::new();
+    let refused = |name: &str, arguments: &str| {
+        let file =
+            clips.make(name, &format!("-f lavfi -i testsrc2=size=320x180:rate=5:duration=1 {arguments}"));
+        probe(FileSource::open(&file)).unwrap_err().code
+    };
+    assert_eq!(refused("moving.gif", ""), FailureCode::AnimatedPicture);
+    for name in ["still.png", "still.jpg", "still.webp", "still.bmp", "still.tiff"] {
+        assert_eq!(refused(name, "-frames:v 1"), FailureCode::StillPicture, "{name}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use cluster::id::BlobId;
 use pipeline::ladder;
 use pipeline::ladder::Rung;
 use pipeline::tracks::AudioRendition;
+use pipeline::tracks::LeftOut;
 use pipeline::tracks::Probe;
 use pipeline::tracks::SubtitleRendition;
 use pipeline::tracks::VideoRendition;
@@ -150,6 +151,9 @@ pub struct Manifest {
     pub duration_ms: u64,
     /// Parts of the original could not be decoded.
     pub damaged: bool,
+    /// Tracks of picture or sound in it of which nothing could be made.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// Highest first.
     pub video: Vec<Track<VideoRendition>>,
     /// In the order of the source.
@@ -172,6 +176,7 @@ impl Manifest {
             probe,
             duration_ms: 0,
             damaged: false,
+            left_out: Vec::new(),
             video: Vec::new(),
             audio: Vec::new(),
             subtitles: Vec::new(),

@@ -32,6 +32,10 @@ pub enum FailureCode {
     StorageFailed,
     /// Our own fault.
     Internal,
+    /// It is one picture, such as PNG or JPEG.
+    StillPicture,
+    /// It is an animated picture, such as GIF.
+    AnimatedPicture,
 }
 
 impl FailureCode {
@@ -51,6 +55,8 @@ impl FailureCode {
             Self::SourceUnreadable => "source_unreadable",
             Self::StorageFailed => "storage_failed",
             Self::Internal => "internal",
+            Self::StillPicture => "still_picture",
+            Self::AnimatedPicture => "animated_picture",
         }
     }
 
@@ -70,6 +76,10 @@ impl FailureCode {
             Self::SourceUnreadable => "The stored original could not be read.",
             Self::StorageFailed => "The results could not be stored.",
             Self::Internal => "Processing failed because of a fault in the server.",
+            Self::StillPicture => "This file is a picture; only video and audio files can be played here.",
+            Self::AnimatedPicture => {
+                "This file is an animated picture; save it as a video, for example as MP4, and upload that."
+            }
         }
     }
 }

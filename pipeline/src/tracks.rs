@@ -161,6 +161,74 @@ pub struct SubtitleTrack {
     pub forced: bool,
 }
 
+/// The kind of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackKind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+}
+
+impl TrackKind {
+    /// The stable name, as in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+        }
+    }
+}
+
+/// Why nothing was made of a track. The names are stable: they are stored, shown by the API and translated by the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOutReason {
+    /// No decoder for it.
+    NoDecoder,
+    /// The container lists it, but holds nothing of it.
+    EmptyTrack,
+    /// What the container holds of it cannot be decoded.
+    Broken,
+}
+
+impl LeftOutReason {
+    /// The stable name, as in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoDecoder => "no_decoder",
+            Self::EmptyTrack => "empty_track",
+            Self::Broken => "broken",
+        }
+    }
+
+    /// What happened, in one plain sentence.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NoDecoder => "This server cannot decode this kind of track.",
+            Self::EmptyTrack => "The file lists this track but holds nothing of it.",
+            Self::Broken => "This track is damaged and could not be decoded.",
+        }
+    }
+}
+
+/// A track of a source of which nothing is made; the others are played without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// What it would be.
+    pub kind: TrackKind,
+    /// Position among the tracks of its kind.
+    pub index: u32,
+    /// Short codec name.
+    pub codec: String,
+    /// Why.
+    pub reason: LeftOutReason,
+}
+
 /// What a source is, found without decoding all of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Probe {
@@ -176,6 +244,9 @@ pub struct Probe {
     pub subtitles: Vec<SubtitleTrack>,
     /// Whether it can be read from the front without its end (and so while it still arrives).
     pub streamable: bool,
+    /// Tracks of picture or sound that cannot be played.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Names one rendition of an asset in URLs, marks and the manifest: `v720`, `a0`, `s1`.

@@ -11,7 +11,7 @@ use cluster::store::BlobError;
 use pipeline::ladder;
 use pipeline::probe::probe;
 use pipeline::tracks::{Probe, RenditionId};
-use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec, Unpassable};
+use pipeline::transcode::{Report, Transcode, TranscodeEnd, TranscodeSpec, Unpassable};
 use pipeline::{Failure, FailureCode};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -124,7 +124,7 @@ impl Work {
         match end {
             TranscodeEnd::Cancelled => Ok(TryEnd::Over),
             TranscodeEnd::Failed(failure) => Ok(sink.trouble().map_or(failed(failure), end_of)),
-            TranscodeEnd::Done(report) => self.finish(plan, sink, report.damaged).await,
+            TranscodeEnd::Done(report) => self.finish(plan, sink, report).await,
             // Nothing was to be passed through any more.
             TranscodeEnd::Unpassable(_) => Ok(failed(Failure::internal("passing through"))),
         }
@@ -213,13 +213,14 @@ impl Work {
         }
     }
 
-    async fn finish(&self, plan: &Plan, sink: &mut StoreSink, damaged: bool) -> Result<TryEnd, StoreError> {
+    async fn finish(&self, plan: &Plan, sink: &mut StoreSink, report: Report) -> Result<TryEnd, StoreError> {
         let outputs = sink.seal().await?;
         let _lock = self.locks.lock(self.asset.id).await;
         let asset = self.store.asset(self.asset.id)?;
         let mut manifest = Manifest::new(asset.id, plan.probe.clone());
         manifest.original_sha256 = asset.sha256.map(|hash| data_encoding::HEXLOWER.encode(&hash));
-        manifest.damaged = damaged;
+        manifest.damaged = report.damaged;
+        manifest.left_out = plan.probe.left_out.iter().cloned().chain(report.left_out).collect();
         fill(&mut manifest, plan, &outputs);
         if manifest.video.is_empty() && manifest.audio.is_empty() {
             return Ok(failed(Failure::new(FailureCode::NoPlayableTracks)));

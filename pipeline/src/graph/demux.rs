@@ -7,6 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::{Cast, ElementExt, GstBinExtManual, ObjectExt};
 
 use super::alarm::Alarm;
+use super::branches::Branches;
 use super::catalog::{Container, Kind, container_of, kind_of, right_name};
 use super::elements::{chain, link_pad, make, source_pad, wake, when_caps_known};
 use crate::failure::{Failure, FailureCode};
@@ -43,6 +44,11 @@ pub(crate) fn identify(reader: &SourceReader) -> Result<Container, Failure> {
     let unsupported = || Failure::new(FailureCode::UnsupportedContainer);
     let (caps, _) =
         gstreamer_base::type_find_helper_for_data(None::<&gst::Object>, &head).map_err(|_| unsupported())?;
+    match caps.structure(0).map(|structure| structure.name().as_str()) {
+        Some("image/gif") => return Err(Failure::new(FailureCode::AnimatedPicture)),
+        Some(name) if name.starts_with("image/") => return Err(Failure::new(FailureCode::StillPicture)),
+        _ => {}
+    }
     container_of(&caps).ok_or_else(unsupported)
 }
 
@@ -54,6 +60,7 @@ pub(crate) fn open(
     container: Container,
     most_tracks: u32,
     alarm: &Alarm,
+    branches: &Branches,
     found: impl Fn(Track) -> Result<(), Failure> + Send + Sync + 'static,
 ) -> Result<gst::Element, Failure> {
     let source = SourceElement::reading(reader.clone()).upcast::<gst::Element>();
@@ -61,14 +68,19 @@ pub(crate) fn open(
     chain(pipeline, &[source, demuxer.clone()])?;
     let numbering = Arc::new(Numbering { most_tracks, counts: Mutex::default() });
     let (alarm, found, weak_pipeline) = (alarm.clone(), Arc::new(found), pipeline.downgrade());
+    let branches = branches.clone();
     let announce = move |pad: &gst::Pad| {
         let (numbering, alarm, found) = (numbering.clone(), alarm.clone(), found.clone());
+        let branches = branches.clone();
         let pipeline = weak_pipeline.clone();
         when_caps_known(pad, move |pad, caps| {
             let named = pipeline.upgrade().and_then(|pipeline| named(&pipeline, pad, &caps));
             let (pad, caps) = named.unwrap_or_else(|| (pad.clone(), caps));
             let track = numbering.number(&pad, caps);
-            alarm.check(track.and_then(|track| found(track)));
+            alarm.check(track.and_then(|track| {
+                branches.add(&track);
+                found(track)
+            }));
         });
     };
     match demuxer.static_pad("src") {

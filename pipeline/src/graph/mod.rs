@@ -5,6 +5,7 @@
 
 mod alarm;
 mod audio;
+mod branches;
 pub(crate) mod catalog;
 mod complaints;
 mod cuts;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use gstreamer as gst;
 
 pub(crate) use alarm::Alarm;
+pub(crate) use branches::Branches;
 pub use plugins::PluginError;
 pub(crate) use plugins::load_plugins;
 
@@ -41,7 +43,7 @@ use crate::failure::{Failure, FailureCode};
 use crate::ladder::{MAX_PASS_THROUGH_KEYFRAME_MS, Rung};
 use crate::sink::Sidecar;
 use crate::source_element::SourceReader;
-use crate::tracks::Rotation;
+use crate::tracks::{LeftOut, LeftOutReason, RenditionId, Rotation, TrackKind};
 use crate::transcode::{Report, TranscodeSpec, Unpassable};
 use crate::worker_process::Connection;
 use catalog::Kind;
@@ -229,10 +231,11 @@ pub(crate) fn transcode(
     let alarm = Alarm::new(&pipeline);
     let work = Work::new(spec, connection, &pipeline, &alarm);
     let builder = work.clone();
-    demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, move |track| {
+    let branches = Branches::default();
+    demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, &branches, move |track| {
         builder.attach(&track)
     })?;
-    let ending = watch::run(&pipeline, &alarm, reader, MOST_FRUITLESS, || work.drain());
+    let ending = watch::run(&pipeline, &alarm, &branches, reader, MOST_FRUITLESS, || work.drain());
     if let Some(reason) = work.refusal.get() {
         return Ok(Verdict::Unpassable(*reason));
     }
@@ -262,20 +265,46 @@ const FORGIVEN_ERRORS: u32 = 2;
 fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
     let renditions = work.outputs.reports();
     let end_us = renditions.iter().map(|report| report.end_us).max().unwrap_or(0);
-    if end_us == 0 {
+    let is_resumed = work.spec.resume.iter().any(|(_, next)| *next > 0);
+    if end_us == 0 && !is_resumed {
         return Err(ending.failure.unwrap_or_else(|| Failure::new(FailureCode::Damaged)));
     }
-    let made = |id| renditions.iter().any(|report| report.id == id && report.end_us > 0);
+    let made = |id| {
+        work.spec.next_sequence(id) > 0
+            || renditions.iter().any(|report| report.id == id && report.end_us > 0)
+    };
     let missing = work.spec.rungs.iter().any(|rung| !made(rung.id));
     let reached_ms = work.health.reached_ms.load(Ordering::Relaxed);
     // Containers round; half a second and two hundredths is more than rounding.
     let short = work.spec.probe.duration_ms.is_some_and(|claimed| reached_ms + 500 + claimed / 50 < claimed);
     let decode_errors = work.health.errors() + ending.warnings + complaints::count();
+    let left_out = left_out(&work.spec, made);
     Ok(Report {
         renditions,
         duration_ms: end_us / 1000,
         decode_errors,
-        damaged: ending.failure.is_some() || short || missing || decode_errors > FORGIVEN_ERRORS,
+        damaged: ending.failure.is_some()
+            || ending.broken_tracks
+            || short
+            || missing
+            || decode_errors > FORGIVEN_ERRORS,
         restarts: 0,
+        left_out,
     })
+}
+
+/// The tracks that looked sound and became nothing.
+fn left_out(spec: &TranscodeSpec, made: impl Fn(RenditionId) -> bool) -> Vec<LeftOut> {
+    let broken = |kind, index, codec: &str| LeftOut {
+        kind,
+        index,
+        codec: codec.to_owned(),
+        reason: LeftOutReason::Broken,
+    };
+    let video = spec.probe.video.first().filter(|_| !spec.rungs.iter().any(|rung| made(rung.id)));
+    let video = video.map(|track| broken(TrackKind::Video, track.index, &track.codec));
+    let is_silent = |index: u32| u16::try_from(index).is_ok_and(|index| !made(RenditionId::Audio(index)));
+    let audio = spec.probe.audio.iter().filter(|track| is_silent(track.index));
+    let audio = audio.map(|track| broken(TrackKind::Audio, track.index, &track.codec));
+    video.into_iter().chain(audio).collect()
 }

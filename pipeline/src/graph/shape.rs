@@ -194,6 +194,10 @@ fn scale() -> Result<gst::Element, Failure> {
     let scale = make("videoconvertscale")?;
     // The rung has the picture's own shape, up to rounding to even sides.
     scale.set_property("add-borders", false);
+    // By default two points are looked at for each sample made, whatever lies between them: fine lines flicker, and rungs
+    // made of rungs get worse and worse. These look at all points under a sample, for sound rungs down the whole cascade.
+    scale.set_property_from_str("method", "catrom");
+    scale.set_property_from_str("chroma-resampler", "cubic");
     Ok(scale)
 }
 

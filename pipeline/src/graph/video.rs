@@ -229,16 +229,32 @@ fn follow_keyframes(encoder: &gst::Element, cuts: &Arc<SourceCuts>) -> Result<()
 
 fn encoder(rung: Rung, work: &Arc<Work>) -> Result<gst::Element, Failure> {
     let encoder = make("x264enc")?;
-    let (bitrate, peak) = (rung.bitrate_kbps.clamp(1, 2_048_000), rung.max_bitrate_kbps.clamp(1, 2_048_000));
+    let bitrate = rung.bitrate_kbps.clamp(1, 2_048_000);
     let (group, least) = group(rung, work);
     encoder.set_property_from_str("speed-preset", work.spec.preset.as_str());
     encoder.set_property("bitrate", bitrate);
+    encoder.set_property("vbv-buf-capacity", buffer_ms(rung));
     encoder.set_property("key-int-max", group);
-    encoder.set_property("threads", 2u32);
-    let options =
-        format!("scenecut=0:min-keyint={least}:vbv-maxrate={peak}:vbv-bufsize={}", peak.saturating_mul(2));
-    encoder.set_property("option-string", options);
+    encoder.set_property("threads", threads(rung, work));
+    encoder.set_property("option-string", format!("scenecut=0:min-keyint={least}"));
     Ok(encoder)
+}
+
+/// Span of the rate control's buffer. The element lets the buffer be filled at the target rate and at no other, whatever its
+/// options say, so that two seconds hold at most two seconds of the target and the whole buffer: that is to be the peak.
+fn buffer_ms(rung: Rung) -> u32 {
+    let (target, peak) = (u64::from(rung.bitrate_kbps.max(1)), u64::from(rung.max_bitrate_kbps));
+    let span_ms = 2_000 * peak.saturating_sub(target) / target;
+    u32::try_from(span_ms).unwrap_or(u32::MAX).clamp(200, 10_000)
+}
+
+/// Frame threads of an encoder. The rungs are encoded beside each other, and each further thread costs some frames of memory
+/// and some work: only where there are more processors than rungs, the largest rungs get more than one.
+fn threads(rung: Rung, work: &Work) -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let is_top = work.encoded_rungs().first().is_some_and(|top| top.id == rung.id);
+    let threads = if is_top { (processors / 2).min(4) } else { (processors / 4).min(2) };
+    u32::try_from(threads).unwrap_or(1).max(1)
 }
 
 /// Frames from one keyframe to the next, at most and at least.

@@ -6,6 +6,7 @@ use gstreamer as gst;
 use gstreamer::prelude::{Cast, ElementExt, GstBinExtManual, PadExtManual};
 
 use super::alarm::Alarm;
+use super::branches::Branches;
 use crate::failure::{Failure, FailureCode};
 use crate::source_element::SourceReader;
 
@@ -27,21 +28,25 @@ pub(crate) struct Ending {
     pub(crate) failure: Option<Failure>,
     /// Errors that elements reported and went on after.
     pub(crate) warnings: u32,
+    /// Tracks were given up; the others went on.
+    pub(crate) broken_tracks: bool,
 }
 
 /// Plays the pipeline until all its sinks have seen the end. After a media error `drain` is called once and the branches may
-/// finish: what was made before the error is good. A graph that stands still without an error has met damage that some
+/// finish: what was made before the error is good. An error behind one of several tracks ends that track alone. A graph that stands still without an error has met damage that some
 /// element took for neither an end nor an error, and is treated alike. One that spends `most_fruitless` of processor time
 /// without reading or sending anything runs in circles: that, and our own failures, are errors.
 pub(crate) fn run(
     pipeline: &gst::Pipeline,
     alarm: &Alarm,
+    branches: &Branches,
     reader: &SourceReader,
     most_fruitless: Duration,
     drain: impl FnOnce(),
 ) -> Result<Ending, Failure> {
     let bus = pipeline.bus().ok_or_else(|| Failure::internal("no bus"))?;
     let mut ending = Ending::default();
+    give_up_before_errors_spread(&bus, branches);
     if pipeline.set_state(gst::State::Playing).is_err() {
         ending.failure = Some(alarm.raised().unwrap_or_else(|| Failure::new(FailureCode::Damaged)));
         return Ok(ending);
@@ -78,6 +83,11 @@ pub(crate) fn run(
             gst::MessageView::Error(error) => {
                 if alarm.raised().is_some() {
                     return Err(raised(alarm));
+                }
+                if failed_element(error.src()).is_some_and(|element| branches.give_up(element)) {
+                    ending.broken_tracks = true;
+                    end_behind(error.src());
+                    continue;
                 }
                 ending.failure.get_or_insert(meaning(&error.error()));
                 if let Some(drain) = drain.take() {
@@ -144,11 +154,27 @@ fn raised(alarm: &Alarm) -> Failure {
     alarm.raised().unwrap_or_else(|| Failure::internal("an alarm without a reason"))
 }
 
+/// An element says on the bus that it failed before it answers its upstream so. In that moment its track is cut off, so that
+/// the answer finds nobody who would stop the other tracks for it.
+fn give_up_before_errors_spread(bus: &gst::Bus, branches: &Branches) {
+    let branches = branches.clone();
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(error) = message.view()
+            && let Some(element) = failed_element(error.src())
+        {
+            branches.give_up(element);
+        }
+        gst::BusSyncReply::Pass
+    });
+}
+
+fn failed_element(object: Option<&gst::Object>) -> Option<&gst::Element> {
+    object?.downcast_ref::<gst::Element>()
+}
+
 /// An element that failed passes no end on: what follows it is told here.
 fn end_behind(element: Option<&gst::Object>) {
-    let pad = element
-        .and_then(|object| object.downcast_ref::<gst::Element>())
-        .and_then(|element| element.static_pad("src"));
+    let pad = failed_element(element).and_then(|element| element.static_pad("src"));
     if let Some(pad) = pad {
         pad.push_event(gst::event::Eos::new());
     }

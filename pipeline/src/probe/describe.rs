@@ -5,9 +5,12 @@ use gstreamer_video as gst_video;
 
 use super::facts::{Facts, Packet, TrackFacts};
 use crate::graph::catalog::{Kind, codec_of, decoder_for, is_raw, is_text};
-use crate::tracks::{AudioTrack, DynamicRange, FrameRate, Probe, Rotation, SubtitleTrack, VideoTrack};
+use crate::tracks::{
+    AudioTrack, DynamicRange, FrameRate, LeftOut, LeftOutReason, Probe, Rotation, SubtitleTrack, TrackKind,
+    VideoTrack,
+};
 
-/// Describes the whole source. Tracks without a decoder are left out: nobody can see or hear them.
+/// Describes the whole source. Tracks that nobody could see or hear are left out, and named as such.
 pub(super) fn describe(
     facts: &Facts,
     container: &str,
@@ -15,24 +18,40 @@ pub(super) fn describe(
     growing: bool,
 ) -> Probe {
     let of_kind = |kind: Kind| facts.tracks.iter().filter(move |track| track.kind == kind);
-    let decodable = |track: &&TrackFacts| is_raw(&track.caps) || decoder_for(&track.caps).is_some();
-    let seen = |track: &&TrackFacts| track.count > 0;
+    let is_fit = |track: &&TrackFacts| unfit(track).is_none();
     Probe {
         container: container.to_owned(),
         duration_ms: duration
             .map(|duration| duration.saturating_sub(time_before(facts, container)))
             .map(gst::ClockTime::mseconds)
             .filter(|milliseconds| *milliseconds > 0),
-        video: of_kind(Kind::Video)
-            .filter(decodable)
-            .filter(seen)
-            .map(video_track)
-            .filter(|track| track.width > 0)
-            .collect(),
-        audio: of_kind(Kind::Audio).filter(decodable).filter(seen).map(audio_track).collect(),
+        video: of_kind(Kind::Video).filter(is_fit).map(video_track).collect(),
+        audio: of_kind(Kind::Audio).filter(is_fit).map(audio_track).collect(),
         subtitles: of_kind(Kind::Subtitles).map(subtitle_track).collect(),
         streamable: growing,
+        left_out: facts.tracks.iter().filter_map(left_out).collect(),
     }
+}
+
+fn left_out(facts: &TrackFacts) -> Option<LeftOut> {
+    let kind = match facts.kind {
+        Kind::Video => TrackKind::Video,
+        Kind::Audio => TrackKind::Audio,
+        Kind::Subtitles | Kind::Other => return None,
+    };
+    Some(LeftOut { kind, index: facts.index, codec: codec_of(best_caps(facts)), reason: unfit(facts)? })
+}
+
+/// Why nobody could see or hear this track, if so.
+fn unfit(facts: &TrackFacts) -> Option<LeftOutReason> {
+    if !is_raw(&facts.caps) && decoder_for(&facts.caps).is_none() {
+        return Some(LeftOutReason::NoDecoder);
+    }
+    if facts.count == 0 {
+        return Some(if facts.broken { LeftOutReason::Broken } else { LeftOutReason::EmptyTrack });
+    }
+    let no_picture = facts.kind == Kind::Video && positive(field(facts, "width")) == 0;
+    no_picture.then_some(LeftOutReason::Broken)
 }
 
 /// Matroska counts its duration from time zero, even where the first packet comes long after.

@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureCode};
 use crate::graph::catalog::{Kind, parser_of};
 use crate::graph::demux::{self, Track};
 use crate::graph::elements::{chain, link_pad, make, packet_queue, wake};
-use crate::graph::{Alarm, watch};
+use crate::graph::{Alarm, Branches, watch};
 use crate::outline::{Defect, defect_of_movie};
 use crate::source_element::SourceReader;
 use crate::tracks::Probe;
@@ -70,9 +70,11 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
     shared.facts().growing = reader.length().is_none();
     let watcher = shared.clone();
     let limits = Limits::default();
-    let demuxer = demux::open(&pipeline, reader, container, limits.tracks, &alarm, move |track| {
-        watch_track(&track, &watcher)
-    })?;
+    let branches = Branches::default();
+    let demuxer =
+        demux::open(&pipeline, reader, container, limits.tracks, &alarm, &branches, move |track| {
+            watch_track(&track, &watcher)
+        })?;
     if demuxer.static_pad("src").is_some() {
         shared.facts().complete = true;
     } else {
@@ -82,9 +84,10 @@ pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
             announced.stop_if_enough();
         });
     }
-    let ending = watch::run(&pipeline, &alarm, reader, MOST_FRUITLESS, || shared.end_tracks())?;
+    let ending = watch::run(&pipeline, &alarm, &branches, reader, MOST_FRUITLESS, || shared.end_tracks())?;
     for (pad, track) in shared.pads().iter().zip(&mut shared.facts().tracks) {
         take_tags(pad, track);
+        track.broken = branches.is_broken(track.kind, track.index);
     }
     let duration =
         pipeline.query_duration::<gst::ClockTime>().or_else(|| demuxer.query_duration::<gst::ClockTime>());

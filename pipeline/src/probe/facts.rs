@@ -41,6 +41,8 @@ pub(super) struct TrackFacts {
     /// Of the packets in `packets`.
     pub(super) packet_bytes: u64,
     pub(super) ended: bool,
+    /// It could not be read to its end.
+    pub(super) broken: bool,
 }
 
 impl TrackFacts {
@@ -58,6 +60,7 @@ impl TrackFacts {
             bytes: 0,
             packet_bytes: 0,
             ended: false,
+            broken: false,
         }
     }
 

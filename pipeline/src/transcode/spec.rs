@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ladder::Rung;
-use crate::tracks::{Probe, RenditionId};
+use crate::tracks::{LeftOut, Probe, RenditionId};
 
 /// How hard x264 tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -172,4 +172,6 @@ pub struct Report {
     pub damaged: bool,
     /// Worker processes used up before this one.
     pub restarts: u32,
+    /// Tracks that the probe took for sound and of which nothing could be made.
+    pub left_out: Vec<LeftOut>,
 }

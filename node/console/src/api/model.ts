@@ -87,6 +87,14 @@ export interface Track {
   channels?: number | null;
 }
 
+export interface LeftOut {
+  kind: string;
+  number: number;
+  codec: string;
+  reason_code: string;
+  reason: string;
+}
+
 export interface Rendition {
   id: string;
   kind?: string | null;
@@ -113,6 +121,7 @@ export interface Holder {
 
 export interface Detail {
   tracks: Track[];
+  left_out: LeftOut[];
   renditions: Rendition[];
   captions: Caption[];
   holders: Holder[];

@@ -1775,6 +1775,8 @@ export interface components {
              * @description The cluster key its data key is wrapped by.
              */
             key_epoch: number;
+            /** @description Those of them that are not played, with the reason. */
+            left_out: components["schemas"]["LeftOutView"][];
             /** @description What players can choose. */
             renditions: components["schemas"]["RenditionView"][];
             /** @description SHA-256 of the uploaded file. */
@@ -1951,6 +1953,22 @@ export interface components {
             fingerprint: string;
             /** @description The token. Shown once. */
             token: string;
+        };
+        /** @description A track of picture or sound that is not played. */
+        LeftOutView: {
+            /** @description Its codec. */
+            codec: string;
+            /** @description `video` or `audio`. */
+            kind: string;
+            /**
+             * Format: int32
+             * @description Its number among the tracks of its kind, from 1.
+             */
+            number: number;
+            /** @description The same in one sentence. */
+            reason: string;
+            /** @description Why: `no_decoder`, `empty_track` or `broken`. */
+            reason_code: string;
         };
         /** @description A new sign-in. */
         LoggedIn: {

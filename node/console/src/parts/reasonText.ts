@@ -15,6 +15,11 @@ const known: Record<string, TextKey> = {
   cancelled: 'reason.cancelled',
   source_unreadable: 'reason.source_unreadable',
   storage_failed: 'reason.storage_failed',
+  still_picture: 'reason.still_picture',
+  animated_picture: 'reason.animated_picture',
+  no_decoder: 'reason.no_decoder',
+  empty_track: 'reason.empty_track',
+  broken: 'reason.broken',
 };
 
 interface Failed {

@@ -5,7 +5,7 @@ use cluster::id::AssetId;
 use cluster::permission::{Action, Target};
 use cluster::state::{Asset, State};
 use data_encoding::HEXLOWER;
-use pipeline::tracks::Probe;
+use pipeline::tracks::{LeftOut, Probe};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,6 +36,33 @@ pub struct TrackView {
     pub frame_rate: Option<f64>,
     /// Audio channels.
     pub channels: Option<u32>,
+}
+
+/// A track of picture or sound that is not played.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LeftOutView {
+    /// `video` or `audio`.
+    pub kind: String,
+    /// Its number among the tracks of its kind, from 1.
+    pub number: u32,
+    /// Its codec.
+    pub codec: String,
+    /// Why: `no_decoder`, `empty_track` or `broken`.
+    pub reason_code: String,
+    /// The same in one sentence.
+    pub reason: String,
+}
+
+impl LeftOutView {
+    fn of(track: &LeftOut) -> Self {
+        Self {
+            kind: track.kind.as_str().to_owned(),
+            number: track.index + 1,
+            codec: track.codec.clone(),
+            reason_code: track.reason.as_str().to_owned(),
+            reason: track.reason.sentence().to_owned(),
+        }
+    }
 }
 
 /// Something a player can choose.
@@ -106,6 +133,8 @@ pub struct DetailView {
     pub container: Option<String>,
     /// Its tracks.
     pub tracks: Vec<TrackView>,
+    /// Those of them that are not played, with the reason.
+    pub left_out: Vec<LeftOutView>,
     /// What players can choose.
     pub renditions: Vec<RenditionView>,
     /// Captions.
@@ -145,6 +174,7 @@ pub async fn asset_detail(
     ok(&DetailView {
         container: probe.as_ref().map(|probe| probe.container.clone()),
         tracks: probe.as_ref().map(tracks).unwrap_or_default(),
+        left_out: left_out(manifest.as_deref(), probe.as_ref()),
         renditions: manifest.as_deref().map(renditions).unwrap_or_default(),
         captions: manifest.as_deref().map(captions).unwrap_or_default(),
         blobs: blobs(asset, manifest.as_deref()),
@@ -154,6 +184,12 @@ pub async fn asset_detail(
         key_epoch: asset.key_epoch,
         damaged: manifest.is_some_and(|manifest| manifest.damaged),
     })
+}
+
+/// By the manifest, or while there is none by what looking at the file told.
+fn left_out(manifest: Option<&Manifest>, probe: Option<&Probe>) -> Vec<LeftOutView> {
+    let known = manifest.map(|manifest| &manifest.left_out).or(probe.map(|probe| &probe.left_out));
+    known.into_iter().flatten().map(LeftOutView::of).collect()
 }
 
 fn tracks(probe: &Probe) -> Vec<TrackView> {

@@ -1,9 +1,10 @@
-import { Stack, Text, Title } from '@mantine/core';
+import { Alert, List, Stack, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import type { Detail, Rendition, Track } from '../../api/model';
+import type { Detail, LeftOut, Rendition, Track } from '../../api/model';
 import { detailQuery } from '../../api/queries';
 import { DataTable } from '../../parts/DataTable';
 import { Loaded } from '../../parts/Loaded';
+import { useReasonText } from '../../parts/reasonText';
 import { Section } from '../../parts/Section';
 import { useText } from '../../text/TextProvider';
 import type { AssetProps } from './AssetPage';
@@ -18,6 +19,7 @@ export function Inside({ asset }: AssetProps) {
         {(detail) => (
           <Stack gap="lg">
             <Copies detail={detail} />
+            {detail.left_out.length > 0 && <LeftOutTracks tracks={detail.left_out} />}
             {detail.tracks.length > 0 && <Tracks tracks={detail.tracks} />}
             {detail.renditions.length > 0 && <Renditions renditions={detail.renditions} />}
           </Stack>
@@ -50,6 +52,25 @@ function Copies({ detail }: { detail: Detail }) {
         ))}
       </dl>
     </Stack>
+  );
+}
+
+/** The tracks that are not played, each with the reason. */
+function LeftOutTracks({ tracks }: { tracks: LeftOut[] }) {
+  const { t } = useText();
+  const reasonText = useReasonText();
+  const names = { video: 'inside.leftOutVideo', audio: 'inside.leftOutAudio' } as const;
+  return (
+    <Alert color="yellow" title={t('inside.leftOut', { count: tracks.length })}>
+      <List>
+        {tracks.map((track) => (
+          <List.Item key={`${track.kind} ${track.number}`}>
+            {t(track.kind === 'video' ? names.video : names.audio, { number: track.number, codec: track.codec })}{' '}
+            {reasonText(track)}
+          </List.Item>
+        ))}
+      </List>
+    </Alert>
   );
 }
 
