@@ -114,11 +114,12 @@ export async function until(what, check, within = patience) {
   throw new Error(`waited ${within} ms for ${what}; last: ${JSON.stringify(last)}`);
 }
 
-/** Makes the line from this page to the node as slow as `bytesPerSecond`; 0 takes the brake off. */
-export async function slowLine(page, bytesPerSecond) {
+/** Makes the line from this page to the node, or with `way` `down` the one from it, as slow as `bytesPerSecond`; 0 takes the brake off. */
+export async function slowLine(page, bytesPerSecond, way = 'up') {
   const session = await page.context().newCDPSession(page);
   const rate = bytesPerSecond === 0 ? -1 : bytesPerSecond;
-  const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: rate };
+  const [up, down] = way === 'up' ? [rate, -1] : [-1, rate];
+  const conditions = { offline: false, latency: 0, downloadThroughput: down, uploadThroughput: up };
   await session.send('Network.enable');
   await session.send('Network.emulateNetworkConditions', conditions);
 }

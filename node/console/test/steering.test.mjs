@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { launchChromium, logIn, openPage, until } from './browser.mjs';
+import { launchChromium, logIn, openPage, slowLine, until } from './browser.mjs';
 import { makeClip } from './clip.mjs';
 import { adminToken, claimedNode, putFile, ready } from './node.mjs';
 
@@ -27,7 +27,9 @@ test('the player moves to another site when its own dies, without a word', async
   await ready(node, token, asset);
   const { page, context } = await openPage(browser, node);
   await logIn(page, node);
-  const steering = page.waitForResponse((answer) => answer.url().endsWith('/steering.json') && answer.ok());
+  const steering = page.waitForResponse((answer) => answer.url().includes('/steering.json?') && answer.ok());
+  // Little is buffered when the node dies.
+  await slowLine(page, 150_000, 'down');
   await page.goto(`/watch/${asset}`);
   await page.getByRole('button', { name: 'Play harbour lecture' }).click();
   await until('the picture to move', async () => (await position(page)) > 0.5);
@@ -35,6 +37,7 @@ test('the player moves to another site when its own dies, without a word', async
 
   const asked = [];
   page.on('request', (request) => asked.push(new URL(request.url()).origin));
+  await slowLine(page, 0, 'down');
   process.kill(node.nodes[0].pid, 'SIGKILL');
   // Far beyond what is buffered: these seconds can come from another node only.
   await page.evaluate(() => {

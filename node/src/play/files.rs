@@ -10,7 +10,6 @@ use pipeline::vtt::{Document, MAX_BYTES, Markup};
 
 use super::library::{Library, TrackIndex};
 use super::presentation::{blob_of, growth, main_playlist};
-use super::steering::SteeringManifest;
 use crate::asset_store::{AssetStore, StoreError};
 use crate::manifest::Manifest;
 
@@ -126,21 +125,21 @@ fn subtitle_id(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
 }
 
-/// The file's bytes; `None` when there is no such file (yet). `steering` is the manifest that tells players where else
-/// they may go, if they may.
+/// The file's bytes; `None` when there is no such file (yet). With `steered`, the main playlist names the manifest that
+/// tells players where else they may go; that one is made for each viewer, by the caller.
 pub async fn load(
     library: &Library,
     store: &AssetStore,
     asset: &Asset,
     file: &File,
-    steering: Option<&SteeringManifest>,
+    steered: bool,
 ) -> Result<Option<Bytes>, StoreError> {
     match file {
         File::Main => {
-            let address = steering.map(|_| "steering.json");
+            let address = steered.then_some("steering.json");
             Ok(main_playlist(library, asset, address).await?.map(Bytes::from))
         }
-        File::Steering => Ok(steering.map(SteeringManifest::to_json)),
+        File::Steering => Ok(None),
         File::Key(period) => {
             // One key for the whole of an uploaded video.
             if *period != 0 {

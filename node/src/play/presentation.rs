@@ -9,6 +9,7 @@ use pipeline::playlist::{Growth, Multivariant, expected, multivariant};
 use pipeline::tracks::{AudioRendition, RenditionId, SubtitleRendition, VideoRendition};
 
 use super::library::Library;
+use super::steering::Names;
 use crate::asset_store::StoreError;
 use crate::jobs::manifest_of::{audio_id, audio_rendition, video_rendition};
 use crate::manifest::{Manifest, Plan};
@@ -47,6 +48,31 @@ pub async fn main_playlist(
     asset: &Asset,
     steering: Option<&str>,
 ) -> Result<Option<String>, StoreError> {
+    let Some((video, audio, subtitles)) = playable(library, asset).await? else { return Ok(None) };
+    let (video, audio, subtitles) = (&video, &audio, &subtitles);
+    Ok(Some(multivariant(&Multivariant { video, audio, subtitles, steering })))
+}
+
+/// The names that the multivariant playlist gives to its variants and renditions.
+pub async fn names(library: &Library, asset: &Asset) -> Result<Names, StoreError> {
+    let Some((video, audio, subtitles)) = playable(library, asset).await? else {
+        return Ok(Names::default());
+    };
+    let sound = audio.iter().map(|track| track.id.to_string());
+    Ok(Names {
+        // Without pictures the sound is the variant.
+        variants: if video.is_empty() {
+            sound.clone().collect()
+        } else {
+            video.iter().map(|rung| rung.id.to_string()).collect()
+        },
+        audio: sound.collect(),
+        subtitles: subtitles.into_iter().map(|track| track.id).collect(),
+    })
+}
+
+/// What there is to play; `None` when there is nothing.
+async fn playable(library: &Library, asset: &Asset) -> Result<Option<Renditions>, StoreError> {
     let (video, audio, subtitles) = match library.manifest(asset).await? {
         Some(manifest) => complete(&manifest),
         None => match library.plan(asset).await? {
@@ -54,11 +80,8 @@ pub async fn main_playlist(
             None => return Ok(None),
         },
     };
-    if video.is_empty() && audio.is_empty() {
-        return Ok(None);
-    }
-    let (video, audio, subtitles) = (&video, &audio, &subtitles);
-    Ok(Some(multivariant(&Multivariant { video, audio, subtitles, steering })))
+    let some = !video.is_empty() || !audio.is_empty();
+    Ok(some.then_some((video, audio, subtitles)))
 }
 
 type Renditions = (Vec<VideoRendition>, Vec<AudioRendition>, Vec<SubtitleRendition>);

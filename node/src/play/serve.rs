@@ -13,8 +13,9 @@ use cluster::state::Asset;
 
 use super::files::{self, File, Kind};
 use super::pieces::Pieces;
+use super::presentation::names;
 use super::range::{self, Part};
-use super::steering::{self, Route, SteeringManifest};
+use super::steering::{self, Names, Route, SteeringManifest};
 use super::view::{self, Presented, ViewClaims, ViewError};
 use super::views_api::VIEW_COOKIE;
 use crate::access::{Caller, address, allowed_origin, node_origin};
@@ -54,8 +55,11 @@ pub async fn play_file(
     let mut answer = match guide.as_ref().filter(|_| file == File::Main).and_then(Guide::elsewhere) {
         Some(address) => redirect(&request, &media, &view, address),
         None => {
-            let steering = guide.as_ref().and_then(Guide::manifest);
-            let body = files::load(&media.library, &media.store, &asset, &file, steering.as_ref()).await?;
+            let guide = guide.as_ref().filter(|guide| guide.has_choice());
+            let body = match guide.filter(|_| file == File::Steering) {
+                Some(guide) => Some(guide.manifest(&view, &names(&media.library, &asset).await?).to_json()),
+                None => files::load(&media.library, &media.store, &asset, &file, guide.is_some()).await?,
+            };
             ranged(&request, file.kind(), body.ok_or_else(Problem::not_found)?)
         }
     };
@@ -90,9 +94,13 @@ impl Guide {
         self.route.elsewhere(&self.own_site).filter(|_| !self.was_sent).map(|place| place.address.as_str())
     }
 
-    /// None where there is one site only.
-    fn manifest(&self) -> Option<SteeringManifest> {
-        (self.route.places.len() > 1).then(|| self.route.manifest(&self.own_site))
+    /// There is more than one site to play from.
+    fn has_choice(&self) -> bool {
+        self.route.places.len() > 1
+    }
+
+    fn manifest(&self, view: &str, names: &Names) -> SteeringManifest {
+        self.route.manifest(&self.own_site, view, names)
     }
 }
 

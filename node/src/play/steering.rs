@@ -2,9 +2,10 @@
 //! the content steering manifest (RFC 8216bis, section 7) that tells it to players.
 //!
 //! The playlists name no host: `.` is the pathway of whichever node gave the main playlist, and every other site is a
-//! clone of it with another host. So players that know no steering see one plain presentation.
+//! clone of it with other addresses. So players that know no steering see one plain presentation.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -82,8 +83,8 @@ impl Route {
         self.places.first().filter(|first| self.is_mapped && first.site != own_site)
     }
 
-    /// The steering manifest, as the node at `own_site` gives it.
-    pub fn manifest(&self, own_site: &str) -> SteeringManifest {
+    /// The steering manifest of one View, as the node at `own_site` gives it.
+    pub fn manifest(&self, own_site: &str, view: &str, names: &Names) -> SteeringManifest {
         let id = |place: &Place| {
             if place.site == own_site { HERE.to_owned() } else { pathway_id(&place.site) }
         };
@@ -96,7 +97,7 @@ impl Route {
                 .map(|place| PathwayClone {
                     base: HERE,
                     id: pathway_id(&place.site),
-                    replacement: Replacement { host: place.address.clone() },
+                    replacement: Replacement::of(place, view, names),
                 })
                 .collect(),
         }
@@ -170,10 +171,37 @@ struct PathwayClone {
     replacement: Replacement,
 }
 
+/// Each playlist by its address: a host alone would not do, for nodes may listen on different ports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Replacement {
-    #[serde(rename = "HOST")]
-    host: String,
+    #[serde(rename = "PER-VARIANT-URIS")]
+    variants: BTreeMap<String, String>,
+    #[serde(rename = "PER-RENDITION-URIS", skip_serializing_if = "BTreeMap::is_empty")]
+    renditions: BTreeMap<String, String>,
+}
+
+impl Replacement {
+    fn of(place: &Place, view: &str, names: &Names) -> Self {
+        let at = |folder: &str, name: &String| {
+            (name.clone(), format!("https://{}/play/{view}/{folder}{name}/index.m3u8", place.address))
+        };
+        let audio = names.audio.iter().map(|name| at("", name));
+        Self {
+            variants: names.variants.iter().map(|name| at("", name)).collect(),
+            renditions: audio.chain(names.subtitles.iter().map(|name| at("subs/", name))).collect(),
+        }
+    }
+}
+
+/// The names that stay of what a main playlist lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Its variants.
+    pub variants: Vec<String>,
+    /// Its audio tracks.
+    pub audio: Vec<String>,
+    /// Its subtitles.
+    pub subtitles: Vec<String>,
 }
 
 /// The nodes that can serve this asset to people now: this one, and those that answer it, take part and are reachable by
@@ -287,7 +315,12 @@ mod tests {
         let map = [entry("10.0.0.0/8", "Zürich 2", None)];
         let route = Route::choose("10.0.0.1".parse().ok(), NodeId(1), &map, &places, 7);
         let zurich = pathway_id("Zürich 2");
-        let text = serde_json::to_value(route.manifest("a")).unwrap();
+        let names = Names {
+            variants: vec!["v720".to_owned()],
+            audio: vec!["a0".to_owned()],
+            subtitles: vec!["s0".to_owned()],
+        };
+        let text = serde_json::to_value(route.manifest("a", "TOKEN", &names)).unwrap();
         assert_eq!(
             text,
             serde_json::json!({
@@ -295,7 +328,13 @@ mod tests {
                 "TTL": 10,
                 "PATHWAY-PRIORITY": [zurich, "."],
                 "PATHWAY-CLONES": [{
-                    "BASE-ID": ".", "ID": zurich, "URI-REPLACEMENT": { "HOST": "n2.example:443" }
+                    "BASE-ID": ".", "ID": zurich, "URI-REPLACEMENT": {
+                        "PER-VARIANT-URIS": { "v720": "https://n2.example:443/play/TOKEN/v720/index.m3u8" },
+                        "PER-RENDITION-URIS": {
+                            "a0": "https://n2.example:443/play/TOKEN/a0/index.m3u8",
+                            "s0": "https://n2.example:443/play/TOKEN/subs/s0/index.m3u8",
+                        },
+                    }
                 }],
             })
         );

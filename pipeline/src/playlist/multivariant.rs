@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::{VERSION, language_tag, plain};
-use crate::tracks::{AudioRendition, Bandwidth, SubtitleRendition, VideoRendition};
+use crate::tracks::{AudioRendition, Bandwidth, RenditionId, SubtitleRendition, VideoRendition};
 
 /// The heaviest variant that is still listed first: players that do not measure beforehand start with the first one.
 const START_BANDWIDTH: u64 = 3_000_000;
@@ -29,11 +29,12 @@ pub fn multivariant(asset: &Multivariant<'_>) -> String {
     let groups = Groups {
         audio: asset.audio.len() > 1 || (!asset.video.is_empty() && !asset.audio.is_empty()),
         subtitles: !asset.subtitles.is_empty(),
+        named: asset.steering.is_some(),
     };
     if groups.audio {
-        audio_group(&mut text, asset.audio, asset.video.is_empty());
+        audio_group(&mut text, asset.audio, asset.video.is_empty(), groups);
     }
-    subtitle_group(&mut text, asset.subtitles);
+    subtitle_group(&mut text, asset.subtitles, groups);
     if let Some(manifest) = asset.steering {
         let _ = writeln!(text, "#EXT-X-CONTENT-STEERING:SERVER-URI=\"{}\",PATHWAY-ID=\".\"", plain(manifest));
     }
@@ -55,6 +56,8 @@ pub fn multivariant(asset: &Multivariant<'_>) -> String {
 struct Groups {
     audio: bool,
     subtitles: bool,
+    /// Variants and renditions have names that stay, by which a steering manifest speaks of them.
+    named: bool,
 }
 
 impl Groups {
@@ -62,6 +65,14 @@ impl Groups {
         let audio = if self.audio { ",AUDIO=\"audio\"" } else { "" };
         let subtitles = if self.subtitles { ",SUBTITLES=\"subs\"" } else { "" };
         format!(",CLOSED-CAPTIONS=NONE{audio}{subtitles}")
+    }
+
+    fn variant_name(self, id: RenditionId) -> String {
+        if self.named { format!(",STABLE-VARIANT-ID=\"{id}\"") } else { String::new() }
+    }
+
+    fn rendition_name(self, id: &str) -> String {
+        if self.named { format!(",STABLE-RENDITION-ID=\"{id}\"") } else { String::new() }
     }
 }
 
@@ -105,7 +116,7 @@ fn variant(text: &mut String, video: &VideoRendition, sound: &Sound, groups: Gro
     let _ = writeln!(
         text,
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",RESOLUTION={}x{},FRAME-RATE={:.3},\
-         VIDEO-RANGE=SDR{}\n{}/index.m3u8",
+         VIDEO-RANGE=SDR{}{}\n{}/index.m3u8",
         (video.bandwidth.peak + sound.heaviest.peak).max(1),
         (video.bandwidth.average + sound.heaviest.average).max(1),
         plain(&codecs),
@@ -113,6 +124,7 @@ fn variant(text: &mut String, video: &VideoRendition, sound: &Sound, groups: Gro
         video.height,
         video.frame_rate.as_f64(),
         groups.attributes(),
+        groups.variant_name(video.id),
         video.id
     );
 }
@@ -136,11 +148,12 @@ fn audio_variant(text: &mut String, audio: &[AudioRendition], groups: Groups) {
     let sound = Sound::of(audio);
     let _ = writeln!(
         text,
-        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{}\n{}/index.m3u8",
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{}{}\n{}/index.m3u8",
         sound.heaviest.peak.max(1),
         sound.heaviest.average.max(1),
         plain(&sound.codecs.iter().map(String::as_str).collect::<Vec<_>>().join(",")),
         groups.attributes(),
+        groups.variant_name(track.id),
         track.id
     );
 }
@@ -150,7 +163,7 @@ fn default_audio(audio: &[AudioRendition]) -> usize {
     audio.iter().position(|track| track.default).unwrap_or(0)
 }
 
-fn audio_group(text: &mut String, audio: &[AudioRendition], default_is_the_variant: bool) {
+fn audio_group(text: &mut String, audio: &[AudioRendition], default_is_the_variant: bool, groups: Groups) {
     let default = default_audio(audio);
     let names = unique(audio.iter().map(|track| track.name.as_str()));
     for (index, (track, name)) in audio.iter().zip(names).enumerate() {
@@ -162,6 +175,7 @@ fn audio_group(text: &mut String, audio: &[AudioRendition], default_is_the_varia
             yes_no(index == default),
             track.channels.max(1)
         );
+        text.push_str(&groups.rendition_name(&track.id.to_string()));
         if !(default_is_the_variant && index == default) {
             let _ = write!(text, ",URI=\"{}/index.m3u8\"", track.id);
         }
@@ -169,7 +183,7 @@ fn audio_group(text: &mut String, audio: &[AudioRendition], default_is_the_varia
     }
 }
 
-fn subtitle_group(text: &mut String, subtitles: &[SubtitleRendition]) {
+fn subtitle_group(text: &mut String, subtitles: &[SubtitleRendition], groups: Groups) {
     let default = subtitles.iter().position(|track| track.default);
     let names = unique(subtitles.iter().map(|track| track.name.as_str()));
     for (index, (track, name)) in subtitles.iter().zip(names).enumerate() {
@@ -177,9 +191,10 @@ fn subtitle_group(text: &mut String, subtitles: &[SubtitleRendition]) {
         language(text, track.language.as_deref());
         let _ = writeln!(
             text,
-            ",DEFAULT={},AUTOSELECT=YES,FORCED={},URI=\"subs/{}/index.m3u8\"",
+            ",DEFAULT={},AUTOSELECT=YES,FORCED={}{},URI=\"subs/{}/index.m3u8\"",
             yes_no(default == Some(index)),
             yes_no(track.forced),
+            groups.rendition_name(&path_part(&track.id)),
             path_part(&track.id)
         );
     }
