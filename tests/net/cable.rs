@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::ioctl::{Setter, ioctl};
 
@@ -57,10 +58,13 @@ impl Cables {
     /// Makes `count` namespaces, and gives the devices: port 0 is the test's own, port N that of namespace N.
     pub fn lay(count: usize) -> (Self, Vec<File>) {
         sweep();
-        let process = std::process::id();
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        let (process, lab) = (std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+        // Of its own for every test, also for those of one process that come one after the other.
+        let place = process.wrapping_mul(8).wrapping_add(lab);
         let [high, low] =
-            [u8::try_from(process / 250 % 120).unwrap_or(0), u8::try_from(process % 250).unwrap_or(0)];
-        let cables = Self { prefix: format!("mk{process}"), network: [10, 130 + high, low], count };
+            [u8::try_from(place / 250 % 120).unwrap_or(0), u8::try_from(place % 250).unwrap_or(0)];
+        let cables = Self { prefix: format!("mk{process}x{lab}"), network: [10, 130 + high, low], count };
         let mut ports = Vec::new();
         for port in 0..=count {
             let device = format!("{}t{port}", cables.prefix);
@@ -116,7 +120,7 @@ fn sweep() {
     for line in String::from_utf8_lossy(&listed.stdout).lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
         let process =
-            name.strip_prefix("mk").and_then(|rest| rest.split_once('n')).map(|(process, _)| process);
+            name.strip_prefix("mk").and_then(|rest| rest.split_once('x')).map(|(process, _)| process);
         if let Some(process) = process.and_then(|process| process.parse::<u32>().ok())
             && !std::path::Path::new(&format!("/proc/{process}")).exists()
         {

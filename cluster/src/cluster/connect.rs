@@ -268,9 +268,10 @@ async fn ping_others(inner: Weak<Inner>) {
                         let round_trip = held.config.clock.monotonic().saturating_sub(start);
                         // Its clock was read half a round trip ago.
                         let half_ms = u64::try_from(round_trip.as_millis() / 2).unwrap_or(0);
-                        let theirs = wall_ms.saturating_add(half_ms);
-                        let ahead_ms = theirs.checked_signed_diff(held.config.clock.wall_ms());
-                        held.peers.answered(node, round_trip, ahead_ms.unwrap_or(i64::MAX / 4));
+                        // A process that was stopped in between has measured its own stop.
+                        if round_trip <= PING_EVERY {
+                            held.peers.answered(node, round_trip, wall_ms.saturating_add(half_ms));
+                        }
                     }
                     Ok(_) => {}
                     // The others may have shut the door before this node heard of its removal by the log; a copy of a

@@ -24,7 +24,9 @@ pub struct Peers {
 struct Contact {
     at: Duration,
     round_trip: Duration,
-    clock_ahead_ms: i64,
+    /// What its wall clock showed at zero of this node's monotonic clock, in ms: a wall clock of this node that jumps
+    /// changes nothing about it.
+    wall_at_zero_ms: i64,
 }
 
 /// One other node, as seen from here.
@@ -55,13 +57,14 @@ impl Peers {
         Self { clock, heard: Arc::default() }
     }
 
-    /// `node` answered after `round_trip`; its wall clock is ahead of this one's by `clock_ahead_ms`.
-    pub fn answered(&self, node: NodeId, round_trip: Duration, clock_ahead_ms: i64) {
+    /// `node` answered after `round_trip`; its wall clock shows `wall_ms` now.
+    pub fn answered(&self, node: NodeId, round_trip: Duration, wall_ms: u64) {
         let at = self.clock.monotonic();
+        let wall_at_zero_ms = signed(wall_ms) - ms(at);
         let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
-        let contact = heard.entry(node).or_insert(Contact { at, round_trip, clock_ahead_ms });
+        let contact = heard.entry(node).or_insert(Contact { at, round_trip, wall_at_zero_ms });
         contact.at = at;
-        contact.clock_ahead_ms = clock_ahead_ms;
+        contact.wall_at_zero_ms = wall_at_zero_ms;
         contact.round_trip = (contact.round_trip * (8 - NEW_IN_EIGHT) + round_trip * NEW_IN_EIGHT) / 8;
     }
 
@@ -94,10 +97,20 @@ impl Peers {
     }
 
     fn report_of(&self, node: NodeId, contact: Contact) -> PeerReport {
-        let silent_for = self.clock.monotonic().saturating_sub(contact.at);
-        let Contact { round_trip, clock_ahead_ms, .. } = contact;
-        PeerReport { node, silent_for, round_trip, clock_ahead_ms }
+        let now = self.clock.monotonic();
+        let silent_for = now.saturating_sub(contact.at);
+        let clock_ahead_ms = contact.wall_at_zero_ms + ms(now) - signed(self.clock.wall_ms());
+        PeerReport { node, silent_for, round_trip: contact.round_trip, clock_ahead_ms }
     }
+}
+
+fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// Times beyond any clock are as good as one another.
+fn signed(wall_ms: u64) -> i64 {
+    i64::try_from(wall_ms).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }
 
 impl fmt::Debug for Peers {
@@ -113,15 +126,32 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Default)]
-    struct Hands(AtomicU64);
+    struct Hands(AtomicU64, AtomicU64);
 
     impl Clock for Hands {
         fn wall_ms(&self) -> u64 {
-            0
+            self.1.load(Ordering::Relaxed)
         }
         fn monotonic(&self) -> Duration {
             Duration::from_millis(self.0.load(Ordering::Relaxed))
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_here_is_seen_at_once_and_one_that_jumps_there_with_its_next_answer() {
+        let hands = Arc::new(Hands::default());
+        hands.1.store(1_000_000, Ordering::Relaxed);
+        let peers = Peers::new(hands.clone());
+        let ahead = || peers.report(NodeId(7)).map(|report| report.clock_ahead_ms);
+        peers.answered(NodeId(7), Duration::from_millis(8), 1_000_200);
+        assert_eq!(ahead(), Some(200));
+        hands.0.fetch_add(500, Ordering::Relaxed);
+        hands.1.fetch_add(500, Ordering::Relaxed);
+        assert_eq!(ahead(), Some(200), "both went on");
+        hands.1.fetch_add(3_600_000, Ordering::Relaxed);
+        assert_eq!(ahead(), Some(200 - 3_600_000), "ours jumped");
+        peers.answered(NodeId(7), Duration::from_millis(8), 90_000_000);
+        assert_eq!(ahead(), Some(90_000_000 - 4_600_500));
     }
 
     #[test]
