@@ -73,6 +73,43 @@ async fn a_plain_put_is_whole_or_leaves_nothing() {
     node.stop().await;
 }
 
+/// A body whose last byte waits until it is let go.
+fn held_back(bytes: &'static [u8]) -> (reqwest::Body, tokio::sync::oneshot::Sender<()>) {
+    let (let_go, waits) = tokio::sync::oneshot::channel::<()>();
+    let (most, last) = bytes.split_at(bytes.len() - 1);
+    let last = async move {
+        waits.await.expect("the test lets the last byte go");
+        Ok(last)
+    };
+    let pieces = futures_util::stream::once(async move { Ok::<_, std::io::Error>(most) });
+    let pieces = futures_util::StreamExt::chain(pieces, futures_util::stream::once(last));
+    (reqwest::Body::wrap_stream(pieces), let_go)
+}
+
+#[tokio::test]
+async fn an_upload_whose_end_fails_is_ended_all_the_same() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let writer = node.member(&admin, node.application(), "user", "wanda").await;
+    let wanda = writer.get("/me").await.expect(200)["user"]["id"].as_str().unwrap().to_owned();
+    let asset = begin(&writer, clip().len()).await;
+    let (body, let_go) = held_back(clip());
+    let request = tus(&writer, Method::PATCH, &format!("/uploads/{asset}")).header("Upload-Offset", 0);
+    let request = request.header("Content-Type", "application/offset+octet-stream").body(body);
+    let sending = tokio::spawn(request.send());
+    wait_for("the upload to be written", || async {
+        (send(&admin, &asset, 0, b"").await.status == 423).then_some(())
+    })
+    .await;
+    // All bytes arrive, but whoever sent them may not finish any more.
+    admin.patch(&format!("/users/{wanda}"), &json!({ "suspended": true })).await.expect(200);
+    let_go.send(()).unwrap();
+    let refused = sending.await.unwrap().unwrap().status();
+    assert!(refused.is_client_error(), "{refused}");
+    ready(&admin, &asset).await;
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn wrong_headers_are_refused_before_anything_exists() {
     let node = Node::start().await;

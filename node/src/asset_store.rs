@@ -12,7 +12,10 @@ use cluster::ProposeError;
 use cluster::actor::Actor;
 use cluster::command::AssetCommand;
 use cluster::command::BlobKind;
+use cluster::command::Command;
+use cluster::command::JobCommand;
 use cluster::command::JobFence;
+use cluster::command::JobKind;
 use cluster::id::AssetId;
 use cluster::id::BlobId;
 use cluster::id::JobId;
@@ -230,12 +233,19 @@ impl AssetStore {
         asset: AssetId,
         original: OpenBlob,
     ) -> Result<(), StoreError> {
-        let epoch = original.writer.epoch();
+        let (blob, epoch) = (original.id, original.writer.epoch());
         let Sealed { length, hash, plaintext_sha256 } = original.writer.seal().await?;
         let sha256 = plaintext_sha256.ok_or_else(StoreError::gone)?;
         let job = JobId::generate();
-        let finish = AssetCommand::FinishUpload { asset, epoch, length, hash, sha256, job };
-        self.propose(actor, finish).await.map(drop)
+        let finish = Command::from(AssetCommand::FinishUpload { asset, epoch, length, hash, sha256, job });
+        if finish.level() <= self.cluster.state().level() {
+            return Ok(self.cluster.propose(actor.clone(), finish).await.map(drop)?);
+        }
+        // As long as a node of an older release is in the cluster: the same in the steps it knows.
+        self.propose(&self.node(), AssetCommand::SealBlob { asset, blob, epoch, length, hash }).await?;
+        self.propose(actor, AssetCommand::UploadFinished { asset, length, sha256 }).await?;
+        let queue = JobCommand::Queue { job, asset, kind: JobKind::Transcode };
+        Ok(self.cluster.propose(self.node(), queue.into()).await.map(drop)?)
     }
 
     /// Writes a small Blob in one go and seals it. Nothing of it is visible unless all of it is there.

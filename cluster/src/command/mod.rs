@@ -66,6 +66,7 @@ impl Command {
     pub fn level(&self) -> u32 {
         match self {
             Self::Cluster(ClusterCommand::SetSiteMap { .. }) => 1,
+            Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
             _ => 0,
         }
     }

@@ -11,12 +11,21 @@ use cluster::state::Asset;
 use super::uploads::{Hold, UploadError, Uploads};
 use crate::asset_store::{AssetStore, Resumed, StoreError};
 
-/// Ends the upload behind `hold`. Runs to its end even when the request that asked for it is gone.
+/// Ends the upload behind `hold`. Runs to its end even when the request that asked for it is gone. When that fails, the
+/// tender does the rest: all bytes are here, and the client may never ask again. What came in one request is given up by
+/// it instead.
 pub async fn finish(uploads: &Uploads, actor: Actor, mut hold: Hold) -> Result<(), UploadError> {
-    let store = uploads.store().clone();
+    let uploads = uploads.clone();
     let task = tokio::spawn(async move {
+        let asset = hold.asset.id;
         let open = hold.end().ok_or(UploadError::Complete)?;
-        Ok(store.finish_upload(&actor, hold.asset.id, open).await?)
+        let ended = uploads.store().finish_upload(&actor, asset, open).await;
+        if ended.is_ok() || hold.is_one_shot() {
+            uploads.forget(asset)
+        } else {
+            uploads.leave(asset)
+        }
+        Ok(ended?)
     });
     task.await.map_err(|_| UploadError::Busy)?
 }

@@ -29,7 +29,8 @@ type Seen = HashMap<AssetId, (u64, Instant)>;
 /// When each upload was first found due, by cluster time. Forgotten when the process ends: then it is noted anew.
 type Noted = HashMap<AssetId, u64>;
 
-/// Looks at unfinished uploads until the process ends: at once when the node starts, then every minute.
+/// Looks at unfinished uploads until the process ends: at once when the node starts, then every minute and whenever an end
+/// fails.
 pub async fn tend(uploads: Uploads) {
     let mut first = true;
     let (mut noted, mut seen) = (Noted::new(), Seen::new());
@@ -37,15 +38,33 @@ pub async fn tend(uploads: Uploads) {
         let open = unfinished(&uploads);
         seen.retain(|asset, _| open.iter().any(|found| found.id == *asset));
         noted.retain(|asset, _| open.iter().any(|found| found.id == *asset));
+        let unended = uploads.unended_of(&open);
         for asset in open {
-            let looked = look_at(&uploads, &asset, first, &mut noted, &mut seen).await;
+            let looked = match unended.contains(&asset.id) {
+                true => finish_left(&uploads, &asset).await,
+                false => look_at(&uploads, &asset, first, &mut noted, &mut seen).await,
+            };
             if let Err(error) = looked {
                 tracing::warn!(asset = %asset.id, %error, "an unfinished upload could not be looked after");
             }
         }
         first = false;
-        tokio::time::sleep(EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = uploads.left() => {}
+        }
     }
+}
+
+/// Ends an upload whose end failed on this node, unless not all of it is kept, or its client writes again.
+async fn finish_left(uploads: &Uploads, asset: &Asset) -> Result<(), UploadError> {
+    let reader = uploads.store().reader(asset, asset.original).await?;
+    let whole = reader.is_sealed() || asset.declared_length == Some(reader.length());
+    if whole && uploads.idle(asset.id).is_none() {
+        return finish_interrupted(uploads.store(), asset).await;
+    }
+    uploads.take_back(asset.id);
+    Ok(())
 }
 
 fn unfinished(uploads: &Uploads) -> Vec<Arc<Asset>> {

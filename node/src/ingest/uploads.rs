@@ -4,6 +4,7 @@
 //! cache of the writer: after a restart the Blob is taken over and goes on where it stood.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -56,6 +57,7 @@ pub enum UploadMark {
 pub struct Lane {
     open: Option<OpenBlob>,
     length: Option<u64>,
+    one_shot: bool,
     ended: bool,
 }
 
@@ -131,12 +133,15 @@ impl From<BlobError> for UploadError {
 pub struct Uploads {
     store: AssetStore,
     slots: Arc<Mutex<HashMap<AssetId, Slot>>>,
+    /// Uploads whose end failed here: nobody else knows that they wait for it.
+    unended: Arc<Mutex<HashSet<AssetId>>>,
+    attention: Arc<Notify>,
 }
 
 impl Uploads {
     /// None yet.
     pub fn new(store: AssetStore) -> Self {
-        Self { store, slots: Arc::default() }
+        Self { store, slots: Arc::default(), unended: Arc::default(), attention: Arc::default() }
     }
 
     /// Creates the asset and opens its original. Refused before anything exists when there is no room for it.
@@ -202,12 +207,37 @@ impl Uploads {
         self.slots().get(&asset).map(|slot| slot.touched.elapsed())
     }
 
+    /// Leaves an upload whose end failed to the tender.
+    pub fn leave(&self, asset: AssetId) {
+        self.forget(asset);
+        self.unended().insert(asset);
+        self.attention.notify_one();
+    }
+
+    /// Takes back what was left: it is an upload like any other again.
+    pub fn take_back(&self, asset: AssetId) {
+        self.unended().remove(&asset);
+    }
+
+    /// Waits until an upload is left.
+    pub async fn left(&self) {
+        self.attention.notified().await;
+    }
+
+    /// The uploads that were left; of them only those that are still `open` are remembered.
+    pub fn unended_of(&self, open: &[Arc<Asset>]) -> HashSet<AssetId> {
+        let mut unended = self.unended();
+        unended.retain(|asset| open.iter().any(|found| found.id == *asset));
+        unended.clone()
+    }
+
     /// The store below.
     pub fn store(&self) -> &AssetStore {
         &self.store
     }
 
-    fn forget(&self, asset: AssetId) {
+    /// Forgets the writer of an upload that is over.
+    pub fn forget(&self, asset: AssetId) {
         self.slots().remove(&asset);
     }
 
@@ -269,6 +299,7 @@ impl Uploads {
         let (lane, _) = self.slot(asset);
         let mut lane = lane.lock().await;
         lane.length = record.declared_length;
+        lane.one_shot = mark == Some(UploadMark::OneShot);
         lane.open = Some(OpenBlob { id: original, kind: BlobKind::Original, writer });
         drop(lane);
         Ok(record)
@@ -283,6 +314,10 @@ impl Uploads {
         });
         slot.touched = Instant::now();
         (slot.lane.clone(), slot.let_go.clone())
+    }
+
+    fn unended(&self) -> MutexGuard<'_, HashSet<AssetId>> {
+        self.unended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<AssetId, Slot>> {
@@ -311,8 +346,12 @@ impl Uploads {
             Some(open) => open.writer.sync().await.is_ok(),
             None => false,
         };
-        if !sound {
-            self.take_over(&record, &mut lane).await?;
+        if !sound && let Err(error) = self.take_over(&record, &mut lane).await {
+            if matches!(error, UploadError::Complete) {
+                // All of it is sealed, only its end was interrupted. Somebody asks for it now.
+                self.leave(asset);
+            }
+            return Err(error);
         }
         Ok(Hold { asset: record, let_go, lane })
     }
@@ -346,6 +385,11 @@ impl Hold {
     /// How long it will be, when that is known.
     pub fn length(&self) -> Option<u64> {
         self.lane.length
+    }
+
+    /// Whether it comes in one request that cannot be resumed.
+    pub fn is_one_shot(&self) -> bool {
+        self.lane.one_shot
     }
 
     /// Learns the length of an upload that was begun without one.
