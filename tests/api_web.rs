@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use reqwest::Method;
+use serde_json::json;
 
 use crate::support::{Node, builder};
 
@@ -115,4 +116,34 @@ async fn other_origins_read_the_api_only_when_the_operator_allows_them() {
     assert_eq!(answer.status, 204);
     assert!(answer.header("access-control-allow-methods").contains("PATCH"));
     node.stop().await;
+}
+
+/// A browser keeps its connection open for ever; a node that is asked to stop does not wait for that, and does wait for an
+/// answer that is under way.
+#[tokio::test]
+async fn a_stop_waits_for_what_runs_and_not_for_idle_connections() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let bytes: Vec<u8> = (0_u32..6_000_000).flat_map(u32::to_le_bytes).collect();
+    let upload = format!("/applications/{}/files/long.bin", node.application());
+    let upload = admin.request(Method::PUT, &upload).body(bytes.clone());
+    let asset = admin.send(upload).await.expect(201)["asset"].as_str().unwrap().to_owned();
+    let link = json!({ "what": "original" });
+    let link = admin.post(&format!("/assets/{asset}/downloads"), &link).await.expect(201);
+    let download = admin.request(Method::GET, &format!("={}", link["url"].as_str().unwrap()));
+    let mut download = download.send().await.unwrap();
+    let mut got = download.chunk().await.unwrap().unwrap().to_vec();
+
+    let began = std::time::Instant::now();
+    let stopping = tokio::spawn(node.stop());
+    while let Some(chunk) = download.chunk().await.expect("the download goes on while the node stops") {
+        got.extend_from_slice(&chunk);
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert!(got == bytes, "{} of {} bytes", got.len(), bytes.len());
+    stopping.await.unwrap();
+    let took = began.elapsed();
+    // The client is still there, its connection idle.
+    drop(admin);
+    assert!(took.as_secs() < 15, "the node waited {took:?} for a connection on which nothing happens");
 }

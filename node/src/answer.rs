@@ -1,15 +1,19 @@
 //! The outermost layer around every request: gives it an id, turns every error into problem+json, sets the header
 //! set, counts, and writes the one log line. No secret and no capability path reaches that line.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use rand::RngExt;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::app::App;
 use crate::limits::Connection;
@@ -49,6 +53,7 @@ pub async fn around(
     if let Some(answer) = app.as_ref().and_then(|app| preflight(app, request.request())) {
         return Ok(finish(request.into_response(answer), app.as_ref(), began, &id.0));
     }
+    let running = app.as_ref().map(|app| app.shutdown.request());
     // The router needs the request to itself: no clone of it may live across this call.
     let mut response = next.call(request).await?.map_into_boxed_body();
     if let Some(error) = response.response().error() {
@@ -56,7 +61,29 @@ pub async fn around(
         let (request, _) = response.into_parts();
         response = ServiceResponse::new(request, answer);
     }
+    let response = response.map_body(|_, body| BoxBody::new(Held { body, _running: running }));
     Ok(finish(response, app.as_ref(), began, &id.0))
+}
+
+/// A body whose request counts as running until all of it is handed on.
+struct Held {
+    body: BoxBody,
+    _running: Option<TaskTrackerToken>,
+}
+
+impl MessageBody for Held {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
 }
 
 fn finish(

@@ -36,6 +36,8 @@ const SERVING_NICENESS: i32 = 5;
 /// The connection takes more than one request, so that an upload the disk is behind with does not hold up the others.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 6 * 1024 * 1024;
+/// The last answer's last bytes are with the connection when its request counts as answered: time to hand them on.
+const LAST_BYTES: Duration = Duration::from_millis(100);
 /// Threads of the runtime that agreement runs on.
 const CLUSTER_THREADS: usize = 2;
 
@@ -142,7 +144,8 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     })
 }
 
-/// Stops accepting, lets running requests end, and gives up on the rest after the drain time.
+/// Stops accepting, lets running requests end, and gives up on the rest after the drain time. The web server itself would wait
+/// for connections instead of requests, and a browser keeps an idle HTTP/2 connection open for ever.
 async fn stop_when_asked(app: web::Data<App>, watch_input: bool, server: actix_web::dev::ServerHandle) {
     let failed = app.cluster.stop_flag().clone();
     tokio::select! {
@@ -155,7 +158,13 @@ async fn stop_when_asked(app: web::Data<App>, watch_input: bool, server: actix_w
         reason = failed.raised() => tracing::error!(reason, "the disk failed: stopping rather than lying"),
     }
     app.shutdown.begin();
-    server.stop(true).await;
+    server.pause().await;
+    let drain = Duration::from_secs(app.config.limits.drain_seconds);
+    if tokio::time::timeout(drain, app.shutdown.answered()).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+    tokio::time::sleep(LAST_BYTES).await;
+    server.stop(false).await;
 }
 
 /// Tells the operator where the node is and how to claim it.

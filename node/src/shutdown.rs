@@ -2,12 +2,14 @@
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Shared by everything that runs for long.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     token: CancellationToken,
     tasks: TaskTracker,
+    requests: TaskTracker,
 }
 
 impl Shutdown {
@@ -33,6 +35,18 @@ impl Shutdown {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tasks.spawn(task);
+    }
+
+    /// Counts a request as running for as long as what is given lives.
+    #[must_use]
+    pub fn request(&self) -> TaskTrackerToken {
+        self.requests.token()
+    }
+
+    /// Completes when no request is running. Call [`Shutdown::begin`] first.
+    pub async fn answered(&self) {
+        self.requests.close();
+        self.requests.wait().await;
     }
 
     /// Completes when every tracked task has ended. Call [`Shutdown::begin`] first.
