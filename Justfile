@@ -25,8 +25,12 @@ sim seeds="20000" first="1":
 
 # What takes longer than the gate allows: many seeds, a thousand kills, long fuzzing
 test-long: setup console
-    MEDIAKEEP_LONG=1 MEDIAKEEP_FAILOVERS=20 MEDIAKEEP_ROUNDS=1000 MEDIAKEEP_FLOOD_SECONDS=10 MEDIAKEEP_ORACLE_SAMPLES=400 MEDIAKEEP_MUTATION_SECONDS=200 PROPTEST_CASES=20000 \
+    MEDIAKEEP_LONG=1 MEDIAKEEP_FAILOVERS=20 MEDIAKEEP_ROUNDS=1000 MEDIAKEEP_FLOOD_SECONDS=10 MEDIAKEEP_ORACLE_SAMPLES=2000 MEDIAKEEP_MUTATION_SECONDS=200 PROPTEST_CASES=20000 \
         cargo nextest run --profile long --workspace --locked -E 'all()' --no-fail-fast
+
+# Fuzz every parser that meets the network or an untrusted file, SECONDS each (installs cargo-fuzz), or only those named
+fuzz seconds="60" *targets: setup
+    fuzz/run.sh {{seconds}} {{targets}}
 
 # Attack one real node with testssl.sh, sslyze, schemathesis, sqlmap and the rules of Observatory (installs them)
 security *checks: setup console

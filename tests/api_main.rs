@@ -10,7 +10,14 @@ mod api_flood;
 mod api_library;
 mod api_matrix;
 mod api_oracle;
+mod api_parsers;
 mod api_people;
 mod api_refusals;
 mod api_web;
+#[path = "support/canary.rs"]
+mod canary;
+#[path = "parsers/mutation.rs"]
+mod mutation;
+#[path = "parsers/node.rs"]
+mod parsers;
 mod support;

@@ -9,6 +9,12 @@ mod cluster;
 mod damage;
 #[path = "raft_log.rs"]
 mod log;
+#[path = "parsers/mutation.rs"]
+mod mutation;
+#[path = "parsers/cluster.rs"]
+mod parsers;
+#[path = "raft_parsers.rs"]
+mod parsers_damaged;
 #[path = "raft_power_cut.rs"]
 mod power_cut;
 #[path = "raft_suite.rs"]

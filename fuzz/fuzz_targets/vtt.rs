@@ -1,12 +1,8 @@
 //! WebVTT: any bytes are read or refused, and what is written reads back the same.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use pipeline::vtt::{Document, Markup};
+#[path = "../../tests/parsers/media.rs"]
+#[allow(dead_code, reason = "each target is one of these")]
+mod parsers;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(document) = Document::parse(bytes, Markup::Drop) {
-        let again = Document::parse(document.to_string().as_bytes(), Markup::Refuse);
-        assert_eq!(again, Ok(document));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parsers::read_captions(bytes));

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::connect::listen;
+use super::ground::prepare;
 use super::identity::Identity;
-use super::start::{How, prepare, start};
+use super::start::{How, start};
 use super::{Cluster, ClusterConfig, Inner, OpenError, ProposeError, Transport};
 use crate::actor::Actor;
 use crate::authority::{Authority, CertificateKey, NodeName, fingerprint, requested_key};
@@ -141,6 +142,30 @@ struct Admitted {
 }
 
 type Answer = Result<Admitted, ProposeError>;
+
+#[cfg(feature = "sim")]
+impl JoinToken {
+    /// For tests: one that opens nothing.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            cluster: [1; 16],
+            authority: [2; 32],
+            secret: [3; 32],
+            expires_ms: 1_900_000_000_000,
+            addresses: vec!["192.0.2.1:7443".to_owned()],
+        }
+    }
+}
+
+/// For tests and fuzzing: reads bytes as a request to join and as its answer.
+#[cfg(feature = "sim")]
+pub(crate) fn read_join_messages(bytes: &[u8]) {
+    if let Ok(request) = postcard::from_bytes::<Request>(bytes) {
+        drop(requested_key(&request.request));
+    }
+    drop(postcard::from_bytes::<Answer>(bytes));
+}
 
 /// Answers nodes that want to join, on any node of the cluster.
 pub(super) struct Door(pub(super) Weak<Inner>);

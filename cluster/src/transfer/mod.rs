@@ -25,6 +25,8 @@ use tokio::time::Instant;
 pub use holder::BlobService;
 pub use pull::Pulled;
 pub use repairs::Repairs;
+#[cfg(feature = "sim")]
+pub(crate) use wire::read as read_wire_head;
 
 use crate::blob::{BlobKind, BlobName};
 use crate::id::{AssetId, BlobId, NodeId};

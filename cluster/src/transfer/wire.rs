@@ -106,6 +106,13 @@ impl From<Failure> for BlobError {
     }
 }
 
+/// For tests and fuzzing: reads a head as a request and as an answer.
+#[cfg(feature = "sim")]
+pub(crate) fn read(message: &Message) {
+    drop(head::<Request>(message));
+    drop(head::<Answer>(message));
+}
+
 /// Puts a head and its bytes into a message.
 pub(super) fn message(head: &impl Serialize, body: Bytes) -> Result<Message, BlobError> {
     let head = postcard::to_extend(head, vec![VERSION]);

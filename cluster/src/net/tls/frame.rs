@@ -80,6 +80,15 @@ impl Frame {
 
     /// Reads one, refusing what is larger than a frame may be before any memory is taken for it.
     pub(super) async fn read<R: AsyncRead + Unpin>(from: &mut R) -> io::Result<Self> {
+        Self::read_within(from, MAX_HEAD, MAX_BODY).await
+    }
+
+    /// Reads one of at most `most_head` and `most_body` bytes: strangers get less room than nodes.
+    pub(super) async fn read_within<R: AsyncRead + Unpin>(
+        from: &mut R,
+        most_head: usize,
+        most_body: usize,
+    ) -> io::Result<Self> {
         let mut prefix = [0; PREFIX];
         from.read_exact(&mut prefix).await?;
         let mut rest = &prefix[..];
@@ -88,7 +97,7 @@ impl Frame {
         rest.advance(2);
         let (head, body) = (rest.get_u32() as usize, rest.get_u32() as usize);
         let (deadline_ms, id) = (rest.get_u32(), rest.get_u64());
-        if head > MAX_HEAD || body > MAX_BODY {
+        if head > most_head || body > most_body {
             return Err(bad("a frame that is too large"));
         }
         let mut bytes = BytesMut::zeroed(head + body);
@@ -135,6 +144,11 @@ mod tests {
         for place in [4, 8] {
             let mut large = bytes.clone();
             large[place..place + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+            assert_eq!(
+                Frame::read_within(&mut bytes.as_slice(), 4, 4).await.unwrap_err().kind(),
+                io::ErrorKind::InvalidData,
+                "five bytes of body for a stranger who may send four"
+            );
             assert_eq!(
                 Frame::read(&mut large.as_slice()).await.unwrap_err().kind(),
                 io::ErrorKind::InvalidData

@@ -59,7 +59,8 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                 match greeted.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))?? {
                     Greeted::Node(stream, peer) => serve(shared, stream, peer).await,
                     Greeted::Joiner(stream) => {
-                        let _one_of_few = joining.acquire_owned().await.map_err(io::Error::other)?;
+                        // Whoever wants to join is nobody yet: those there is no room for are sent away, not kept.
+                        let _one_of_few = joining.try_acquire_owned().map_err(io::Error::other)?;
                         timeout(Duration::from_secs(40), serve_joiner(&shared, stream)).await?
                     }
                 }
@@ -200,8 +201,8 @@ fn reply(id: u64, service: u8, answered: Result<Message, String>) -> Frame {
 
 /// One question of a node that is none yet, and one answer.
 async fn serve_joiner(shared: &Shared, mut stream: Box<TlsStream<TcpStream>>) -> io::Result<()> {
-    let frame = timeout(GREET_WITHIN, Frame::read(&mut stream)).await??;
-    if frame.kind != Kind::Call || frame.message.head.len() > JOIN_BYTES || !frame.message.body.is_empty() {
+    let frame = timeout(GREET_WITHIN, Frame::read_within(&mut stream, JOIN_BYTES, 0)).await??;
+    if frame.kind != Kind::Call {
         return Err(bad("not a request to join"));
     }
     let answered = match shared.joins.get() {

@@ -8,6 +8,8 @@ mod hello;
 mod incoming;
 mod join;
 mod outgoing;
+#[cfg(feature = "sim")]
+pub mod parsers;
 mod trust;
 
 use std::collections::HashMap;

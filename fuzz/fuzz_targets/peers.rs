@@ -1,0 +1,8 @@
+//! What comes over a connection between nodes, and from whoever wants to join.
+#![no_main]
+
+#[path = "../../tests/parsers/cluster.rs"]
+#[allow(dead_code, reason = "each target is one of these")]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parsers::read_from_peers(bytes));

@@ -1,0 +1,8 @@
+//! Tokens of views, sign-ins and keys.
+#![no_main]
+
+#[path = "../../tests/parsers/node.rs"]
+#[allow(dead_code, reason = "each target is one of these")]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parsers::read_tokens(bytes));

@@ -1,0 +1,8 @@
+//! Join tokens, recovery keys and shares.
+#![no_main]
+
+#[path = "../../tests/parsers/cluster.rs"]
+#[allow(dead_code, reason = "each target is one of these")]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parsers::read_typed_keys(bytes));
