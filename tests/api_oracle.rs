@@ -2,7 +2,8 @@
 //!
 //! The measure is the AUC: how often one kind of answer takes longer than the other; 0.5 says nothing. A leak is shown
 //! when it is above 0.55 by more than chance (two standard errors) explains. `MEDIAKEEP_ORACLE_SAMPLES` takes more
-//! samples (400 in `./just test-long`), so that chance explains less.
+//! samples (2000 in `./just test-long`), so that chance explains less. Which of two is asked first is drawn each time: the
+//! second one finds caches warm.
 
 use std::time::{Duration, Instant};
 
@@ -99,13 +100,18 @@ async fn what_belongs_to_others_and_what_does_not_exist_answer_alike_and_equally
         let foreign = of.replace("{}", if is_list { other } else { &asset });
         let missing = of.replace("{}", &absent);
         let (mut first, mut second) = (Vec::new(), Vec::new());
+        let mut expected = None;
         for _ in 0..samples(200) {
-            let (took, one) = timed(&person, method.clone(), &foreign).await;
-            first.push(took);
-            let (took, two) = timed(&person, method.clone(), &missing).await;
-            second.push(took);
-            assert_eq!(one, two);
-            assert_eq!(one.0, 404);
+            let mut both = [(&foreign, &mut first), (&missing, &mut second)];
+            if rand::random() {
+                both.reverse();
+            }
+            for (path, times) in both {
+                let (took, answer) = timed(&person, method.clone(), path).await;
+                times.push(took);
+                assert_eq!(answer.0, 404);
+                assert_eq!(&answer, expected.get_or_insert_with(|| answer.clone()), "{method} {path}");
+            }
         }
         tells_nothing(&format!("{method} {of}: foreign against missing"), &first, &second);
     }
@@ -119,33 +125,55 @@ fn from(node: &Node, number: usize) -> Client {
     Client { http, ..node.anonymous() }
 }
 
+/// Tries of each kind from one address: thirty wrong ones, and it would be held off.
+const TRIES_OF_AN_ADDRESS: usize = 9;
+/// Tries of one name: one more, and it is the throttle that answers.
+const TRIES_OF_A_NAME: usize = 4;
+
 #[tokio::test]
-async fn a_wrong_passphrase_and_an_unknown_name_take_equally_long() {
+async fn a_wrong_passphrase_an_unknown_name_and_a_suspended_person_take_equally_long() {
     let node = Node::start().await;
     let admin = node.admin().await;
-    let count = samples(24);
-    // Four wrong tries for each name: one more, and it is the throttle that answers.
-    let names: Vec<String> = (0..count.div_ceil(4)).map(|number| format!("person-{number:03}")).collect();
-    for name in &names {
-        let person = json!({ "username": name, "password": PASSPHRASE });
-        admin.post("/users", &person).await.expect(201);
+    let count = samples(32);
+    for number in 0..count.div_ceil(TRIES_OF_A_NAME) {
+        for kind in ["person", "absent"] {
+            let person = json!({ "username": format!("{kind}-{number:03}"), "password": PASSPHRASE });
+            let made = admin.post("/users", &person).await.expect(201);
+            if kind == "absent" {
+                let path = format!("/users/{}", made["id"].as_str().unwrap());
+                admin.patch(&path, &json!({ "suspended": true })).await.expect(200);
+            }
+        }
     }
-    let login = async |client: &Client, name: &str| {
-        let body = json!({ "username": name, "password": "this is not the passphrase" });
+    let login = async |client: &Client, name: &str, passphrase: &str| {
+        let body = json!({ "username": name, "password": passphrase });
         let began = Instant::now();
         let answer = client.post("/sessions", &body).await;
         let took = began.elapsed();
         answer.expect_problem(401, "wrong_credentials");
         took
     };
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    // The suspended person knows the passphrase, and must not learn that it is still right.
+    let wrong = "this is not the passphrase";
+    let kinds = [("person", wrong), ("nobody", wrong), ("absent", PASSPHRASE)];
+    let mut times = [const { Vec::new() }; 3];
     for at in 0..count {
-        // Ten tries of each kind from one address: thirty wrong ones, and it would be held off as well.
-        let client = from(&node, at / 10);
+        let client = from(&node, at / TRIES_OF_AN_ADDRESS);
         client.get("/system").await.expect(200);
-        known.push(login(&client, &names[at / 4]).await);
-        unknown.push(login(&client, &format!("nobody-{:03}", at / 4)).await);
+        let mut order = [0, 1, 2];
+        order.rotate_left(usize::from(rand::random::<u8>()) % 3);
+        if rand::random() {
+            order.reverse();
+        }
+        for kind in order {
+            let (name, passphrase) = kinds[kind];
+            let name = format!("{name}-{:03}", at / TRIES_OF_A_NAME);
+            times[kind].push(login(&client, &name, passphrase).await);
+        }
     }
-    tells_nothing("log-in: wrong passphrase against unknown name", &known, &unknown);
+    let [known, unknown, suspended] = &times;
+    tells_nothing("log-in: wrong passphrase against unknown name", known, unknown);
+    tells_nothing("log-in: suspended person against unknown name", suspended, unknown);
+    tells_nothing("log-in: suspended person against wrong passphrase", suspended, known);
     node.stop().await;
 }

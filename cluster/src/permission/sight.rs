@@ -8,6 +8,10 @@ use crate::id::{ApplicationId, UserId};
 use crate::refusal::{Noun, Refusal};
 use crate::state::{Asset, State};
 
+/// The application of what does not exist. It is looked up as that of any other would be: how long an answer takes must not
+/// tell what is foreign from what is absent.
+const NOWHERE: ApplicationId = ApplicationId::ZERO;
+
 /// The role that counts at `target`, or `NotFound` where it may not be seen.
 ///
 /// For people and sign-ins, `Admin` stands for "one's own".
@@ -21,12 +25,11 @@ pub(super) fn role_at(
         Target::Cluster | Target::Node(_) => Ok(standing.is_cluster_admin().then_some(Role::Admin)),
         Target::Application(id) => application(state, standing, id).map(Some),
         Target::Asset(id) => {
-            let asset = state.asset(id).ok_or(Refusal::NotFound(Noun::Asset))?;
-            let role = standing.role_in(state, asset.application);
-            if sees_asset(state, standing, asset, now_ms) {
-                Ok(role)
-            } else {
-                Err(Refusal::NotFound(Noun::Asset))
+            let asset = state.asset(id);
+            let role = standing.role_in(state, asset.map_or(NOWHERE, |asset| asset.application));
+            match asset {
+                Some(asset) if sees_as(role, state, standing, asset, now_ms) => Ok(role),
+                _ => Err(Refusal::NotFound(Noun::Asset)),
             }
         }
         Target::Collection(id) => {
@@ -61,10 +64,8 @@ pub(super) fn role_at(
 }
 
 fn application(state: &State, standing: &Standing, id: ApplicationId) -> Result<Role, Refusal> {
-    state
-        .application(id)
-        .and_then(|_| standing.role_in(state, id))
-        .ok_or(Refusal::NotFound(Noun::Application))
+    let (found, role) = (state.application(id), standing.role_in(state, id));
+    found.and(role).ok_or(Refusal::NotFound(Noun::Application))
 }
 
 fn at_least(
@@ -74,29 +75,32 @@ fn at_least(
     needed: Role,
     noun: Noun,
 ) -> Result<Option<Role>, Refusal> {
-    let role = application.and_then(|application| standing.role_in(state, application));
+    let role = standing.role_in(state, application.unwrap_or(NOWHERE)).filter(|_| application.is_some());
     if role.is_some_and(|role| role >= needed) { Ok(role) } else { Err(Refusal::NotFound(noun)) }
 }
 
 /// `Admin` for oneself and for cluster admins, `Viewer` for people in an application one is admin of.
 fn person(state: &State, standing: &Standing, id: UserId) -> Result<Role, Refusal> {
-    let hidden = Refusal::NotFound(Noun::User);
-    if state.user(id).is_none() {
-        return Err(hidden);
-    }
-    if standing.user() == Some(id) || standing.is_cluster_admin() {
-        return Ok(Role::Admin);
-    }
+    let is_there = state.user(id).is_some();
+    let own = standing.user() == Some(id) || standing.is_cluster_admin();
     let shared = state
         .memberships_of(id)
         .any(|member| standing.role_in(state, member.application) == Some(Role::Admin));
-    if shared { Ok(Role::Viewer) } else { Err(hidden) }
+    match (is_there, own, shared) {
+        (true, true, _) => Ok(Role::Admin),
+        (true, false, true) => Ok(Role::Viewer),
+        _ => Err(Refusal::NotFound(Noun::User)),
+    }
 }
 
 /// Whether an asset may be seen: everything by members from read-only up; by viewers what they might watch now.
 #[must_use]
 pub fn sees_asset(state: &State, standing: &Standing, asset: &Asset, now_ms: u64) -> bool {
-    match standing.role_in(state, asset.application) {
+    sees_as(standing.role_in(state, asset.application), state, standing, asset, now_ms)
+}
+
+fn sees_as(role: Option<Role>, state: &State, standing: &Standing, asset: &Asset, now_ms: u64) -> bool {
+    match role {
         None => false,
         Some(Role::Viewer) => asset.is_live() && watch::admitted(state, standing, asset, now_ms).is_ok(),
         Some(_) => true,
