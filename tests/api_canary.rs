@@ -1,14 +1,14 @@
 //! What is private is found nowhere in clear: not in a file, not in the log, however much is logged, and not in a core.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
-use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
 use reqwest::Method;
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::canary::{self, files};
 use crate::support::{Client, http, program, started, stop};
 
 /// A node that logs all it can into a file.
@@ -22,68 +22,11 @@ async fn logging_node(folder: &Path) -> (tokio::process::Child, serde_json::Valu
     (child, serde_json::from_str(&line).unwrap())
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
-}
-
-/// A secret as it may lie about.
-fn spellings(secret: &str) -> Vec<Vec<u8>> {
-    let bytes = secret.as_bytes();
-    let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    // Base64 of something that begins at any of three places has the middle in common.
-    let encoded = |skip: usize| {
-        let cut = &bytes[skip..];
-        BASE64.encode(&cut[..cut.len() / 3 * 3]).into_bytes()
-    };
-    vec![
-        bytes.to_vec(),
-        wide,
-        HEXLOWER.encode(bytes).into_bytes(),
-        HEXUPPER.encode(bytes).into_bytes(),
-        encoded(0),
-        encoded(1),
-        encoded(2),
-    ]
-}
-
 /// Where any of `secrets` lies in clear.
 fn found_in(folder: &Path, secrets: &[(&str, String)]) -> Vec<String> {
-    let finders: Vec<_> = secrets
-        .iter()
-        .flat_map(|(what, secret)| spellings(secret).into_iter().map(move |spelling| (what, spelling)))
-        .collect();
-    let (mut hits, mut looked_at) = (Vec::new(), 0);
-    for path in files(folder) {
-        let bytes = std::fs::read(&path).unwrap();
-        looked_at += bytes.len();
-        for (what, spelling) in &finders {
-            if contains(&bytes, spelling) {
-                hits.push(format!("{what} in {}", path.display()));
-            }
-        }
-    }
+    let (hits, looked_at) = canary::found_in(folder, secrets);
     assert!(looked_at > 100_000, "{looked_at} bytes are not a node's data");
     hits
-}
-
-/// By the rarest way to begin: most positions are passed over at once.
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    let (first, last) = (wanted[0], wanted.len() - 1);
-    let mut at = 0;
-    while let Some(next) = bytes[at..].iter().position(|byte| *byte == first) {
-        let start = at + next;
-        match bytes.get(start..=start + last) {
-            Some(part) if part == wanted => return true,
-            Some(_) => at = start + 1,
-            None => return false,
-        }
-    }
-    false
 }
 
 async fn claimed(folder: &Path, announced: &serde_json::Value, password: &str) -> (Client, String) {

@@ -11,8 +11,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+#[path = "support/canary.rs"]
+mod canary;
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "kills_canary.rs"]
+mod while_three_work;
+#[path = "support/wire.rs"]
+mod wire;
 
 use lab::{DEADLINE, Dice, Lab, Node, clip, sha256};
 
@@ -136,80 +142,6 @@ async fn plays(node: &Node, asset: &str) {
     let decoding = Tool::new("ffmpeg").args(["-v", "error", "-i", &url, "-f", "null", "-"]).output().unwrap();
     let complaints = String::from_utf8_lossy(&decoding.stderr);
     assert!(decoding.status.success() && complaints.trim().is_empty(), "ffmpeg: {complaints}");
-}
-
-/// Every file below `folder`, and the log, without the strings.
-fn assert_absent(folder: &Path, log: &str, canaries: &[(&str, &str)]) {
-    let mut folders = vec![folder.to_owned()];
-    let mut files = 0;
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let Ok(bytes) = std::fs::read(&path) else { continue };
-            files += 1;
-            for (what, canary) in canaries {
-                assert!(
-                    !contains(&bytes, canary.as_bytes()),
-                    "the {what} lies in clear in {}",
-                    path.display()
-                );
-            }
-        }
-    }
-    assert!(files > 5, "only {files} files were looked at");
-    for (what, canary) in canaries {
-        assert!(!log.contains(canary), "the {what} was logged");
-    }
-}
-
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    let first = wanted[0];
-    let mut at = 0;
-    while let Some(found) = bytes[at..].iter().position(|byte| *byte == first) {
-        at += found;
-        if bytes[at..].starts_with(wanted) {
-            return true;
-        }
-        at += 1;
-    }
-    false
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_private_lies_in_a_file_or_in_the_log() {
-    const PASSWORD: &str = "canary-passphrase-kzu3vq";
-    const TITLE: &str = "canary title wpx81";
-    const MEDIA: &str = "canary media payload 7hq2n";
-    let lab = Lab::new();
-    let node = lab.start().await;
-    let invites = format!("/applications/{}/invites", node.application());
-    let (status, invite) = node.post(&invites, &json!({ "role": "user" })).await;
-    assert_eq!(status, 201, "{invite}");
-    let accept = json!({ "secret": invite["secret"], "username": "canary", "password": PASSWORD });
-    let (status, body) = node.post("/invites/accept?kind=token", &accept).await;
-    assert!(status == 200 || status == 201, "{status} {body}");
-    let wrong = json!({ "username": PASSWORD, "password": format!("{PASSWORD}-wrong") });
-    assert_eq!(node.post("/sessions", &wrong).await.0, 401);
-
-    let mut bytes = clip(lab.outside());
-    bytes.extend_from_slice(MEDIA.repeat(20_000).as_bytes());
-    let upload = node.begin_upload(TITLE, bytes.len()).await.expect("the upload begins");
-    let half = bytes.len() / 2;
-    assert_eq!(node.patch(&upload, 0, &bytes[..half]).await.unwrap().status().as_u16(), 204);
-    let secret = invite["secret"].as_str().unwrap();
-    let canaries = [("passphrase", PASSWORD), ("title", TITLE), ("media", MEDIA), ("invitation", secret)];
-    assert_absent(&lab.data, &lab.log(), &canaries);
-
-    assert_eq!(node.patch(&upload, half, &bytes[half..]).await.unwrap().status().as_u16(), 204);
-    let asset = upload.rsplit('/').next().unwrap();
-    node.asset_when(asset, |asset| asset["state"] != "processing" && asset["state"] != "uploading").await;
-    assert_absent(&lab.data, &lab.log(), &canaries);
-    node.kill().await;
-    assert_absent(&lab.data, &lab.log(), &canaries);
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ pub struct Lab {
     /// For everything that is not the node's: its log, its configuration.
     outside: tempfile::TempDir,
     pub data: PathBuf,
+    nodes: u32,
 }
 
 impl Lab {
@@ -34,6 +35,11 @@ impl Lab {
         let outside = tempfile::tempdir().unwrap();
         let data = outside.path().join("data");
         Self::at(outside, data)
+    }
+
+    /// With so many nodes that are one cluster; what is asked is asked of the first.
+    pub fn of(nodes: u32) -> Self {
+        Self { nodes, ..Self::new() }
     }
 
     /// With the node's data in the folder `mounted`, made there as an empty folder to mount on.
@@ -46,7 +52,8 @@ impl Lab {
 
     fn at(outside: tempfile::TempDir, data: PathBuf) -> Self {
         std::fs::write(outside.path().join("config.toml"), SETTINGS).unwrap();
-        Self { outside, data }
+        std::fs::create_dir(outside.path().join("tmp")).unwrap();
+        Self { outside, data, nodes: 1 }
     }
 
     pub fn outside(&self) -> &Path {
@@ -75,6 +82,7 @@ impl Lab {
     async fn try_start(&self, log: File) -> Result<Node, String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mediakeep"));
         command.arg("dev").arg("--dir").arg(self.data.join("dev")).arg("--stop-with-input");
+        command.arg("--nodes").arg(self.nodes.to_string()).env("TMPDIR", self.outside().join("tmp"));
         command.arg("--config").arg(self.outside().join("config.toml")).current_dir(self.outside());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| error.to_string())?;
@@ -121,7 +129,11 @@ impl Node {
     }
 
     pub fn api(&self, method: Method, path: &str) -> RequestBuilder {
-        let path = if path.starts_with("/api/") { path.to_owned() } else { format!("/api/v1{path}") };
+        let path = match path.strip_prefix('=') {
+            Some(absolute) => absolute.to_owned(),
+            None if path.starts_with("/api/") => path.to_owned(),
+            None => format!("/api/v1{path}"),
+        };
         let request = self.http.request(method, format!("{}{path}", self.url()));
         if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
     }
