@@ -6,7 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 declare -A budget=([build]=15 [unit]=5 [sim]=5 [browser]=5 [corpus]=10 [kills]=5 [cluster]=10)
 order=(build unit sim browser corpus kills cluster)
-slow='binary(sim) | binary(kills) | binary(~power_cut) | binary(corpus) | binary(~cluster_)'
+slow='binary(sim) | binary(kills) | binary(damaged) | binary(~power_cut) | binary(corpus) | binary(~cluster_)'
 export MEDIAKEEP_BIN=${MEDIAKEEP_BIN:-$PWD/target/debug/mediakeep}
 
 group_build() {
@@ -19,7 +19,7 @@ group_unit() { cargo fmt --all --check && cargo nextest run --workspace --locked
 group_sim() { cargo nextest run --workspace --locked -E 'binary(sim)' --no-tests=fail; }
 group_browser() { npm --prefix node/console test; }
 group_corpus() { cargo nextest run --workspace --locked -E 'binary(corpus)' --no-tests=fail; }
-group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(~power_cut)' --no-tests=fail; }
+group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(damaged) | binary(~power_cut)' --no-tests=fail; }
 group_cluster() { cargo nextest run --workspace --locked -E 'binary(~cluster_)' --no-tests=fail; }
 
 wanted=("$@")

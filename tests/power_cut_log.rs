@@ -69,6 +69,7 @@ fn open_log(dir: &Path, snapshot: Option<u64>) -> Result<LogStore, String> {
     let options = LogOptions {
         place: LogPlace::in_folder(dir).map_err(|error| error.to_string())?,
         key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
+        was_there: false,
         open_deadline: Duration::from_secs(30),
         snapshot: snapshot.map(log_id),
         stop: StopFlag::new(),

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use cluster::audit::{AuditFilter, Verdict};
 use cluster::disk::RealDisk;
+use cluster::keyring::NodeSecrets;
 use cluster::raft::log::MissingRange;
-use cluster::{Cluster, ProposeError};
+use cluster::{Cluster, OpenError, ProposeError};
 
-use crate::support::{Home, note, system};
+use crate::support::{Home, claim, note, system};
 
 const NOTES: u64 = 12;
 
@@ -211,4 +212,137 @@ async fn two_short_copies_open_read_only_and_name_what_is_missing() {
     let cluster = home.open().await;
     assert_eq!(cluster.status().read_only, None, "the loss was accepted once and for all");
     cluster.shutdown().await;
+}
+
+/// A snapshot and the log cut behind it, with notes before and after.
+async fn cut_node(home: &Home) -> Vec<u8> {
+    let cluster = home.create().await;
+    for number in 0..NOTES {
+        cluster.propose(system(), note(&format!("note {number}"))).await.unwrap();
+    }
+    cluster.cut_log(0).await.unwrap();
+    cluster.propose(system(), note("after the cut")).await.unwrap();
+    let state = bytes(&cluster);
+    cluster.shutdown().await;
+    state
+}
+
+fn snapshot_files(home: &Home) -> Vec<PathBuf> {
+    let folder = home.config.dir.join("snapshots");
+    let chunks = fs::read_dir(folder.join("chunks")).unwrap().map(|entry| entry.unwrap().path());
+    chunks.chain([folder.join("manifest")]).collect()
+}
+
+fn spare_of(home: &Home, path: &Path) -> PathBuf {
+    let folder = home.config.dir.join("snapshots");
+    folder.join("spare").join(path.strip_prefix(&folder).unwrap())
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_mended_from_its_second_copy_whichever_that_is() {
+    let spoilers: [fn(&Path); 4] = [
+        |path| spoil(path, 40, 60),
+        |path| cut(path, 30),
+        |path| cut(path, 0),
+        |path| fs::remove_file(path).unwrap(),
+    ];
+    for spoiler in spoilers {
+        for which in 0..2 {
+            let home = Home::new();
+            let state = cut_node(&home).await;
+            for first in snapshot_files(&home) {
+                let second = spare_of(&home, &first);
+                assert_eq!(fs::read(&first).unwrap(), fs::read(&second).unwrap());
+                spoiler(if which == 0 { &first } else { &second });
+            }
+            opens_whole(&home, &state).await;
+            for first in snapshot_files(&home) {
+                assert_eq!(fs::read(&first).unwrap(), fs::read(spare_of(&home, &first)).unwrap());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_purged_name_is_in_neither_copy_of_the_snapshot_for_long() {
+    let home = Home::new();
+    cut_node(&home).await;
+    // A second copy that was left behind by a crash between the two is brought up, and its chunks go.
+    let old = snapshot_files(&home);
+    let spares: Vec<_> = old.iter().map(|path| fs::read(spare_of(&home, path)).unwrap()).collect();
+    let cluster = home.open().await;
+    cluster.propose(system(), claim()).await.unwrap();
+    cluster.cut_log(0).await.unwrap();
+    cluster.shutdown().await;
+    drop(cluster);
+    for (path, bytes) in old.iter().zip(spares) {
+        fs::write(spare_of(&home, path), bytes).unwrap();
+    }
+    let cluster = home.open().await;
+    cluster.shutdown().await;
+    let now = snapshot_files(&home);
+    let held = fs::read_dir(home.config.dir.join("snapshots/spare/chunks")).unwrap().count();
+    assert_eq!(held, now.len() - 1, "only what the manifest names");
+    for path in now {
+        assert_eq!(fs::read(&path).unwrap(), fs::read(spare_of(&home, &path)).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_the_current_database_may_be_damaged() {
+    for content in ["", "x\n", "99999999999999999999999\n", "18446744073709551615\n", "7\n"] {
+        let home = Home::new();
+        let state = stopped_node(&home).await;
+        fs::write(log_dir(&home).join("current"), content).unwrap();
+        opens_whole(&home, &state).await;
+        let folders = fs::read_dir(log_dir(&home))
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("sled-"));
+        assert_eq!(folders.count(), 1, "no folder is made for a name that means none");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_gone_cannot_be_accepted_as_a_loss() {
+    let mut home = Home::new();
+    cut_node(&home).await;
+    fs::remove_dir_all(home.config.dir.join("snapshots")).unwrap();
+    for accept in [None, Some(MissingRange { first: 0, last: Some(15) })] {
+        home.config.accept_loss = accept;
+        let refused = Cluster::open(home.config.clone(), home.seal()).await.unwrap_err();
+        assert!(matches!(refused, OpenError::SnapshotGone { .. }), "{refused}");
+    }
+    let OpenError::SnapshotGone { upto, .. } =
+        Cluster::open(home.config.clone(), home.seal()).await.unwrap_err()
+    else {
+        panic!("it opened");
+    };
+    home.config.accept_loss = Some(MissingRange { first: 0, last: Some(upto) });
+    let refused = Cluster::open(home.config.clone(), home.seal()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::SnapshotGone { .. }), "not even by its right name: {refused}");
+}
+
+#[tokio::test]
+async fn what_is_left_without_log_and_snapshot_is_no_new_node() {
+    let home = Home::new();
+    cut_node(&home).await;
+    fs::remove_dir_all(home.config.dir.join("snapshots")).unwrap();
+    fs::remove_dir_all(home.config.dir.join("raft")).unwrap();
+    for _ in 0..2 {
+        let refused = Cluster::create(home.config.clone(), home.seal()).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Wiped(_)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn the_secrets_are_sealed_anew_for_the_recovery_key_at_every_start() {
+    let home = Home::new();
+    let (cluster, secrets) = Cluster::create(home.config.clone(), home.seal()).await.unwrap();
+    cluster.shutdown().await;
+    drop(cluster);
+    fs::write(home.config.recovery_file(), b"not what it was").unwrap();
+    let cluster = home.open().await;
+    cluster.shutdown().await;
+    let sealed = fs::read(home.config.recovery_file()).unwrap();
+    assert!(NodeSecrets::recover(&secrets.recovery_key, &sealed).is_ok());
 }

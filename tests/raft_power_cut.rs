@@ -32,6 +32,7 @@ fn options(dir: &Path, snapshot: Option<LogId>) -> LogOptions {
     LogOptions {
         place: LogPlace::in_folder(dir).unwrap(),
         key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
+        was_there: false,
         open_deadline: Duration::from_secs(60),
         snapshot,
         stop: StopFlag::new(),

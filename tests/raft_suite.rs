@@ -24,6 +24,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Fresh {
         let options = LogOptions {
             place: LogPlace::in_folder(&root.path().join("raft")).unwrap(),
             key: key.clone(),
+            was_there: false,
             open_deadline: Duration::from_secs(60),
             snapshot: None,
             stop: StopFlag::new(),

@@ -27,7 +27,15 @@ impl Home {
     }
 
     pub async fn create(&self) -> Cluster {
-        Cluster::create(self.config.clone(), self.seal()).await.unwrap().0
+        let cluster = Cluster::create(self.config.clone(), self.seal()).await.unwrap().0;
+        // A node says soon after its first start which build it runs; what tests compare must not change by itself later.
+        let said = async {
+            while cluster.state().release(NodeId(1)).is_none() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), said).await.expect("it says what it runs");
+        cluster
     }
 
     pub async fn open(&self) -> Cluster {

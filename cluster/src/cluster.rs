@@ -7,7 +7,9 @@ mod connect;
 mod control;
 mod cut;
 mod error;
+mod format;
 mod forward;
+mod ground;
 mod heard;
 mod identity;
 mod join;
@@ -32,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 pub use crate::raft::log::MissingRange;
 pub use config::{ClusterConfig, Distance, TlsTransport, Transport};
 pub use error::{OpenError, ProposeError};
+#[cfg(feature = "sim")]
+pub(crate) use join::read_join_messages;
 pub use join::{JoinError, JoinToken, JoinTokenError};
 pub use start::NewClusterSecrets;
 pub use status::{ClusterStatus, Role};

@@ -38,7 +38,6 @@ impl Shutdown {
     }
 
     /// Counts a request as running for as long as what is given lives.
-    #[must_use]
     pub fn request(&self) -> TaskTrackerToken {
         self.requests.token()
     }

@@ -1,6 +1,10 @@
 //! Good input, damaged at random for a bounded time and fed to parsers. A round that fails names its target and its seed;
 //! `MEDIAKEEP_MUTATION_SEED` starts there again. `./just test-long` goes on for minutes (`MEDIAKEEP_MUTATION_SECONDS`).
-#![allow(clippy::unwrap_used, reason = "a test may stop at once")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop at once, and say how far it came"
+)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

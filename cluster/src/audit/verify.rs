@@ -24,16 +24,23 @@ pub enum Verdict {
 }
 
 /// What can be wrong with a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// It is not there, though later ones are.
+    #[error("not there, though later ones are")]
     Missing,
     /// It is not there, nor is any later one, though State knows of it.
+    #[error("not there, nor is any after it")]
     CutOff,
     /// Its bytes are not what was written.
+    #[error("not what was written")]
     Damaged,
     /// It does not carry the hash it must.
+    #[error("changed: it does not carry the hash it must")]
     Changed,
+    /// It comes a second time.
+    #[error("there twice")]
+    Repeated,
 }
 
 /// Walks all segments.
@@ -42,8 +49,9 @@ pub(super) fn run(disk: &dyn Disk, key: &AeadKey, head: ChainHead) -> Result<Ver
     for first in segment::list(disk)? {
         let bytes = files::read_whole(&*disk.open(&segment::path(first))?)?;
         for frame in Frames::of(&bytes) {
-            if let Err(flaw) = walk.step(frame, key) {
-                return Ok(broken(walk.chain.sequence + 1, flaw));
+            match walk.step(frame, key) {
+                Ok(()) => {}
+                Err((sequence, flaw)) => return Ok(broken(sequence, flaw)),
             }
         }
     }
@@ -58,19 +66,24 @@ struct Walk {
 }
 
 impl Walk {
-    fn step(&mut self, frame: Frame<'_>, key: &AeadKey) -> Result<(), Flaw> {
+    /// Takes one more frame, or names the record that is not as it should be.
+    fn step(&mut self, frame: Frame<'_>, key: &AeadKey) -> Result<(), (u64, Flaw)> {
         let Frame::Whole(stored) = frame else {
             self.damaged = true;
             return Ok(());
         };
-        if stored.sequence != self.chain.sequence + 1 {
-            return Err(if self.damaged { Flaw::Damaged } else { Flaw::Missing });
+        let next = self.chain.sequence + 1;
+        if stored.sequence < next && !self.damaged {
+            return Err((stored.sequence, Flaw::Repeated));
         }
-        let record = stored.open(key).map_err(|_| Flaw::Damaged)?;
+        if stored.sequence != next {
+            return Err((next, if self.damaged { Flaw::Damaged } else { Flaw::Missing }));
+        }
+        let record = stored.open(key).map_err(|_| (next, Flaw::Damaged))?;
         let mut chain = self.chain;
-        chain.verify_next(&record).map_err(|_| Flaw::Changed)?;
+        chain.verify_next(&record).map_err(|_| (next, Flaw::Changed))?;
         if chain.sequence == self.head.sequence && chain.hash != self.head.hash {
-            return Err(Flaw::Changed);
+            return Err((next, Flaw::Changed));
         }
         self.chain = chain;
         self.damaged = false;

@@ -161,6 +161,11 @@ impl ClusterConfig {
         self.dir.join("identity")
     }
 
+    /// The same once more.
+    pub(super) fn spare_identity_file(&self) -> PathBuf {
+        self.dir.join("identity.spare")
+    }
+
     pub(super) fn lock_file(&self) -> PathBuf {
         self.dir.join("lock")
     }
@@ -168,6 +173,9 @@ impl ClusterConfig {
     /// Whether there is a node in `dir` already.
     #[must_use]
     pub fn is_initialised(dir: &Path) -> bool {
-        dir.join("raft").exists()
+        // A log that was taken away leaves a node that must say so; a restore that was cut off, which never ran, leaves none.
+        let snapshots = dir.join("snapshots");
+        let has_snapshot = snapshots.join("manifest").exists() || snapshots.join("spare/manifest").exists();
+        dir.join("raft").exists() || (has_snapshot && dir.join("format").exists())
     }
 }

@@ -34,11 +34,61 @@ pub enum OpenError {
         /// Why.
         reasons: String,
     },
-    /// This node is known to the others, and its log is gone: under its old id it could undo what it agreed to.
+    /// What is left in the folder shows that there was a log, and it is gone: without it a node could undo what it agreed to.
     #[error(
-        "the log of this node is gone; it must join again as a new node, with an empty folder and a new token"
+        "the log of this node ({}) is gone, and nothing was made in its place: what is left in the folder is as it was. \
+         Put the log back from a copy of this disk, or restore the cluster from a backup; a node of several is removed and \
+         joins again as a new node, with an empty folder and a new token",
+        .0.display()
     )]
-    Wiped,
+    Wiped(PathBuf),
+    /// The folder was written to by a newer build.
+    #[error(
+        "{} was written by a newer mediakeep (format {found}; this one knows {known}); nothing was changed. \
+         Start the newer version again, or restore a backup from before it",
+        .dir.display()
+    )]
+    Newer {
+        /// The data folder.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format this build reads.
+        known: u32,
+    },
+    /// Who the node is cannot be read from either copy.
+    #[error(
+        "who this node is ({}) cannot be read from either copy of the file; nothing was changed. Put one of them back \
+         from a copy of this disk, or restore the cluster from a backup; a node of several is removed and joins again as a \
+         new node, with an empty folder and a new token",
+        .0.display()
+    )]
+    IdentityDamaged(PathBuf),
+    /// The snapshot cannot be read from either copy.
+    #[error(
+        "what this node knows cannot be read from either copy of its snapshot in {}: {what}. Log, audit records and media \
+         are as they were; nothing was changed. Put the snapshot back from a copy of this disk, or restore the cluster from \
+         a backup; a node of several is removed and joins again as a new node, with an empty folder and a new token",
+        .dir.display()
+    )]
+    SnapshotDamaged {
+        /// The snapshot folder.
+        dir: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The log goes on after a snapshot that is not there.
+    #[error(
+        "the snapshot in {} is gone, and the log goes on only after record {upto}. Log, audit records and media are as they \
+         were; nothing was changed. Put the snapshot back from a copy of this disk, or restore the cluster from a backup",
+        .dir.display()
+    )]
+    SnapshotGone {
+        /// The snapshot folder.
+        dir: PathBuf,
+        /// The last record that only the snapshot covered.
+        upto: u64,
+    },
     /// The others cannot connect.
     #[error("cannot listen for other nodes on {address}: {source}")]
     Listen {

@@ -1,5 +1,7 @@
 //! Who this node is: kept sealed in its folder, and nowhere else. A folder without it is no node.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ClusterConfig, OpenError};
@@ -39,19 +41,37 @@ impl Persist for Identity {
 }
 
 impl Identity {
-    /// Reads it; none for a folder that is no node of a cluster yet.
+    /// Reads it; none for a folder that is no node of a cluster yet. It is there twice: a damaged copy is made up for by the
+    /// other one, which may be one write behind, of which nobody had been told.
     pub(super) fn read(config: &ClusterConfig, key: &StorageKey) -> Result<Option<Self>, OpenError> {
-        let Some(sealed) = files::read_if_present(&config.identity_file())? else { return Ok(None) };
-        let plain = key.open(PURPOSE, b"", &sealed)?;
-        persist::decode(&plain)
-            .map(Some)
-            .map_err(|error| OpenError::Consensus(format!("the node's identity cannot be read: {error}")))
+        let first = Self::read_copy(&config.identity_file(), key)?;
+        if let Copy::Good(identity) = first {
+            return Ok(Some(identity));
+        }
+        match (first, Self::read_copy(&config.spare_identity_file(), key)?) {
+            (_, Copy::Good(identity)) => {
+                tracing::warn!("the node's identity was damaged and is mended from its second copy");
+                identity.write(config, key)?;
+                Ok(Some(identity))
+            }
+            (Copy::Absent, Copy::Absent) => Ok(None),
+            _ => Err(OpenError::IdentityDamaged(config.identity_file())),
+        }
     }
 
-    /// Writes it, so that after a crash the old or the new one is there.
+    fn read_copy(path: &Path, key: &StorageKey) -> Result<Copy, OpenError> {
+        let Some(sealed) = files::read_if_present(path)? else { return Ok(Copy::Absent) };
+        let plain = key.open(PURPOSE, b"", &sealed).ok();
+        let identity = plain.and_then(|plain| persist::decode(&plain).ok());
+        Ok(identity.map_or(Copy::Damaged, Copy::Good))
+    }
+
+    /// Writes both copies, so that after a crash the old or the new one is there.
     pub(super) fn write(&self, config: &ClusterConfig, key: &StorageKey) -> Result<(), OpenError> {
         let plain = persist::encode(self).map_err(|error| OpenError::Consensus(error.to_string()))?;
-        files::write_atomically(&config.identity_file(), &key.seal(PURPOSE, b"", &plain)?)?;
+        let sealed = key.seal(PURPOSE, b"", &plain)?;
+        files::write_atomically(&config.identity_file(), &sealed)?;
+        files::write_atomically(&config.spare_identity_file(), &sealed)?;
         Ok(())
     }
 
@@ -67,6 +87,13 @@ impl Identity {
         fill_random(&mut instance)?;
         Ok(Incarnation { count: self.starts, instance })
     }
+}
+
+/// One of the two files.
+enum Copy {
+    Absent,
+    Damaged,
+    Good(Identity),
 }
 
 impl std::fmt::Debug for Identity {

@@ -2,12 +2,17 @@
 
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Cluster;
+use super::{Cluster, ClusterConfig, OpenError};
 use crate::command::{KeyHolder, SealedClusterKey as Stored};
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::keyring::{KeyEpoch, KeyError, Keyring, NodeSecrets, PublicKey, SealedClusterKey};
+use crate::raft::log::files;
 use crate::state::State;
+
+fn recovery_key(state: &State) -> Option<[u8; 32]> {
+    state.cluster_info().map(|info| info.recovery_public_key)
+}
 
 /// As State keeps it.
 pub(super) fn stored(sealed: SealedClusterKey, holder: KeyHolder) -> Stored {
@@ -33,11 +38,24 @@ fn as_sealed(stored: &Stored, epoch: KeyEpoch, recipient: PublicKey) -> SealedCl
     SealedClusterKey { epoch, recipient, sealed: stored.sealed.clone() }
 }
 
+/// Writes this node's secrets sealed to the recovery key there is now: after a damage of the file nobody would notice until
+/// the day it is needed, after a crash between the new key and the new file, and when another node replaced the key.
+pub(super) fn keep_recoverable(
+    state: &State,
+    config: &ClusterConfig,
+    secrets: &NodeSecrets,
+) -> Result<(), OpenError> {
+    let Some(info) = state.cluster_info() else { return Ok(()) };
+    let sealed = secrets.seal_for_recovery(&PublicKey::from_bytes(info.recovery_public_key))?;
+    Ok(files::write_atomically(&config.recovery_file(), &sealed)?)
+}
+
 /// Follows rotations until the node stops.
 pub(super) fn spawn(cluster: &Cluster) {
     let mut events = cluster.events();
     let stop = cluster.inner.ending.clone();
     let follower = std::sync::Arc::downgrade(&cluster.inner);
+    let mut recovery = recovery_key(&cluster.state());
     tokio::spawn(async move {
         loop {
             let event = tokio::select! {
@@ -53,6 +71,12 @@ pub(super) fn spawn(cluster: &Cluster) {
             let state = inner.shown.state.load();
             if let Err(error) = learn_all(&state, inner.node, &inner.keyring, &inner.secrets) {
                 tracing::error!(%error, "a new cluster key epoch does not open on this node");
+            }
+            if recovery != recovery_key(&state) {
+                recovery = recovery_key(&state);
+                if let Err(error) = keep_recoverable(&state, &inner.config, &inner.secrets) {
+                    tracing::error!(%error, "this node's secrets cannot be kept for the new recovery key");
+                }
             }
         }
     });

@@ -1,7 +1,6 @@
 //! Opening a node: secrets, snapshot, log, consensus.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::connect::listen;
-use super::identity::Identity;
+use super::ground::Ground;
 use super::proposer::Proposer;
 use super::reader::Reader;
 use super::requests::Requests;
@@ -20,11 +19,11 @@ use crate::actor::Actor;
 use crate::audit::AuditLog;
 use crate::blocking::blocking;
 use crate::command::{ClusterCommand, Command, KeyHolder};
-use crate::disk::{RealDisk, StopFlag};
+use crate::disk::RealDisk;
 use crate::id::NodeId;
-use crate::keyring::{Keyring, NodeSecrets, StorageKey, fill_random};
+use crate::keyring::{Keyring, StorageKey, fill_random};
 use crate::net::{LateNet, Peers, Service, Services};
-use crate::raft::log::{self, LogOptions, LogPlace, LogStore, MissingRange, Opened, files, record};
+use crate::raft::log::{self, LogStore, MissingRange, Opened, files, record};
 use crate::raft::machine::{Machine, Restored, Shown};
 use crate::raft::network::Network;
 use crate::raft::serve::RaftService;
@@ -32,8 +31,7 @@ use crate::raft::snapshot::SnapshotFolder;
 use crate::raft::time::ClusterTime;
 use crate::raft::types::TypeConfig;
 use crate::recovery::RecoveryKey;
-use crate::seal::{Seal, SealMode};
-use crate::store::Blobs;
+use crate::seal::Seal;
 use crate::transfer::{Replicas, StateMap};
 use crate::worker::Workers;
 use crate::workers;
@@ -164,80 +162,6 @@ pub(super) enum How {
     Join,
 }
 
-/// Makes the folder and the secrets of a node that is about to join.
-pub(super) fn prepare(
-    config: &ClusterConfig,
-    seal: &dyn Seal,
-) -> Result<(NodeSecrets, StorageKey), OpenError> {
-    files::create_dir(&config.dir)?;
-    let _alone = lock(config)?;
-    let secrets = seal.unlock_or_create()?;
-    let storage_key = secrets.storage_key()?;
-    Ok((secrets, storage_key))
-}
-
-/// What is on disk, opened.
-struct Ground {
-    identity: Option<Identity>,
-    lock: File,
-    secrets: NodeSecrets,
-    storage_key: StorageKey,
-    seal_mode: SealMode,
-    folder: SnapshotFolder,
-    restored: Restored,
-    audit: AuditLog,
-    blobs: Blobs,
-    stop: StopFlag,
-    opened: Opened,
-}
-
-impl Ground {
-    fn open(config: &ClusterConfig, seal: &dyn Seal, how: How) -> Result<Self, OpenError> {
-        files::create_dir(&config.dir)?;
-        let lock = lock(config)?;
-        let secrets = if how == How::Create { seal.unlock_or_create()? } else { seal.unlock()? };
-        let storage_key = secrets.storage_key()?;
-        let identity = Identity::read(config, &storage_key)?;
-        let stop = StopFlag::new();
-        let disk = |dir| RealDisk::open(dir).map(Arc::new);
-        let folder =
-            SnapshotFolder::open(disk(config.snapshot_dir())?, Arc::new(storage_key.purpose("snapshot")?))?;
-        let restored = Restored::read(&folder)?;
-        let audit =
-            AuditLog::open(disk(config.audit_dir())?, Arc::new(storage_key.purpose("audit")?), stop.clone())?;
-        audit.resume_after(restored.state.chain_head().sequence);
-        let opened = log::open(LogOptions {
-            place: LogPlace::in_folder(&config.log_dir())?,
-            key: Arc::new(storage_key.purpose("raft log")?),
-            open_deadline: config.open_deadline,
-            snapshot: restored.applied.last,
-            stop: stop.clone(),
-            accept_loss: config.accept_loss,
-        })?;
-        if let (Some(Identity { settled: true, .. }), Opened::Whole { store, .. }) = (&identity, &opened)
-            && store.range().is_none()
-            && restored.applied.last.is_none()
-        {
-            return Err(OpenError::Wiped);
-        }
-        let blobs = Blobs::open(disk(config.blob_dir())?, stop.clone(), config.blobs.clone())?;
-        let seal_mode = seal.mode();
-        Ok(Self {
-            identity,
-            lock,
-            secrets,
-            storage_key,
-            seal_mode,
-            folder,
-            restored,
-            audit,
-            blobs,
-            stop,
-            opened,
-        })
-    }
-}
-
 pub(super) async fn start(
     config: ClusterConfig,
     seal: Arc<dyn Seal>,
@@ -317,8 +241,14 @@ pub(super) async fn start(
 
 /// Answers other nodes, learns the cluster keys and sets the workers going.
 async fn get_to_work(cluster: &Cluster, accepted_loss: Option<MissingRange>) -> Result<(), OpenError> {
+    if !cluster.inner.has_identity {
+        is_founder(cluster)?;
+    }
     cluster.serve_control();
     keys::learn_all(&cluster.state(), cluster.node_id(), cluster.keys(), &cluster.inner.secrets)?;
+    if matches!(cluster.inner.mode, Mode::Running(_)) {
+        keys::keep_recoverable(&cluster.state(), &cluster.inner.config, &cluster.inner.secrets)?;
+    }
     keys::spawn(cluster);
     if let Some(missing) = accepted_loss {
         cluster.record_loss(missing).await?;
@@ -329,6 +259,18 @@ async fn get_to_work(cluster: &Cluster, accepted_loss: Option<MissingRange>) -> 
         drop(cluster.inner.workers.set(workers));
     }
     Ok(())
+}
+
+/// Only the first node may be without an identity, as long as it listens for no others. Any other has lost its own, and
+/// must not take the first one's: it has not spoken to anybody yet.
+fn is_founder(cluster: &Cluster) -> Result<(), OpenError> {
+    let state = cluster.state();
+    let own = cluster.inner.secrets.public_key();
+    let founder = state.node(FOUNDER).is_some_and(|node| node.public_key == *own.as_bytes());
+    if founder || state.cluster_info().is_none() {
+        return Ok(());
+    }
+    Err(OpenError::IdentityDamaged(cluster.inner.config.identity_file()))
 }
 
 /// What a log is begun from.
@@ -363,7 +305,8 @@ async fn begin(with: BeginWith<'_>) -> Result<Begun, OpenError> {
             let running = consensus.run(config, store, machine, folder, shown.clone()).await?;
             Ok(Begun { shown, mode: Mode::Running(running), repairs, accepted_loss })
         }
-        Opened::Short { voters, missing, reasons, .. } if voters >= 2 => {
+        // The snapshot knows them too, should the watermark be lost.
+        Opened::Short { voters, missing, reasons, .. } if voters >= 2 || restored.voters() >= 2 => {
             Err(OpenError::MustRejoin { missing, reasons: reasons.join("; ") })
         }
         Opened::Short { content, missing, reasons, .. } => {
@@ -489,13 +432,4 @@ pub(crate) fn raft_config(distance: Distance) -> Result<Config, OpenError> {
     }
     .validate()
     .map_err(|error| OpenError::Consensus(error.to_string()))
-}
-
-fn lock(config: &ClusterConfig) -> Result<File, OpenError> {
-    let file = File::options().create(true).truncate(false).write(true).open(config.lock_file())?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(config.dir.clone())),
-        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
-    }
 }

@@ -72,16 +72,26 @@ pub struct Restored {
 }
 
 impl Restored {
-    /// Reads the newest snapshot.
+    /// Reads the newest snapshot, and mends it where one of its two copies is damaged.
     ///
     /// # Errors
     /// [`SnapshotError`] when there is one and it cannot be read.
     pub fn read(folder: &SnapshotFolder) -> Result<Self, SnapshotError> {
+        let mended = folder.mend()?;
+        if mended > 0 {
+            tracing::warn!(files = mended, "the snapshot was damaged and is mended from its second copy");
+        }
         let Some(manifest) = folder.newest()? else {
             return Ok(Self { state: State::default(), applied: Applied::default() });
         };
         let state = SnapshotFolder::read(&manifest, folder)?;
         Ok(Self { state, applied: Applied::of(&manifest) })
+    }
+
+    /// How many voters there were.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        self.applied.membership.membership().voter_ids().count()
     }
 
     /// Carries out a record that is known to be agreed, without anybody looking on. For a node that opens read-only.

@@ -126,6 +126,7 @@ impl Node {
                 pace: Some(Arc::new(move || pace.next())),
             },
             key,
+            was_there: false,
             open_deadline: Duration::from_secs(60),
             snapshot: restored.applied.last,
             stop: stop.clone(),

@@ -53,6 +53,7 @@ impl Change<'_> {
             C::ConfirmRecoveryKey => self.change_cluster(|cluster| cluster.recovery_confirmed = true),
             C::ReplaceRecoveryKey { recovery_public_key, sealed } => {
                 self.reseal(KeyHolder::Recovery, sealed)?;
+                self.event(Event::ClusterChanged);
                 self.change_cluster(|cluster| {
                     cluster.recovery_public_key = *recovery_public_key;
                     cluster.recovery_confirmed = false;

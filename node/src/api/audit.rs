@@ -231,7 +231,7 @@ pub async fn audit_verify(app: web::Data<App>, caller: Caller) -> Result<HttpRes
         Verdict::Broken { sequence, flaw } => AuditVerification {
             ok: false,
             verified_to: sequence.saturating_sub(1),
-            reason: Some(format!("record {sequence}: {flaw:?}")),
+            reason: Some(format!("record {sequence} is {flaw}")),
         },
     })
 }

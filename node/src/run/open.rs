@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal};
+use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal, SealError};
 use cluster::{Cluster, ClusterConfig, JoinToken, OpenError, TlsTransport, Transport};
 
 use super::RunOptions;
@@ -33,7 +33,11 @@ pub(super) async fn open(
             listen,
             advertise: config.cluster_advertise.clone(),
             public_address: public_address(config, address),
-            authority: if there { tls::authority_before(&config.dir, &*seal)? } else { None },
+            authority: if there {
+                tls::authority_before(&config.dir, &*seal).map_err(advised)?
+            } else {
+                None
+            },
         });
     }
     anyhow::ensure!(
@@ -45,6 +49,7 @@ pub(super) async fn open(
         match Cluster::open(settings.clone(), seal.clone()).await {
             // A first start that was cut off before the cluster's first Entry is completed.
             Err(OpenError::Absent(_)) => {}
+            Err(OpenError::Seal(error)) => return Err(advised(error.into())),
             other => return Ok(other?),
         }
     }
@@ -56,6 +61,17 @@ pub(super) async fn open(
     // The recovery key is made when the node is claimed, for somebody who can write it down.
     let (cluster, _secrets) = Cluster::create(settings, seal).await?;
     Ok(cluster)
+}
+
+/// Adds what to do when the key of a node that was there before cannot be had.
+fn advised(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<SealError>() {
+        Some(SealError::Absent(_) | SealError::Damaged { .. }) => error.context(
+            "this node's key cannot be had; put it back from a copy, or have `mediakeep recover` make it again by the recovery \
+             key (a damaged one is moved away first). Nothing was changed",
+        ),
+        _ => error,
+    }
 }
 
 /// What people type to reach this node: its first configured name, or the address it listens on.

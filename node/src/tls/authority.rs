@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType,
@@ -11,7 +12,7 @@ use rcgen::{
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-
+use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::{TlsError, Vault, certified, vault};
@@ -69,19 +70,39 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Opens the authority in `folder`, or makes it at the first start.
+    /// Opens the authority in `folder`, or makes it at the first start. A damaged or missing certificate is made anew for
+    /// the same key, so that whoever trusts the one before trusts it too. A lost key is never replaced unasked: nobody would
+    /// trust the new one.
     pub fn open(folder: &Path, keys: &dyn Vault) -> Result<Self, TlsError> {
         let (pem_file, key_file) = (folder.join("ca.pem"), folder.join("ca.key.sealed"));
-        if let (Some(pem), Some(sealed)) = (vault::read(&pem_file)?, vault::read(&key_file)?) {
-            let plain = keys.open(LABEL, &sealed)?;
-            let key = KeyPair::try_from(plain.as_slice())?;
-            let pem = String::from_utf8(pem)
-                .map_err(|_| TlsError::Unreadable { reason: "ca.pem is not text".into() })?;
-            return Ok(Self { pem, key });
-        }
-        let key = KeyPair::generate()?;
+        let damaged = |reason: &str| TlsError::AuthorityDamaged {
+            file: key_file.clone(),
+            folder: folder.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let key = match (vault::read(&key_file)?, vault::read(&pem_file)?) {
+            (Some(sealed), pem) => {
+                let plain = keys
+                    .open(LABEL, &sealed)
+                    .map_err(|_| damaged("its key does not open with this node's key"))?;
+                let key = KeyPair::try_from(plain.as_slice())?;
+                let pem = pem.and_then(|pem| String::from_utf8(pem).ok());
+                if let Some(pem) = pem.filter(|pem| vouches_for_itself(pem, &key)) {
+                    return Ok(Self { pem, key });
+                }
+                tracing::warn!(
+                    "the authority's certificate is made anew for its key: it was not there, or damaged"
+                );
+                key
+            }
+            (None, Some(_)) => return Err(damaged("its key is not there")),
+            (None, None) => {
+                let key = KeyPair::generate()?;
+                vault::write(&key_file, &keys.seal(LABEL, key.serialized_der())?)?;
+                key
+            }
+        };
         let pem = authority_params().self_signed(&key)?.pem();
-        vault::write(&key_file, &keys.seal(LABEL, key.serialized_der())?)?;
         vault::write(&pem_file, pem.as_bytes())?;
         Ok(Self { pem, key })
     }
@@ -123,6 +144,15 @@ impl Authority {
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         certified(vec![certificate.der().clone(), authority], private)
     }
+}
+
+/// Whether this is the certificate of `key`, byte for byte as it was signed.
+fn vouches_for_itself(pem: &str, key: &KeyPair) -> bool {
+    let Ok(der) = CertificateDer::from_pem_slice(pem.as_bytes()) else { return false };
+    let Ok((rest, certificate)) = X509Certificate::from_der(&der) else { return false };
+    let verifying = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.public_key_raw());
+    let signed = certificate.tbs_certificate.as_ref();
+    rest.is_empty() && verifying.verify(signed, &certificate.signature_value.data).is_ok()
 }
 
 fn pem_of(certificate: &[u8]) -> String {

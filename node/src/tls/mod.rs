@@ -79,6 +79,20 @@ pub enum TlsError {
     /// The stored key cannot be opened with this node's key.
     #[error("the stored TLS key cannot be opened with this node's key")]
     Sealed,
+    /// The authority is there, and not whole.
+    #[error(
+        "the certificate authority of this node is damaged: {reason}. Put {} back from a copy of this disk; or remove the \
+         folder {}, and a new authority is made, which every browser and every `login` must then be told to trust",
+        .file.display(), .folder.display()
+    )]
+    AuthorityDamaged {
+        /// The file to put back.
+        file: std::path::PathBuf,
+        /// The TLS folder.
+        folder: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 impl TlsError {
@@ -95,7 +109,11 @@ impl TlsError {
             Self::NotForServers => "certificate_not_for_servers",
             Self::BrokenChain => "certificate_chain_broken",
             Self::Mismatch => "certificate_mismatch",
-            Self::File { .. } | Self::Issue(_) | Self::Settings(_) | Self::Sealed => return None,
+            Self::File { .. }
+            | Self::Issue(_)
+            | Self::Settings(_)
+            | Self::Sealed
+            | Self::AuthorityDamaged { .. } => return None,
         })
     }
 }
@@ -115,7 +133,8 @@ pub type AuthorityDer = (Vec<u8>, zeroize::Zeroizing<Vec<u8>>);
 /// The authority this node had before it was one of several, when it had one.
 pub fn authority_before(dir: &Path, seal: &dyn cluster::seal::Seal) -> anyhow::Result<Option<AuthorityDer>> {
     let folder = dir.join("tls");
-    if !folder.join("ca.key.sealed").exists() {
+    // Whoever has an identity has it from an authority that is in State: what is in the folder is only a copy of that.
+    if dir.join("identity").exists() || !folder.join("ca.key.sealed").exists() {
         return Ok(None);
     }
     let vault = seal.unlock()?.storage_key()?;

@@ -1,6 +1,7 @@
 //! The authority survives restarts; an installed certificate is checked before it replaces anything.
 
 use super::*;
+use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 /// A vault that only flips bits: enough to see that nothing is stored in clear.
@@ -153,4 +154,39 @@ fn a_short_rsa_key_is_too_weak() {
         (Some("certificate_weak"), true),
         "{error}"
     );
+}
+
+#[test]
+fn a_damaged_authority_is_mended_where_its_key_is_left_and_never_replaced_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = opened(&dir).authority_pem().to_owned();
+    let (pem, key) = (dir.path().join("tls/ca.pem"), dir.path().join("tls/ca.key.sealed"));
+    let public = |pem: &str| {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let parsed = x509_parser::parse_x509_certificate(&der).unwrap().1;
+        (parsed.public_key().raw.to_vec(), parsed.subject().to_string())
+    };
+    let damages: [fn(&mut Vec<u8>); 4] = [
+        Vec::clear,
+        |bytes| bytes.truncate(200),
+        // A changed character inside: still PEM, still a certificate, not the one that was signed.
+        |bytes| bytes[300] = if bytes[300] == b'A' { b'B' } else { b'A' },
+        |bytes| *bytes = vec![0xff; 100],
+    ];
+    for damage in damages {
+        let mut bytes = std::fs::read(&pem).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&pem, bytes).unwrap();
+        let mended = opened(&dir).authority_pem().to_owned();
+        assert_eq!(public(&mended), public(&first), "whoever trusts the one before trusts this one");
+        assert_eq!(opened(&dir).authority_pem(), mended, "and it stays");
+    }
+    std::fs::remove_file(&pem).unwrap();
+    assert_eq!(public(opened(&dir).authority_pem()), public(&first));
+
+    std::fs::remove_file(&key).unwrap();
+    let refused = Tls::open(dir.path(), &names(), &Flip).unwrap_err();
+    assert!(matches!(&refused, TlsError::AuthorityDamaged { file, .. } if *file == key), "{refused}");
+    assert!(refused.to_string().contains("ca.key.sealed back from a copy"), "{refused}");
+    assert!(!key.exists(), "nothing was made in its place");
 }

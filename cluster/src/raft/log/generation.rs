@@ -45,10 +45,14 @@ impl SledFolders {
 }
 
 impl Databases for SledFolders {
-    /// A damaged name is as good as none: no such folder opens.
+    /// A damaged name can only mean the one folder there is. Among several it means none: no folder has number 0.
     fn current(&self) -> io::Result<Option<u64>> {
-        let content = files::read_if_present(&self.dir.join(CURRENT))?;
-        Ok(content.map(|bytes| String::from_utf8_lossy(&bytes).trim().parse().unwrap_or(u64::MAX)))
+        let Some(content) = files::read_if_present(&self.dir.join(CURRENT))? else { return Ok(None) };
+        if let Ok(number) = String::from_utf8_lossy(&content).trim().parse() {
+            return Ok(Some(number));
+        }
+        let numbers = self.numbers()?;
+        Ok(Some(if let [only] = numbers.as_slice() { *only } else { 0 }))
     }
 
     fn newest(&self) -> io::Result<u64> {
@@ -56,6 +60,10 @@ impl Databases for SledFolders {
     }
 
     fn open(&self, number: u64, deadline: Duration) -> Result<Held, LogError> {
+        // sled would make what it does not find.
+        if !folder(&self.dir, number).is_dir() {
+            return Err(LogError::Damaged { what: format!("the folder {PREFIX}{number} is not there") });
+        }
         let (tree, content) = LogTree::open(&folder(&self.dir, number), deadline)?;
         Ok((Arc::new(tree), content))
     }

@@ -24,6 +24,10 @@ const FORMAT: u8 = 1;
 const HEADER: usize = 1 + 8 + 8 + 8;
 const CHECKSUM: usize = 4;
 
+/// The version of what is sealed in a record.
+#[cfg(test)]
+pub(crate) const VERSION: u8 = StoredPayload::VERSION;
+
 /// The payload as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredPayload(Payload);

@@ -18,7 +18,7 @@ use super::watermark::{self, Found, Watermark, WatermarkFile};
 use super::writer::{Request, Writer};
 use crate::disk::{Disk, RealDisk, StopFlag};
 use crate::keyring::AeadKey;
-use crate::raft::types::LogId;
+use crate::raft::types::{LogId, Vote};
 
 /// Where a log lies.
 #[derive(Clone)]
@@ -68,6 +68,8 @@ pub struct LogOptions {
     pub open_deadline: Duration,
     /// What the newest snapshot covers: the log need not.
     pub snapshot: Option<LogId>,
+    /// Something beside the log shows that there was one: if it is absent, it is lost and not new.
+    pub was_there: bool,
     /// Raised when a write fails.
     pub stop: StopFlag,
     /// Goes on without the records a former start named as missing. Must name them exactly.
@@ -115,7 +117,9 @@ pub enum Opened {
 pub fn open(options: LogOptions) -> Result<Opened, LogError> {
     let survey = Survey::take(&options)?;
     let missing = survey.missing();
-    if missing.is_none() || (missing == options.accept_loss && options.accept_loss.is_some()) {
+    // Nothing makes up for the snapshot that the log was cut behind: there is no State to go on from.
+    let may_be_accepted = survey.best.purged <= options.snapshot;
+    if missing.is_none() || (missing == options.accept_loss && may_be_accepted) {
         if let Some(missing) = missing {
             loss::remember(&*options.place.disk, missing)?;
         }
@@ -148,7 +152,7 @@ impl Survey {
         let mut reasons = Vec::new();
         let journal = journal::replay(&**disk)?;
         let current = databases.current()?;
-        let is_new = journal.is_none() && current.is_none();
+        let is_new = journal.is_none() && current.is_none() && !options.was_there;
         let (mark, mark_is_known) = match watermark::read(&**disk)? {
             Found::Good(mark) => (mark, true),
             // Without a log nothing was acknowledged: an earlier start was cut off here.
@@ -249,10 +253,16 @@ impl Survey {
             self.best.last = self.snapshot;
             self.tree = None;
         }
+        // Whoever agreed to a record had voted for its leader, though the vote itself is lost with log and watermark.
+        let least = self.best.last.map(|last| Vote::new(last.leader_id.term, last.leader_id.node_id));
+        if self.best.vote < least {
+            self.best.vote = least;
+            self.tree = None;
+        }
         let tree = match self.tree.take() {
             Some(tree) => tree,
             None => {
-                rebuilt = self.generation > 0;
+                rebuilt = self.generation > 0 || !self.is_new;
                 self.generation += 1;
                 databases.create(self.generation, &self.best)?
             }

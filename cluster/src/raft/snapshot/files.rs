@@ -1,4 +1,4 @@
-//! The snapshot folder.
+//! The snapshot folder. Every file is in it twice: nothing else on a lone node could make up for a damaged one.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,6 +16,8 @@ use crate::raft::types::{LogId, StoredMembership};
 
 const MANIFEST: &str = "manifest";
 const CHUNKS: &str = "chunks";
+/// Where the second copies are.
+const SPARE: &str = "spare";
 const MANIFEST_CONTEXT: &[u8] = b"manifest";
 
 /// This node's snapshots. Clones share the folder, and write one after another.
@@ -42,6 +44,9 @@ impl SnapshotFolder {
     /// When it cannot be made or synced.
     pub fn open(disk: Arc<dyn Disk>, key: Arc<AeadKey>) -> Result<Self, SnapshotError> {
         disk.make_dir(Path::new(CHUNKS))?;
+        disk.make_dir(Path::new(SPARE))?;
+        disk.make_dir(&Path::new(SPARE).join(CHUNKS))?;
+        disk.sync_dir(Path::new(SPARE))?;
         disk.sync_dir(Path::new(""))?;
         Ok(Self { disk, key, writing: Arc::default() })
     }
@@ -49,12 +54,61 @@ impl SnapshotFolder {
     /// The newest snapshot, when there is one.
     ///
     /// # Errors
-    /// [`SnapshotError::Damaged`] when the manifest does not open.
+    /// [`SnapshotError::Damaged`] when neither copy of the manifest opens.
     pub fn newest(&self) -> Result<Option<Manifest>, SnapshotError> {
-        let Some(sealed) = files::read_if_present(&*self.disk, Path::new(MANIFEST))? else { return Ok(None) };
+        let (first, second) = copies(Path::new(MANIFEST));
+        match self.manifest(&first) {
+            Ok(Some(manifest)) => Ok(Some(manifest)),
+            // Written second, so it is the same or the one before, whose chunks are there until both are the same.
+            first => match self.manifest(&second) {
+                Ok(Some(manifest)) => Ok(Some(manifest)),
+                second => first.and(second),
+            },
+        }
+    }
+
+    fn manifest(&self, path: &Path) -> Result<Option<Manifest>, SnapshotError> {
+        let Some(sealed) = files::read_if_present(&*self.disk, path)? else { return Ok(None) };
         let plain =
             self.key.open(MANIFEST_CONTEXT, &sealed).map_err(|error| damaged("its manifest", &error))?;
         persist::decode(&plain).map(Some).map_err(|error| damaged("its manifest", &error))
+    }
+
+    /// Makes both copies of everything in the newest snapshot whole again where one of them is. Gives how many files had
+    /// to be written. What is whole in neither copy is left as it is: reading it says so.
+    ///
+    /// # Errors
+    /// When the disk fails, or neither copy of the manifest opens.
+    pub fn mend(&self) -> Result<usize, SnapshotError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(manifest) = self.newest()? else { return Ok(0) };
+        let mut mended = 0;
+        for chunk in &manifest.chunks {
+            let name = chunk.name;
+            mended += self.mend_one(&path(chunk), &|sealed| hash(sealed) == name)?;
+        }
+        mended += self.mend_one(Path::new(MANIFEST), &|sealed| {
+            let plain = self.key.open(MANIFEST_CONTEXT, sealed).ok();
+            plain.is_some_and(|plain| persist::decode(&plain).is_ok_and(|held: Manifest| held == manifest))
+        })?;
+        if mended > 0 {
+            self.sweep()?;
+        }
+        Ok(mended)
+    }
+
+    fn mend_one(&self, path: &Path, is_whole: &dyn Fn(&[u8]) -> bool) -> Result<usize, SnapshotError> {
+        let (first, second) = copies(path);
+        let read = |path: &Path| -> Result<Option<Vec<u8>>, SnapshotError> {
+            Ok(files::read_if_present(&*self.disk, path)?.filter(|sealed| is_whole(sealed)))
+        };
+        let (whole, broken) = match (read(&first)?, read(&second)?) {
+            (Some(whole), None) => (whole, second),
+            (None, Some(whole)) => (whole, first),
+            (Some(_), Some(_)) | (None, None) => return Ok(0),
+        };
+        files::write_atomically(&*self.disk, &broken, &whole)?;
+        Ok(1)
     }
 
     /// Writes `value` as the new snapshot and lets the old one go.
@@ -142,7 +196,12 @@ impl SnapshotFolder {
             .flat_map(|manifest| &manifest.chunks)
             .map(|chunk| HEXLOWER.encode(&chunk.name))
             .collect();
-        let folder = Path::new(CHUNKS);
+        let (first, second) = copies(Path::new(CHUNKS));
+        let removed = self.sweep_folder(&second, &named)?;
+        Ok(removed.max(self.sweep_folder(&first, &named)?))
+    }
+
+    fn sweep_folder(&self, folder: &Path, named: &HashSet<String>) -> Result<usize, SnapshotError> {
         let mut removed = 0;
         for name in self.disk.list(folder)? {
             if !named.contains(&name) {
@@ -161,10 +220,28 @@ impl SnapshotFolder {
         chunks.into_iter().map(|chunk| (chunk.hash, chunk)).collect()
     }
 
-    /// The file is there and is what it should be: a damaged one is written anew, never passed on.
+    /// Both files are there and what they should be: a damaged one is written anew, never passed on.
     fn is_whole(&self, chunk: &ChunkRef) -> bool {
-        files::read_if_present(&*self.disk, &path(chunk))
-            .is_ok_and(|sealed| sealed.is_some_and(|sealed| hash(&sealed) == chunk.name))
+        let (first, second) = copies(&path(chunk));
+        [first, second].iter().all(|path| self.sealed_chunk(path, chunk).is_ok())
+    }
+
+    /// One copy of a chunk, as it lies there.
+    fn sealed_chunk(&self, path: &Path, chunk: &ChunkRef) -> Result<Vec<u8>, SnapshotError> {
+        let name = || HEXLOWER.encode(&chunk.name);
+        let sealed = files::read_if_present(&*self.disk, path)?
+            .ok_or_else(|| SnapshotError::Damaged(format!("chunk {} is missing", name())))?;
+        if sealed.len() > LONGEST * 2 || hash(&sealed) != chunk.name {
+            return Err(SnapshotError::Damaged(format!("chunk {} does not have its hash", name())));
+        }
+        Ok(sealed)
+    }
+
+    /// Both copies, one after the other.
+    fn write_twice(&self, path: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let (first, second) = copies(path);
+        files::write_atomically(&*self.disk, &first, bytes)?;
+        Ok(files::write_atomically(&*self.disk, &second, bytes)?)
     }
 
     fn keep(
@@ -183,7 +260,7 @@ impl SnapshotFolder {
         let length =
             u32::try_from(plain.len()).map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
         let chunk = ChunkRef { hash: content, length, name: hash(&sealed) };
-        files::write_atomically(&*self.disk, &path(&chunk), &sealed)?;
+        self.write_twice(&path(&chunk), &sealed)?;
         written.fresh += 1;
         Ok(chunk)
     }
@@ -195,7 +272,7 @@ impl SnapshotFolder {
             .key
             .seal(MANIFEST_CONTEXT, &plain)
             .map_err(|error| SnapshotError::Unencodable(error.to_string()))?;
-        files::write_atomically(&*self.disk, Path::new(MANIFEST), &sealed)?;
+        self.write_twice(Path::new(MANIFEST), &sealed)?;
         self.sweep()?;
         Ok(())
     }
@@ -205,14 +282,18 @@ fn path(chunk: &ChunkRef) -> PathBuf {
     Path::new(CHUNKS).join(HEXLOWER.encode(&chunk.name))
 }
 
+/// A file and its second copy.
+fn copies(path: &Path) -> (PathBuf, PathBuf) {
+    (path.to_owned(), Path::new(SPARE).join(path))
+}
+
 impl ChunkSource for SnapshotFolder {
     fn chunk(&self, chunk: &ChunkRef) -> Result<Vec<u8>, SnapshotError> {
+        let (first, second) = copies(&path(chunk));
+        let sealed = self
+            .sealed_chunk(&first, chunk)
+            .or_else(|error| self.sealed_chunk(&second, chunk).map_err(|_| error))?;
         let name = HEXLOWER.encode(&chunk.name);
-        let sealed = files::read_if_present(&*self.disk, &path(chunk))?
-            .ok_or_else(|| SnapshotError::Damaged(format!("chunk {name} is missing")))?;
-        if sealed.len() > LONGEST * 2 || hash(&sealed) != chunk.name {
-            return Err(SnapshotError::Damaged(format!("chunk {name} does not have its hash")));
-        }
         let plain =
             self.key.open(&chunk.hash, &sealed).map_err(|error| damaged(&format!("chunk {name}"), &error))?;
         Ok(plain.to_vec())

@@ -3,9 +3,11 @@
 //! ```text
 //! snapshots/manifest         sealed: what it covers, who are members, and the list of chunks
 //! snapshots/chunks/<name>    sealed: up to 256 KiB of State; named by a hash of the sealed bytes
+//! snapshots/spare/           the same once more: the log behind a snapshot is gone, so one flipped bit must not cost State
 //! ```
 //! Every file is written beside, synced, renamed and its folder synced. The manifest is replaced last, so there is always
-//! one whole snapshot; chunks that the new one shares with the old are not written again.
+//! one whole snapshot; chunks that the new one shares with the old are not written again. A start mends what is whole in
+//! one copy only.
 
 mod chunker;
 mod files;
