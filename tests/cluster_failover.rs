@@ -1,8 +1,8 @@
-//! How soon changes are possible again after a leader is lost.
+//! How soon changes are possible again after a leader is lost, and that serving as fast as it can costs nobody the lead.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -12,11 +12,15 @@ use serde_json::json;
 #[path = "../cluster/src/sim/history.rs"]
 #[allow(dead_code, reason = "the simulated world uses more of it")]
 mod history;
+#[path = "media_support.rs"]
+#[allow(dead_code, reason = "the tests of media use more of it")]
+mod media_support;
 mod net;
 #[path = "support/mod.rs"]
 mod support;
 
 use net::lab::Lab;
+use support::Client;
 
 /// How often the leader is killed: 20 times for figures, fewer in the gate.
 fn rounds() -> usize {
@@ -109,4 +113,85 @@ async fn changes_are_back_within_two_seconds_of_a_leader_that_says_nothing() {
     println!("stopped: {gaps:?}");
     let p95 = p95(&mut gaps);
     assert!(p95 <= Duration::from_secs(2), "{p95:?} without a change");
+}
+
+/// Three nodes on the loopback interface: there it is the processors that are saturated, and not a cable.
+async fn beside_one_another(folder: &tempfile::TempDir) -> (tokio::process::Child, support::Ready) {
+    let config = folder.path().join("config.toml");
+    let limits = "[limits]\nrequests_per_second = 100000\nrequest_burst = 100000\nworkers = 2\n";
+    std::fs::write(&config, limits).unwrap();
+    let mut command = tokio::process::Command::new(support::program());
+    command.args(["dev", "--nodes", "3", "--stop-with-input", "--dir"]).arg(folder.path().join("dev"));
+    let (dev, line) = support::started(command.arg("--config").arg(&config), "three nodes").await;
+    (dev, serde_json::from_str(&line).unwrap())
+}
+
+/// The place of the node that leads, and the election count.
+async fn lead(admin: &Client, ready: &support::Ready) -> (usize, u64) {
+    let cluster = admin.get("/cluster").await.expect(200);
+    let leader = cluster["nodes"].as_array().unwrap().iter().find(|node| node["role"] == "leader").unwrap();
+    let address = leader["public_address"].as_str().unwrap();
+    let place = ready.nodes.iter().position(|node| node.url.ends_with(address)).unwrap();
+    (place, cluster["term"].as_u64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serving_as_fast_as_it_can_costs_nobody_the_lead() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dev, nodes) = beside_one_another(&folder).await;
+    let nobody =
+        |at: usize| Client { http: support::http(&nodes.ca), base: nodes.nodes[at].url.clone(), token: None };
+    let sign_in = json!({ "username": nodes.username, "password": nodes.password });
+    let token = nobody(0).post("/sessions?kind=token", &sign_in).await.expect(201)["token"].clone();
+    let signed_in = |at: usize| Client { token: token.as_str().map(str::to_owned), ..nobody(at) };
+    let admin = signed_in(0);
+    let path = format!("/applications/{}/files/clip.mp4", nodes.application);
+    let body = media_support::longer_clip().to_vec();
+    let answer = admin.send(admin.request(Method::PUT, &path).body(body)).await.expect(201);
+    let asset = answer["asset"].as_str().unwrap().to_owned();
+    media_support::ready(&admin, &asset).await;
+    let view = media_support::view(&admin, &asset).await;
+    let main = admin.get(&format!("{view}main.m3u8")).await.text();
+    let rendition = media_support::renditions(&main).into_iter().rfind(|name| name.starts_with('v')).unwrap();
+    let index = admin.get(&format!("{view}{rendition}/index.m3u8")).await.text();
+    let segments: Vec<String> = index
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| format!("{view}{rendition}/{line}"))
+        .collect();
+
+    let before = lead(&admin, &nodes).await;
+    let (enough, bytes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut viewers = Vec::new();
+    for number in 0..24 {
+        let (client, segments) = (signed_in(before.0), segments.clone());
+        let (enough, bytes) = (enough.clone(), bytes.clone());
+        viewers.push(tokio::spawn(async move {
+            let mut at = number;
+            while !enough.load(Ordering::Relaxed) {
+                let answer = client.get(&segments[at % segments.len()]).await;
+                assert_eq!(answer.status, 200);
+                bytes.fetch_add(answer.bytes.len() as u64, Ordering::Relaxed);
+                at += 1;
+            }
+        }));
+    }
+    let began = Instant::now();
+    let time = net::short_or(Duration::from_secs(60), Duration::from_secs(12));
+    let mut changes = 0;
+    while began.elapsed() < time {
+        let change = json!({ "name": format!("Films {changes}") });
+        admin.patch(&format!("/applications/{}", nodes.application), &change).await.expect(200);
+        changes += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    enough.store(true, Ordering::Relaxed);
+    for viewer in viewers {
+        viewer.await.unwrap();
+    }
+    let megabytes = bytes.load(Ordering::Relaxed) / 1_000_000;
+    println!("{megabytes} MB served in {time:?} beside {changes} changes");
+    assert_eq!(lead(&admin, &nodes).await, before, "who leads, and since which election");
+    assert!(megabytes > 50, "{megabytes} MB are no load");
+    support::stop(dev).await;
 }
