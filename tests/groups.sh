@@ -4,9 +4,9 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-declare -A budget=([build]=15 [unit]=5 [sim]=5 [browser]=5 [corpus]=10 [kills]=5 [cluster]=10)
-order=(build unit sim browser corpus kills cluster)
-slow='binary(sim) | binary(kills) | binary(damaged) | binary(~power_cut) | binary(corpus) | binary(~cluster_)'
+declare -A budget=([build]=15 [unit]=5 [sim]=5 [browser]=5 [corpus]=10 [kills]=5 [cluster]=10 [backup]=5)
+order=(build unit sim browser corpus kills cluster backup)
+slow='binary(sim) | binary(kills) | binary(damaged) | binary(~power_cut) | binary(corpus) | binary(~cluster_) | binary(~backup)'
 export MEDIAKEEP_BIN=${MEDIAKEEP_BIN:-$PWD/target/debug/mediakeep}
 
 group_build() {
@@ -21,6 +21,9 @@ group_browser() { npm --prefix node/console test; }
 group_corpus() { cargo nextest run --workspace --locked -E 'binary(corpus)' --no-tests=fail; }
 group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(damaged) | binary(~power_cut)' --no-tests=fail; }
 group_cluster() { cargo nextest run --workspace --locked -E 'binary(~cluster_)' --no-tests=fail; }
+
+# Backups to folders and to a store that locks; restores from there.
+group_backup() { setup/stores.sh && cargo nextest run --workspace --locked -E 'binary(~backup)' --no-tests=fail; }
 
 wanted=("$@")
 [ $# -eq 0 ] && wanted=("${order[@]}")

@@ -18,6 +18,7 @@ mod members;
 pub(crate) mod proposer;
 mod reader;
 pub(crate) mod requests;
+pub(crate) mod restored;
 pub(crate) mod start;
 mod status;
 mod succession;
@@ -43,6 +44,7 @@ pub(crate) use voters::Step;
 
 use crate::actor::Actor;
 use crate::audit::AuditLog;
+use crate::backup::ProgressCell;
 use crate::command::Command;
 use crate::disk::StopFlag;
 use crate::event::Event;
@@ -96,6 +98,7 @@ struct Inner {
     stop: StopFlag,
     ending: CancellationToken,
     workers: OnceLock<Workers>,
+    backup_progress: ProgressCell,
     /// Held as long as the node runs: two processes must not share a folder.
     _lock: File,
 }
@@ -218,6 +221,12 @@ impl Cluster {
     #[must_use]
     pub fn stop_flag(&self) -> &StopFlag {
         &self.inner.stop
+    }
+
+    /// How far the backup is that this node takes, or the check that it makes.
+    #[must_use]
+    pub fn backup_progress(&self) -> &ProgressCell {
+        &self.inner.backup_progress
     }
 
     /// The audit log.

@@ -109,4 +109,6 @@ pub enum Event {
         /// The asset.
         asset: AssetId,
     },
+    /// A place for backups, or a run, was made, changed or has ended.
+    BackupsChanged,
 }

@@ -130,6 +130,10 @@ id_types! {
     JobId
     /// An invitation to join an application.
     InviteId
+    /// A place for backups.
+    BackupTargetId
+    /// One backup, or one check of one.
+    BackupRunId
 }
 
 /// A node: the log index at which it was added, so never used twice.

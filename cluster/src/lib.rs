@@ -29,6 +29,7 @@ pub mod store;
 // --- Agreement: time, versioned on-disk types, the Raft log and machine, the audit log and background workers. -------
 pub mod audit;
 pub mod authority;
+pub mod backup;
 mod blocking;
 pub mod clock;
 pub mod cluster;

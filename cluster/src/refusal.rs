@@ -32,6 +32,10 @@ pub enum Noun {
     User,
     /// A token to join by.
     JoinToken,
+    /// A place for backups.
+    BackupTarget,
+    /// A backup.
+    BackupRun,
 }
 
 impl Noun {
@@ -51,6 +55,8 @@ impl Noun {
             Self::Session => "session",
             Self::User => "user",
             Self::JoinToken => "join_token",
+            Self::BackupTarget => "backup_target",
+            Self::BackupRun => "backup",
         }
     }
 }
@@ -279,6 +285,15 @@ pub enum Refusal {
     /// A request that nobody waits for any more: it is not carried out after its time.
     #[error("this request is over")]
     RequestOver,
+    /// One backup or check runs at a time.
+    #[error("a backup, or a check of one, is running already")]
+    BackupRunning,
+    /// The run has ended, or another node has taken it over.
+    #[error("this run has ended, or another node goes on with it")]
+    BackupOver,
+    /// The run is not one that can be read.
+    #[error("this backup is not whole, or is kept no more")]
+    BackupNotWhole,
 }
 
 impl Refusal {
@@ -334,6 +349,9 @@ impl Refusal {
             Self::NodeNotActive => "node_not_active",
             Self::NodesTooOld { .. } => "nodes_too_old",
             Self::RequestOver => "request_over",
+            Self::BackupRunning => "backup_running",
+            Self::BackupOver => "backup_over",
+            Self::BackupNotWhole => "backup_not_whole",
         }
     }
 
@@ -365,5 +383,7 @@ fn not_found_code(noun: Noun) -> &'static str {
         Noun::Session => "session_not_found",
         Noun::User => "user_not_found",
         Noun::JoinToken => "join_token_not_found",
+        Noun::BackupTarget => "backup_target_not_found",
+        Noun::BackupRun => "backup_not_found",
     }
 }

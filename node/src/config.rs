@@ -74,6 +74,26 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// Sizes and times that bound what one client may take.
     pub limits: Limits,
+    /// Where backups may go.
+    pub backup: Backup,
+}
+
+/// Where backups may go. Administrators choose a place within this; only the operator of the machine widens it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backup {
+    /// A folder for backups lies below one of these.
+    pub folders: Vec<PathBuf>,
+    /// Private networks, and this machine itself, that a store may be in. Public addresses always may; without an entry
+    /// here, no others may.
+    pub networks: Vec<IpNet>,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        let folders = ["/mnt", "/media", "/srv/backup"].map(PathBuf::from);
+        Self { folders: folders.into(), networks: Vec::new() }
+    }
 }
 
 /// Bounds; see [`crate::limits`].
@@ -128,6 +148,7 @@ impl Default for Config {
             metrics_from: vec![IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)), loopback()],
             key_file: None,
             limits: Limits::default(),
+            backup: Backup::default(),
         }
     }
 }

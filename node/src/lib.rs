@@ -10,6 +10,7 @@ pub mod api;
 pub mod app;
 pub mod asset_store;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod console;

@@ -18,12 +18,35 @@ struct RequestLabels {
     status: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TargetLabels {
+    target: String,
+}
+
+type OfTargets = Family<TargetLabels, Gauge<i64, AtomicI64>>;
+
+/// How a place for backups does. Times are seconds since 1970, 0 for never.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupFigures {
+    /// Its id.
+    pub target: String,
+    /// When the newest whole backup was taken.
+    pub last_whole_seconds: i64,
+    /// When the newest drill ended.
+    pub last_drill_seconds: i64,
+    /// Whether everything was well in it.
+    pub last_drill_ok: bool,
+}
+
 /// The node's counters; other modules add their own through [`Metrics::register`].
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<RequestLabels, Counter<u64, AtomicU64>>,
     seconds: Histogram,
+    last_whole: OfTargets,
+    last_drill: OfTargets,
+    drill_ok: OfTargets,
     /// Open connections.
     pub connections: Gauge<i64, AtomicI64>,
     /// Requests refused because one address asked too much.
@@ -39,12 +62,32 @@ impl Default for Metrics {
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         let (connections, throttled, refused_logins) =
             (Gauge::default(), Counter::default(), Counter::default());
+        let (last_whole, last_drill, drill_ok) =
+            (OfTargets::default(), OfTargets::default(), OfTargets::default());
+        let figures = [
+            ("backup_last_whole_seconds", "When the newest whole backup was taken", &last_whole),
+            ("backup_last_drill_seconds", "When the newest backup drill ended", &last_drill),
+            ("backup_last_drill_ok", "Whether all was well in the newest backup drill", &drill_ok),
+        ];
+        for (name, help, family) in figures {
+            registry.register(name, help, family.clone());
+        }
         registry.register("http_requests", "Answered requests", requests.clone());
         registry.register("http_request_seconds", "Time to the head of the answer", seconds.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register("throttled", "Requests refused by a rate limit", throttled.clone());
         registry.register("refused_logins", "Log-ins refused", refused_logins.clone());
-        Self { registry: Mutex::new(registry), requests, seconds, connections, throttled, refused_logins }
+        Self {
+            registry: Mutex::new(registry),
+            requests,
+            seconds,
+            last_whole,
+            last_drill,
+            drill_ok,
+            connections,
+            throttled,
+            refused_logins,
+        }
     }
 }
 
@@ -56,6 +99,19 @@ impl Metrics {
         let labels = RequestLabels { method: method.to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
         self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// How the places for backups do now. Their number is bounded by State.
+    pub fn backups(&self, figures: &[BackupFigures]) {
+        for family in [&self.last_whole, &self.last_drill, &self.drill_ok] {
+            family.clear();
+        }
+        for one in figures {
+            let labels = TargetLabels { target: one.target.clone() };
+            self.last_whole.get_or_create(&labels).set(one.last_whole_seconds);
+            self.last_drill.get_or_create(&labels).set(one.last_drill_seconds);
+            self.drill_ok.get_or_create(&labels).set(i64::from(one.last_drill_ok));
+        }
     }
 
     /// Lets another module add its metrics.

@@ -21,6 +21,7 @@ use cluster::store::BlobError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::body::sentence;
 use crate::auth::hashing::HashingError;
 use crate::auth::passphrase::Weakness;
 use crate::play::outage::OutageError;
@@ -278,11 +279,6 @@ fn needed(needs: Needs) -> (&'static str, &'static str) {
         Needs::AccessRule => ("access_rule", "This video's access rule does not admit you."),
         Needs::Policy => ("policy", "The application's policy does not allow this."),
     }
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 impl From<ProposeError> for Problem {

@@ -3,6 +3,7 @@
 mod access;
 mod applications;
 mod assets;
+mod backups;
 mod blobs;
 mod encodings;
 mod holders;

@@ -114,6 +114,7 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::SeeCluster, vec!["cluster"]),
         (Action::ReadMetrics, vec!["cluster"]),
         (Action::SeeCertificate, vec!["cluster"]),
+        (Action::SeeBackups, vec!["cluster"]),
     ]
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use cluster::command::{
-    AccessCommand, AccessRule, ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BlobKind,
-    ClusterCommand, Command, Incarnation, JobCommand, JobFence, JobKind, KeyHolder, Policy, Release, Role,
-    SealedClusterKey, SiteNetwork,
+    AccessCommand, AccessRule, ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand,
+    BackupKind, BackupResult, BlobKind, ClusterCommand, Command, Incarnation, JobCommand, JobFence, JobKind,
+    KeyHolder, Policy, Release, Role, SealedClusterKey, SealedSecret, SiteNetwork,
 };
 use cluster::outcome::Outcome;
 
@@ -38,6 +38,7 @@ variants! {
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
         RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease;
     Audit(AuditCommand): Record;
+    Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored;
 }
 
 /// What the samples act on, made by [`stage`].
@@ -61,6 +62,11 @@ pub mod on {
     pub const JOB_QUEUED: u8 = 1;
     pub const JOB_LEASED: u8 = 2;
     pub const JOB_FAILED: u8 = 3;
+    pub const TARGET: u8 = 1;
+    pub const TARGET_SPARE: u8 = 2;
+    pub const RUN_DUE: u8 = 1;
+    pub const RUN_FAILED: u8 = 3;
+    pub const RUN_RUNNING: u8 = 4;
     pub const TOKEN: u8 = 62;
     pub const TOKEN_USED: u8 = 63;
     /// The node that has joined. Its id is the number of the entry that admitted it.
@@ -110,7 +116,31 @@ pub fn stage() -> World {
     world.ok(&owner(), join_token(on::TOKEN));
     let joined = world.ok(&node(), admit(on::TOKEN_USED, "second", "s2"));
     assert_eq!(joined, Outcome::Node(on::JOINED));
+    backed_up(&mut world);
     world
+}
+
+/// Two targets; at the first an old backup, a newer one, one that failed and one that is being taken.
+fn backed_up(world: &mut World) {
+    for (target, name) in [(on::TARGET, "first"), (on::TARGET_SPARE, "spare")] {
+        let settings = folder(name);
+        world.ok(&owner(), BackupCommand::SetTarget { target: target_id(target), settings, secret: None });
+    }
+    let begin = |number: u8| BackupCommand::Begin {
+        run: run_id(number),
+        target: target_id(on::TARGET),
+        node: NODE,
+        kind: BackupKind::Copy,
+    };
+    for number in [on::RUN_DUE, 2] {
+        world.ok(&node(), begin(number));
+        let (run, result) = (run_id(number), BackupResult::default());
+        world.ok(&node(), BackupCommand::Finish { run, epoch: 1, result });
+    }
+    world.ok(&node(), begin(on::RUN_FAILED));
+    let (code, reason) = ("target_full".to_owned(), String::new());
+    world.ok(&node(), BackupCommand::Fail { run: run_id(on::RUN_FAILED), epoch: 1, code, reason });
+    world.ok(&owner(), begin(on::RUN_RUNNING));
 }
 
 fn invite(number: u8) -> AccessCommand {
@@ -131,13 +161,15 @@ fn start_reset(number: u8) -> AccessCommand {
     }
 }
 
-/// One of every Command; each succeeds on the [`stage`] for somebody who may, but Claim and Initialise, which were done.
+/// One of every Command; each succeeds on the [`stage`] for somebody who may, but Claim and Initialise, which were done,
+/// and the end of a backup, whose day is not over.
 pub fn commands() -> Vec<Command> {
     let mut commands = access();
     commands.extend(uploads());
     commands.extend(assets());
     commands.extend(jobs());
     commands.extend(cluster());
+    commands.extend(backups());
     commands
 }
 
@@ -324,6 +356,36 @@ fn cluster() -> Vec<Command> {
         ClusterCommand::ReportRelease { node: NODE, release: Release { version: "0.1.0".into(), level: 1 } },
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
+}
+
+fn backups() -> Vec<Command> {
+    let running = run_id(on::RUN_RUNNING);
+    let secret = Some(SealedSecret { key_epoch: 1, sealed: vec![6; 40] });
+    let result = BackupResult { index: 9, objects: 2, bytes: 70, flaw_count: 1, ..BackupResult::default() };
+    [
+        BackupCommand::SetTarget { target: target_id(9), settings: folder("third"), secret },
+        BackupCommand::RemoveTarget { target: target_id(on::TARGET_SPARE) },
+        BackupCommand::Begin {
+            run: run_id(9),
+            target: target_id(on::TARGET),
+            node: NODE,
+            kind: BackupKind::Copy,
+        },
+        BackupCommand::TakeOver { run: running, node: NODE },
+        BackupCommand::Renew { run: running, epoch: 1 },
+        BackupCommand::Finish { run: running, epoch: 1, result },
+        BackupCommand::Fail {
+            run: running,
+            epoch: 1,
+            code: "target_full".into(),
+            reason: "It is full.".into(),
+        },
+        BackupCommand::Expire { run: run_id(on::RUN_DUE) },
+        BackupCommand::Forget { run: run_id(on::RUN_FAILED) },
+        BackupCommand::Restored { node: NODE, from_cluster: [7; 16], run: run_id(9), index: 70, missing: 0 },
+    ]
+    .map(Command::from)
+    .into()
 }
 
 #[test]

@@ -4,12 +4,14 @@ use cluster::actor::{Actor, ActorKind};
 use cluster::audit_record::{AuditRecord, ChainHead};
 use cluster::command::{
     AccessCommand, AssetCommand, BlobKind, ClusterCommand, Command, JobCommand, JobKind, KeyHolder,
-    MediaFacts, NewNode, PasswordHash, Role, SealedClusterKey, SecretHash, WrappedKey,
+    MediaFacts, NewNode, PasswordHash, Role, SealedClusterKey, SecretHash, TargetPlace, TargetSettings,
+    WrappedKey,
 };
 use cluster::entry::Entry;
 use cluster::event::Event;
 use cluster::id::{
-    ApiKeyId, ApplicationId, AssetId, BlobId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId,
+    ApiKeyId, ApplicationId, AssetId, BackupRunId, BackupTargetId, BlobId, CollectionId, InviteId, JobId,
+    NodeId, SessionId, UserId,
 };
 use cluster::outcome::Outcome;
 use cluster::refusal::Refusal;
@@ -53,6 +55,22 @@ pub fn invite_id(number: u8) -> InviteId {
 }
 pub fn key_id(number: u8) -> ApiKeyId {
     ApiKeyId(id(number))
+}
+pub fn target_id(number: u8) -> BackupTargetId {
+    BackupTargetId(id(number))
+}
+pub fn run_id(number: u8) -> BackupRunId {
+    BackupRunId(id(number))
+}
+/// A folder that keeps a backup for a day.
+pub fn folder(name: &str) -> TargetSettings {
+    TargetSettings {
+        name: name.to_owned(),
+        place: TargetPlace::Folder { path: format!("/mnt/{name}") },
+        keep_days: 1,
+        daily_at_minute: Some(150),
+        node: None,
+    }
 }
 pub fn secret(number: u8) -> SecretHash {
     SecretHash([number; 32])
@@ -383,4 +401,15 @@ impl World {
         self.records.extend(applied.audit);
         applied.outcome.unwrap_or_else(|refusal| panic!("{refusal:?}"))
     }
+}
+
+/// A new node for a State that is restored, and the epochs it was given.
+pub fn new_home(state: &State) -> (cluster::state::NewHome, Vec<u32>) {
+    let mut record = cluster::state::Node::clone(state.node(NODE).expect("the first node"));
+    record.id = NodeId(state.last_applied() + 1);
+    let epochs: Vec<u32> = state.sealed_keys().map(|(epoch, _)| epoch).collect();
+    let authority =
+        cluster::state::ClusterAuthority { certificate: vec![1; 30], sealed_key: vec![2; 30], key_epoch: 1 };
+    let sealed = epochs.iter().map(|epoch| (*epoch, vec![3; 80])).collect();
+    (cluster::state::NewHome { cluster_id: [9; 16], node: record, authority, sealed }, epochs)
 }

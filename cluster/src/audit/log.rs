@@ -239,6 +239,29 @@ impl AuditLog {
         found.map_err(|error| AuditError::Io(error.to_string()))?
     }
 
+    /// The number of the first record of each segment that is held, in order. The last one may still grow.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn segments(&self) -> Result<Vec<u64>, AuditError> {
+        let inner = self.inner.clone();
+        let listed = blocking(move || Ok(segment::list(&*inner.disk)?)).await;
+        listed.map_err(|error| AuditError::Io(error.to_string()))?
+    }
+
+    /// The records of the segment that begins with `first`, in order; those that cannot be read are passed over.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn segment_records(&self, first: u64) -> Result<Vec<AuditRecord>, AuditError> {
+        let inner = self.inner.clone();
+        let read = blocking(move || {
+            let bytes = files::read_whole(&*inner.disk.open(&segment::path(first))?)?;
+            Ok(Frames::of(&bytes).whole().filter_map(|stored| stored.open(&inner.key).ok()).collect())
+        });
+        read.await.map_err(|error| AuditError::Io(error.to_string()))?
+    }
+
     /// Walks the whole chain and holds its end against `head`, the one in State.
     ///
     /// # Errors

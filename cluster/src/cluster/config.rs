@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::backup::{Folders, OpenTargets};
 use crate::clock::{Clock, SystemClock};
 use crate::net::{Net, Services};
 use crate::raft::log::MissingRange;
@@ -109,6 +110,8 @@ pub struct ClusterConfig {
     pub blobs: BlobsConfig,
     /// How the other nodes are reached.
     pub transport: Transport,
+    /// Opens places for backups.
+    pub targets: Arc<dyn OpenTargets>,
     /// Go on without the records a former start named as missing. Must name exactly those.
     pub accept_loss: Option<MissingRange>,
 }
@@ -131,6 +134,7 @@ impl ClusterConfig {
             distance: Distance::default(),
             blobs: BlobsConfig::default(),
             transport: Transport::None,
+            targets: Arc::new(Folders::default()),
             accept_loss: None,
         }
     }
@@ -143,11 +147,11 @@ impl ClusterConfig {
         self.dir.join("snapshots")
     }
 
-    pub(super) fn audit_dir(&self) -> PathBuf {
+    pub(crate) fn audit_dir(&self) -> PathBuf {
         self.dir.join("audit")
     }
 
-    pub(super) fn blob_dir(&self) -> PathBuf {
+    pub(crate) fn blob_dir(&self) -> PathBuf {
         self.dir.join("blobs")
     }
 

@@ -17,6 +17,7 @@ use super::requests::Requests;
 use super::{Cluster, ClusterConfig, Distance, Inner, Mode, OpenError, Running, Transport, keys};
 use crate::actor::Actor;
 use crate::audit::AuditLog;
+use crate::backup::ProgressCell;
 use crate::blocking::blocking;
 use crate::command::{ClusterCommand, Command, KeyHolder};
 use crate::disk::RealDisk;
@@ -203,7 +204,6 @@ pub(super) async fn start(
     for repair in &begun.repairs {
         tracing::warn!(%repair, "the log needed attention");
     }
-    let peers = Peers::new(config.clock.clone());
     let map = Arc::new(StateMap::new(begun.shown.clone()));
     let bytes = Replicas::new(node, ground.blobs.clone(), net.clone(), map);
     services.register(Service::Blob, bytes.service());
@@ -211,7 +211,7 @@ pub(super) async fn start(
         inner: Arc::new(Inner {
             net,
             services,
-            peers,
+            peers: Peers::new(config.clock.clone()),
             node,
             has_identity: ground.identity.is_some(),
             requests,
@@ -230,6 +230,7 @@ pub(super) async fn start(
             stop: ground.stop,
             ending: CancellationToken::new(),
             workers: OnceLock::new(),
+            backup_progress: ProgressCell::default(),
             _lock: ground.lock,
         }),
     };

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 
-use super::{AccessCommand, AssetCommand, AuditCommand, ClusterCommand, Command, JobCommand};
+use super::{
+    AccessCommand, AssetCommand, AuditCommand, BackupCommand, BackupKind, ClusterCommand, Command, JobCommand,
+};
 use crate::actor::Actor;
 use crate::audit_record::AuditRecord;
 use crate::id::{ApplicationId, AssetId};
@@ -50,6 +52,7 @@ impl Command {
             Self::Job(command) => command.action_name(),
             Self::Cluster(command) => command.action_name(),
             Self::Audit(AuditCommand::Record { action, .. }) => action,
+            Self::Backup(command) => command.action_name(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Command {
             Self::Asset(command) => command.subject(state),
             Self::Job(command) => command.subject(state),
             Self::Cluster(command) => command.subject(state),
+            Self::Backup(command) => command.subject(state),
             Self::Audit(AuditCommand::Record { target, application, result: given, details, .. }) => {
                 result = bounded(given, Limits::SHORT);
                 let most = Limits::AUDIT_DETAILS;
@@ -426,6 +430,62 @@ impl ClusterCommand {
                     None => subject.with("last_record", "not known"),
                 }
             }
+        }
+    }
+}
+
+impl BackupCommand {
+    fn action_name(&self) -> &'static str {
+        match self {
+            Self::SetTarget { .. } => "backup.set_target",
+            Self::RemoveTarget { .. } => "backup.remove_target",
+            Self::Begin { kind: BackupKind::Copy, .. } => "backup.begin",
+            Self::Begin { kind: BackupKind::Verify { .. }, .. } => "backup.verify",
+            Self::Begin { kind: BackupKind::Drill { .. }, .. } => "backup.drill",
+            Self::TakeOver { .. } => "backup.take_over",
+            Self::Renew { .. } => "backup.renew",
+            Self::Finish { .. } => "backup.finish",
+            Self::Fail { .. } => "backup.fail",
+            Self::Expire { .. } => "backup.expire",
+            Self::Forget { .. } => "backup.forget",
+            Self::Restored { .. } => "backup.restore",
+        }
+    }
+
+    fn subject(&self, state: &State) -> Subject {
+        match self {
+            Self::SetTarget { target, settings, secret } => Subject::of("backup_target", target)
+                .with("name", &settings.name)
+                .with("secret_changed", secret.is_some()),
+            Self::RemoveTarget { target } => {
+                let subject = Subject::of("backup_target", target);
+                match state.backup_target(*target) {
+                    Some(kept) => subject.with("name", &kept.settings.name),
+                    None => subject,
+                }
+            }
+            Self::Begin { run, target, node, kind } => {
+                let subject = Subject::of("backup", run).with("target", target).with("node", node);
+                match kind.of() {
+                    Some(of) => subject.with("of", of),
+                    None => subject,
+                }
+            }
+            Self::TakeOver { run, node } => Subject::of("backup", run).with("node", node),
+            Self::Renew { run, .. } | Self::Expire { run } | Self::Forget { run } => {
+                Subject::of("backup", run)
+            }
+            Self::Finish { run, result, .. } => Subject::of("backup", run)
+                .with("index", result.index)
+                .with("objects", result.objects)
+                .with("bytes", result.bytes)
+                .with("flaws", result.flaw_count),
+            Self::Fail { run, code, .. } => Subject::of("backup", run).with("code", code),
+            Self::Restored { node, from_cluster, run, index, missing } => Subject::of("backup", run)
+                .with("node", node)
+                .with("cluster", HEXLOWER.encode(from_cluster))
+                .with("index", index)
+                .with("missing", missing),
         }
     }
 }

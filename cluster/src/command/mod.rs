@@ -5,6 +5,7 @@
 mod access;
 mod asset;
 mod audit;
+mod backup;
 mod cluster;
 mod describe;
 mod job;
@@ -13,6 +14,7 @@ mod values;
 pub use access::{AccessCommand, ApplicationPatch};
 pub use asset::{AssetCommand, AssetPatch};
 pub use audit::AuditCommand;
+pub use backup::{BackupCommand, BackupKind, BackupResult, SealedSecret, TargetPlace, TargetSettings};
 pub use cluster::ClusterCommand;
 pub use job::JobCommand;
 pub use values::{
@@ -35,6 +37,8 @@ pub enum Command {
     Cluster(ClusterCommand),
     /// What is recorded without changing anything else.
     Audit(AuditCommand),
+    /// Backups.
+    Backup(BackupCommand),
 }
 
 macro_rules! into_command {
@@ -53,6 +57,7 @@ into_command! {
     Job(JobCommand)
     Cluster(ClusterCommand)
     Audit(AuditCommand)
+    Backup(BackupCommand)
 }
 
 impl Command {
@@ -67,6 +72,9 @@ impl Command {
         match self {
             Self::Cluster(ClusterCommand::SetSiteMap { .. }) => 1,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
+            // The only node there is then is the one that proposes it.
+            Self::Backup(BackupCommand::Restored { .. }) => 0,
+            Self::Backup(_) => 1,
             _ => 0,
         }
     }

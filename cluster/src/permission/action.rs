@@ -262,6 +262,14 @@ actions! {
     AcceptLoss => Rule::Node,
     /// Which site is near to whom. On the cluster.
     SetSiteMap => Rule::ClusterAdmin,
+    /// Places for backups, and runs. On the cluster.
+    SeeBackups => Rule::ClusterAdmin,
+    /// Setting and removing places for backups.
+    SetBackupTarget => Rule::ClusterAdmin,
+    /// A backup now, or a check of one.
+    BeginBackup => Rule::AdminOrNode,
+    /// Carrying out a run; giving up old ones.
+    WorkOnBackup => Rule::Node,
     /// Recording what changes nothing.
     RecordAudit => Rule::Anyone,
 }

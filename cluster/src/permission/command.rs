@@ -1,7 +1,7 @@
 //! Which Action on which Target each Command is.
 
 use super::action::{Action, Target};
-use crate::command::{AccessCommand, AssetCommand, ClusterCommand, Command, JobCommand};
+use crate::command::{AccessCommand, AssetCommand, BackupCommand, ClusterCommand, Command, JobCommand};
 
 /// What `command` needs to be allowed.
 #[must_use]
@@ -12,6 +12,7 @@ pub fn required(command: &Command) -> (Action, Target) {
         Command::Job(command) => job(command),
         Command::Cluster(command) => cluster(command),
         Command::Audit(_) => (Action::RecordAudit, Target::Cluster),
+        Command::Backup(command) => (backup(command), Target::Cluster),
     }
 }
 
@@ -121,5 +122,19 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         }
         ClusterCommand::AcceptLoss { .. } => (Action::AcceptLoss, Target::Cluster),
         ClusterCommand::SetSiteMap { .. } => (Action::SetSiteMap, Target::Cluster),
+    }
+}
+
+fn backup(command: &BackupCommand) -> Action {
+    match command {
+        BackupCommand::SetTarget { .. } | BackupCommand::RemoveTarget { .. } => Action::SetBackupTarget,
+        BackupCommand::Begin { .. } => Action::BeginBackup,
+        BackupCommand::TakeOver { .. }
+        | BackupCommand::Renew { .. }
+        | BackupCommand::Finish { .. }
+        | BackupCommand::Fail { .. }
+        | BackupCommand::Expire { .. }
+        | BackupCommand::Forget { .. }
+        | BackupCommand::Restored { .. } => Action::WorkOnBackup,
     }
 }

@@ -75,6 +75,7 @@ impl Change<'_> {
             Command::Cluster(command) => self.cluster(command),
             // Checked below like any other text; the record itself is all there is to it.
             Command::Audit(command) => command.validate().map(|()| Outcome::Done),
+            Command::Backup(command) => self.backup(command),
         }
     }
 

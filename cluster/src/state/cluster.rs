@@ -171,11 +171,13 @@ impl Change<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Forgets every cluster key older than the oldest one an asset's key, or the authority's, is wrapped by.
+    /// Forgets every cluster key older than the oldest one an asset's key, the authority's or a target's secret is
+    /// wrapped by.
     pub(super) fn forget_unused_keys(&mut self) {
         let Some(cluster) = self.state.cluster_info() else { return };
         let authority = cluster.authority.as_ref().map(|authority| authority.key_epoch);
-        let current = authority.map_or(cluster.key_epoch, |epoch| epoch.min(cluster.key_epoch));
+        let others = authority.into_iter().chain(self.state.oldest_backup_epoch());
+        let current = others.fold(cluster.key_epoch, KeyEpoch::min);
         let oldest = self.state.indexes.key_epochs.get_min().map_or(current, |(epoch, _)| *epoch);
         let unused: Vec<KeyEpoch> =
             self.state.records.sealed_keys.range(..oldest.min(current)).map(|(epoch, _)| *epoch).collect();

@@ -167,11 +167,13 @@ fn protection(holders: &Holders, candidates: &[Candidate]) -> (usize, usize) {
 }
 
 impl Change<'_> {
-    /// Gives a new asset its holders, as far as State alone can tell. The first node alone needs no record.
+    /// Gives a new asset its holders, as far as State alone can tell. The first node alone needs no record; one that a
+    /// cluster was restored on is no first node.
     pub(super) fn place_new(&mut self, asset: AssetId) {
         let candidates = self.state.candidates();
         let holders = placement::holders_of(asset, &candidates);
-        if candidates.len() > 1 && !holders.is_empty() {
+        let founder_alone = candidates.len() == 1 && candidates[0].node == FOUNDER;
+        if !founder_alone && !holders.is_empty() {
             self.state.records.holders.insert(asset, holders);
         }
     }

@@ -37,6 +37,20 @@ impl Limits {
     pub const ANSWERS_PER_NODE: usize = 16_384;
     /// Join tokens that are not over.
     pub const JOIN_TOKENS: usize = 100;
+    /// Places for backups.
+    pub const BACKUP_TARGETS: usize = 16;
+    /// Checks, and backups that came to nothing, that are remembered.
+    pub const BACKUP_CHECKS: usize = 200;
+    /// Flaws that a run names.
+    pub const BACKUP_FLAWS: usize = 50;
+    /// The longest a backup is kept: ten years.
+    pub const BACKUP_KEEP_DAYS: u16 = 3_650;
+    /// What a running backup names stays pinned for so long after its node was heard of last.
+    pub const BACKUP_PIN_MS: u64 = 30 * 60 * 1000;
+    /// Bytes of a sealed secret of a target.
+    pub const SEALED_SECRET: usize = 8_192;
+    /// Characters of an authority's certificates (PEM).
+    pub const AUTHORITY: u32 = 8_192;
     /// Bytes of the authority's certificate.
     pub const CERTIFICATE: usize = 4_096;
     /// The longest a join token may be made for: one hour.

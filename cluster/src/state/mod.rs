@@ -8,6 +8,7 @@ mod application;
 mod apply;
 mod asset;
 mod asset_record;
+mod backup;
 mod blob;
 mod cluster;
 mod collection;
@@ -20,6 +21,7 @@ mod previous;
 mod read;
 mod records;
 mod requests;
+mod restored;
 mod session;
 mod shelf;
 mod site;
@@ -34,9 +36,11 @@ pub use holders::{FOUNDER, Holders, MOST_HOLDERS};
 pub use limits::Limits;
 pub use page::{AssetPage, AssetQuery, Cursor, CursorError};
 pub use records::{
-    ApiKey, Application, ClusterAuthority, ClusterInfo, Collection, Invite, Job, JobState, JoinToken, Member,
-    Node, NodeState, Reset, SealedEpoch, Session, Tombstone, User,
+    ApiKey, Application, BackupRun, BackupTarget, Backups, ClusterAuthority, ClusterInfo, Collection, Invite,
+    Job, JobState, JoinToken, Member, Node, NodeState, Reset, RunState, SealedEpoch, Session, Tombstone,
+    User,
 };
+pub use restored::NewHome;
 pub use shelf::{Shelf, Sort, SortBy, folded};
 pub use validate::{normalised_username, title as checked_title};
 

@@ -1,4 +1,4 @@
-//! State as version 3 wrote it: without answers to requests.
+//! State as version 3 wrote it: without answers to requests, and without backups.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::State;
 use super::asset_record::Asset;
 use super::holders::Holders;
 use super::records::{
-    ApiKey, Application, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset, SealedEpoch,
-    Session, Tombstone, User,
+    ApiKey, Application, Backups, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset,
+    SealedEpoch, Session, Tombstone, User,
 };
 use super::store::Records;
 use crate::audit_record::ChainHead;
@@ -68,6 +68,7 @@ impl From<PreviousState> for State {
             site_map: before.site_map,
             releases: before.releases,
             answered: OrdMap::new(),
+            backups: Backups::default(),
         };
         Self::from(records)
     }

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use super::asset_record::Asset;
 use crate::actor::ActorKind;
 use crate::command::{
-    Incarnation, JobKind, KeyEpoch, PasswordHash, Policy, Role, SealedClusterKey, SecretHash,
+    BackupKind, BackupResult, Incarnation, JobKind, KeyEpoch, PasswordHash, Policy, Role, SealedClusterKey,
+    SealedSecret, SecretHash, TargetSettings,
 };
-use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
+use crate::id::{
+    ApiKeyId, ApplicationId, AssetId, BackupRunId, BackupTargetId, CollectionId, InviteId, JobId, NodeId,
+    SessionId, UserId,
+};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -303,4 +308,96 @@ impl Tombstone {
     pub(super) fn of(asset: &Asset, purged_ms: u64) -> Self {
         Self { asset: asset.id, application: asset.application, purged_ms }
     }
+}
+
+/// Places for backups, and runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Backups {
+    /// The places.
+    pub targets: OrdMap<BackupTargetId, Arc<BackupTarget>>,
+    /// The runs.
+    pub runs: OrdMap<BackupRunId, Arc<BackupRun>>,
+}
+
+/// A place for backups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupTarget {
+    /// Id.
+    pub id: BackupTargetId,
+    /// Where it is and how it is used.
+    pub settings: TargetSettings,
+    /// What opens it.
+    pub secret: Option<SealedSecret>,
+    /// When it was set first.
+    pub created_ms: u64,
+}
+
+/// One backup, or one check of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRun {
+    /// Id.
+    pub id: BackupRunId,
+    /// Where.
+    pub target: BackupTargetId,
+    /// What it does.
+    pub kind: BackupKind,
+    /// The node that carries it out.
+    pub node: NodeId,
+    /// How often a node has begun or gone on with it.
+    pub epoch: u64,
+    /// When it began.
+    pub began_ms: u64,
+    /// What it names is removed nowhere until then.
+    pub pinned_until_ms: u64,
+    /// Where it stands.
+    pub state: RunState,
+}
+
+impl BackupRun {
+    /// What a whole backup holds; none for one that is not, and for a check.
+    #[must_use]
+    pub fn whole(&self) -> Option<&BackupResult> {
+        match &self.state {
+            RunState::Done { result, .. } if self.kind == BackupKind::Copy => Some(result),
+            _ => None,
+        }
+    }
+
+    /// A check that has ended, or a backup that came to nothing: nothing at the target hangs on it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self.state {
+            RunState::Running | RunState::Expiring => false,
+            RunState::Failed { .. } => true,
+            RunState::Done { .. } => self.kind != BackupKind::Copy,
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It is carried out.
+    Running,
+    /// It came to its end.
+    Done {
+        /// When.
+        ended_ms: u64,
+        /// When it was first seen that it has been kept for long enough.
+        noted_due_ms: Option<u64>,
+        /// What came of it.
+        result: BackupResult,
+    },
+    /// It came to nothing.
+    Failed {
+        /// When.
+        ended_ms: u64,
+        /// Stable code.
+        code: String,
+        /// For people.
+        reason: String,
+    },
+    /// It has been kept for long enough, and what only it names is being removed.
+    Expiring,
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::asset_record::{Asset, Life};
 use super::holders::Holders;
 use super::records::{
-    ApiKey, Application, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset, SealedEpoch,
-    Session, Tombstone, User,
+    ApiKey, Application, Backups, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset,
+    SealedEpoch, Session, Tombstone, User,
 };
 use super::requests::Answered;
 use super::shelf::{Shelves, folded};
@@ -44,6 +44,7 @@ pub(super) struct Records {
     pub(super) site_map: Arc<Vec<SiteNetwork>>,
     pub(super) releases: OrdMap<NodeId, Release>,
     pub(super) answered: OrdMap<NodeId, Arc<Answered>>,
+    pub(super) backups: Backups,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -54,6 +54,14 @@ impl Pace {
 }
 
 impl Replicas {
+    /// The next bytes of a sealed copy on `from`, as they lie there; none at its end.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`] when it is not there sealed; [`BlobError::Unreachable`].
+    pub async fn piece(&self, name: BlobName, from: NodeId, offset: u64) -> Result<Bytes, BlobError> {
+        piece(&self.shared, name, from, offset).await
+    }
+
     /// Fetches a sealed Blob from `from`, at most so many bytes a second. `wanted` is the hash it must have, when that
     /// is known; without it, the copy must be what its own trailer says.
     ///

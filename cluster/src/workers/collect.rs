@@ -93,6 +93,10 @@ impl<N: CopyNode> Worker for Collect<N> {
         }
         // Nothing is removed on a stale State.
         let state = self.node.linearizable().await.map_err(|error| WorkError::new(&error))?;
+        if state.backup_pin(self.node.now_ms()).is_some() {
+            // A backup that is being taken may read it here.
+            return Ok(Worked::Idle);
+        }
         let not_held = self.not_held(&state).await?;
         self.unneeded.retain(|asset, _| not_held.contains(asset));
         for asset in not_held {

@@ -1,6 +1,7 @@
 //! The workers every node has.
 
 mod audit;
+mod backup;
 mod clock;
 mod collect;
 mod copy_node;
@@ -15,6 +16,7 @@ mod scrub;
 
 use std::time::Duration;
 
+pub use backup::next_planned_ms;
 pub use collect::Collect;
 pub use copy_node::CopyNode;
 pub use protection::Count;
@@ -42,6 +44,7 @@ pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
         Box::new(Count::new(cluster.clone())),
         Box::new(members::Members::new(cluster.clone())),
         Box::new(presence::Presence::new(cluster.clone())),
+        Box::new(backup::Backup::new(cluster.clone())),
     ]
 }
 

@@ -126,6 +126,7 @@ fn reads(operation: &str) -> Option<Need> {
         "system_status" => see(A::SeeStatus, P::Cluster),
         "cluster_view" | "site_map_view" => see(A::SeeCluster, P::Cluster),
         "certificate_view" => see(A::SeeCertificate, P::Cluster),
+        "backup_list" | "backup_view" | "backup_target_list" => see(A::SeeBackups, P::Cluster),
         "user_list" => see(A::ListUsers, P::Cluster),
         "user_view" => see(A::SeeUser, P::User),
         "audit_verify" => see(A::VerifyAudit, P::Cluster),
@@ -167,6 +168,13 @@ fn people(operation: &str) -> Option<Need> {
         "node_remove" => change("node.remove", A::RemoveNode, P::Node),
         "certificate_install" => change("certificate.install", A::SetCertificate, P::Cluster),
         "certificate_remove" => change("certificate.remove", A::SetCertificate, P::Cluster),
+        "backup_begin" => change("backup.begin", A::BeginBackup, P::Cluster),
+        "backup_verify" => change("backup.verify", A::BeginBackup, P::Cluster),
+        "backup_drill" => change("backup.drill", A::BeginBackup, P::Cluster),
+        "backup_target_create" | "backup_target_update" => {
+            change("backup.set_target", A::SetBackupTarget, P::Cluster)
+        }
+        "backup_target_remove" => change("backup.remove_target", A::SetBackupTarget, P::Cluster),
         _ => return None,
     })
 }

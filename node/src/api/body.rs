@@ -167,6 +167,13 @@ pub fn done() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
+/// As a sentence: with a capital at its beginning and a full stop at its end.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
 /// Any status with JSON.
 pub fn json(
     mut answer: actix_web::HttpResponseBuilder,

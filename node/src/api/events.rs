@@ -22,7 +22,8 @@ use crate::routes::Routes;
 
 const QUIET: Duration = Duration::from_secs(20);
 
-/// One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `lagged`), and this
+/// One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `backup`,
+/// `lagged`), and this
 /// its `data:`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct EventView {
@@ -161,6 +162,12 @@ impl Reader {
             }
             Event::ClusterChanged => {
                 Some(("cluster", EventView { kind: "cluster_changed".to_owned(), ..EventView::default() }))
+            }
+            Event::BackupsChanged => {
+                let seen = self.caller.may(&state, Action::SeeBackups, Target::Cluster).is_ok();
+                seen.then(|| {
+                    ("backup", EventView { kind: "backups_changed".to_owned(), ..EventView::default() })
+                })
             }
             _ => None,
         }?;

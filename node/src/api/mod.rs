@@ -4,6 +4,8 @@ pub mod api_keys;
 pub mod applications;
 pub mod assets;
 pub mod audit;
+pub mod backup_targets;
+pub mod backups;
 pub mod body;
 pub mod certificate;
 pub mod claim;
@@ -47,4 +49,6 @@ pub fn configure(routes: &mut Routes) {
     audit::configure(routes);
     events::configure(routes);
     cluster::configure(routes);
+    backups::configure(routes);
+    backup_targets::configure(routes);
 }

@@ -218,6 +218,7 @@ pub async fn metrics_view(
     if !from_listed {
         caller.may(&caller.state(), Action::ReadMetrics, Target::Cluster)?;
     }
+    app.metrics.backups(&super::backup_targets::figures(&app.cluster.state()));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(HttpResponse::Ok().content_type(kind).body(app.metrics.text()))
 }

@@ -77,6 +77,9 @@ pub enum CliError {
     /// The audit chain does not hold.
     #[error("the audit log is damaged: {0}")]
     AuditBroken(String),
+    /// A backup, a check of one, or a restore.
+    #[error("{0}")]
+    Backup(String),
     /// The recovery key, the seal or the key file.
     #[error("{0}")]
     Recovery(String),

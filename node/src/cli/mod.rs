@@ -6,6 +6,7 @@
 
 mod accept_loss;
 mod assets;
+mod backup;
 mod certificate;
 mod client;
 mod cluster;
@@ -56,6 +57,8 @@ pub enum ClientCommand {
     Audit(node_state::Audit),
     /// Found a cluster, join one, make a token to join by, and see, empty, replace or remove nodes.
     Cluster(cluster::Cluster),
+    /// Take, see, check and restore backups.
+    Backup(backup::Backup),
     /// Give a node its lost key back, by the recovery key.
     Recover(recover::Recover),
     /// Let a stopped node go on without log records that are lost for good.
@@ -109,6 +112,7 @@ async fn carry_out<C: CommandFactory>(command: ClientCommand) -> Result<(), CliE
         ClientCommand::Audit(command) => command.run().await,
         ClientCommand::Certificate(command) => command.run().await,
         ClientCommand::Cluster(command) => command.run().await,
+        ClientCommand::Backup(command) => command.run().await,
         ClientCommand::Recover(command) => command.run(),
         ClientCommand::AcceptLoss(command) => command.run().await,
         ClientCommand::Completions { shell } => {

@@ -67,7 +67,7 @@ pub(super) fn key_file_seal(dir: &Path, key_file: Option<&Path>) -> Result<Arc<d
 
 /// The recovery key, or its shares one by one until there are enough; from the terminal, or a line each on standard
 /// input.
-fn read_recovery_key() -> Result<RecoveryKey, CliError> {
+pub(super) fn read_recovery_key() -> Result<RecoveryKey, CliError> {
     let bad = |error: cluster::recovery::RecoveryError| CliError::Recovery(error.to_string());
     let first = read_line("Recovery key, or one of its shares: ")?;
     if let Ok(key) = RecoveryKey::parse(&first) {

@@ -1,6 +1,7 @@
 //! Removes from the disk what State has forgotten: purged assets, dropped Blobs, and what a crash left in between.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use cluster::event::Event;
 use cluster::id::{AssetId, BlobId};
@@ -10,24 +11,56 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::asset_store::{AssetStore, StoreError};
 use crate::play::Library;
 
+/// How often it looks whether a backup still pins what is to be removed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Removes until the process ends: as events say, and once through everything when it starts or has missed some.
 pub async fn collect(store: AssetStore, library: Library) {
     let mut events = store.cluster().events();
-    sweep(&store).await;
+    // What was to be removed while a backup had it pinned: everything is compared with State when the pin has ended.
+    let mut postponed = !sweep(&store).await;
     loop {
-        match events.recv().await {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = unpinned(&store), if postponed => {
+                postponed = !sweep(&store).await;
+                continue;
+            }
+        };
+        match event {
             Ok(Event::AssetPurged { asset, .. }) => {
                 library.forget_asset(asset);
-                told(store.cluster().blobs().remove(asset).await.map_err(StoreError::from));
+                if pinned(&store) {
+                    postponed = true;
+                } else {
+                    told(store.cluster().blobs().remove(asset).await.map_err(StoreError::from));
+                }
             }
             Ok(Event::BlobDropped { asset, blob }) => {
                 library.forget_blob(blob);
-                told(store.cluster().blobs().remove_blob(asset, blob).await.map_err(StoreError::from));
+                if pinned(&store) {
+                    postponed = true;
+                } else {
+                    told(store.cluster().blobs().remove_blob(asset, blob).await.map_err(StoreError::from));
+                }
             }
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => sweep(&store).await,
+            Err(RecvError::Lagged(_)) => postponed |= !sweep(&store).await,
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+/// Whether a backup that is being taken may name what is to be removed.
+fn pinned(store: &AssetStore) -> bool {
+    let cluster = store.cluster();
+    cluster.state().backup_pin(cluster.now_ms()).is_some()
+}
+
+/// Waits until no backup pins anything: its end, or that of its pin when its node is gone.
+async fn unpinned(store: &AssetStore) {
+    while pinned(store) {
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -37,10 +70,15 @@ fn told(outcome: Result<(), StoreError>) {
     }
 }
 
-async fn sweep(store: &AssetStore) {
+/// Gives whether that could be done now: not while a backup pins what is here.
+async fn sweep(store: &AssetStore) -> bool {
+    if pinned(store) {
+        return false;
+    }
     if let Err(error) = sweep_once(store).await {
         tracing::warn!(%error, "the disk could not be compared with State");
     }
+    true
 }
 
 /// Listed first, State looked at second, and with everything that was acknowledged by then: a Blob that is on the disk

@@ -9,6 +9,7 @@ use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal, SealError};
 use cluster::{Cluster, ClusterConfig, JoinToken, OpenError, TlsTransport, Transport};
 
 use super::RunOptions;
+use crate::backup::Targets;
 use crate::config::Config;
 use crate::tls;
 
@@ -27,6 +28,7 @@ pub(super) async fn open(
     let mut settings = ClusterConfig::new(&config.dir, &config.name, &config.site);
     settings.certificate_life = Duration::from_secs(u64::from(config.cluster_certificate_minutes) * 60);
     settings.distance = config.cluster_distance;
+    settings.targets = Arc::new(Targets::new(config));
     let there = ClusterConfig::is_initialised(&config.dir);
     if let Some(listen) = config.cluster_listen {
         settings.transport = Transport::Tls(TlsTransport {

@@ -1,0 +1,289 @@
+//! Takes backups when they are due or asked for, checks them, and gives up those that were kept for long enough.
+//!
+//! Whoever leads begins runs and sees to it that one is gone on with; the node a run names carries it out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast::Receiver;
+
+use super::heard;
+use crate::actor::Actor;
+use crate::backup::{self, BackupError, Marker, Target};
+use crate::cluster::{Cluster, ProposeError};
+use crate::command::{BackupCommand, BackupKind, BackupResult, Command};
+use crate::event::Event;
+use crate::id::BackupRunId;
+use crate::state::{BackupRun, BackupTarget, Limits, RunState, State};
+use crate::worker::{WorkError, Worked, Worker};
+
+/// How often it looks what is due.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// A run that is carried out says so this often: several times within the time of its pin.
+const RENEW_EVERY: Duration = Duration::from_secs(5 * 60);
+/// A backup that came to nothing is tried again after this.
+const TRY_AGAIN_MS: u64 = 60 * 60 * 1000;
+/// A sample of the newest backup is read again this often.
+const VERIFY_EVERY_MS: u64 = 7 * Limits::DAY_MS;
+/// The newest backup is opened as a restore would this often.
+const DRILL_EVERY_MS: u64 = 30 * Limits::DAY_MS;
+
+pub(super) struct Backup {
+    cluster: Cluster,
+    events: Receiver<Event>,
+    done: u64,
+    failed: u64,
+    /// What came to nothing up to then has been cleared away.
+    swept_ms: u64,
+    /// Something could not be removed: it is tried again then.
+    sweep_again_ms: u64,
+}
+
+impl Backup {
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self { events: cluster.events(), cluster, done: 0, failed: 0, swept_ms: 0, sweep_again_ms: 0 }
+    }
+
+    async fn propose(&self, command: BackupCommand) -> Result<(), ProposeError> {
+        let actor = Actor::system(self.cluster.node_id());
+        self.cluster.propose(actor, Command::Backup(command)).await.map(drop)
+    }
+
+    /// Opens the place of a target, and looks that it is the one.
+    async fn open(&self, state: &State, target: &BackupTarget) -> Result<Arc<dyn Target>, BackupError> {
+        let login = backup::open_secret(self.cluster.keys(), target.id, target.secret.as_ref())?;
+        let opened = self.cluster.config().targets.open(&target.settings, &login).await?;
+        let cluster = state.cluster_info().map(|info| info.id).unwrap_or_default();
+        Marker::of(cluster, target.id).expect(&*opened).await?;
+        Ok(opened)
+    }
+
+    /// Carries out a run of this node, and says how it ended.
+    async fn carry_out(&mut self, state: &State, run: &BackupRun) -> Result<(), WorkError> {
+        let progress = self.cluster.backup_progress().clone();
+        progress.begin(run.id);
+        let ended = tokio::select! {
+            ended = self.work_on(state, run) => ended,
+            () = self.renew(run) => Err(BackupError::Lost),
+        };
+        progress.end();
+        let (run, epoch) = (run.id, run.epoch);
+        let command = match ended {
+            Ok(result) => {
+                self.done += 1;
+                BackupCommand::Finish { run, epoch, result }
+            }
+            // Somebody else goes on with it.
+            Err(BackupError::Lost) => return Ok(()),
+            // Nobody could be told: it is gone on with when somebody leads again.
+            Err(error @ BackupError::Propose(_)) => return Err(WorkError::new(&error)),
+            Err(error) => {
+                tracing::warn!(%run, %error, "a backup came to nothing");
+                self.failed += 1;
+                let reason = error.to_string().chars().take(Limits::REASON as usize).collect();
+                BackupCommand::Fail { run, epoch, code: error.code().to_owned(), reason }
+            }
+        };
+        match self.propose(command).await {
+            Ok(()) | Err(ProposeError::Refused(_)) => Ok(()),
+            Err(error) => Err(WorkError::new(&error)),
+        }
+    }
+
+    async fn work_on(&self, state: &State, run: &BackupRun) -> Result<BackupResult, BackupError> {
+        let target = state.backup_target(run.target).ok_or(BackupError::Lost)?;
+        let target = self.open(state, target).await?;
+        let (cluster, progress) = (&self.cluster, self.cluster.backup_progress());
+        match run.kind {
+            BackupKind::Copy => backup::carry_out(cluster, run, target, progress).await,
+            BackupKind::Verify { of, full } => backup::verify(cluster, of, full, target, progress).await,
+            BackupKind::Drill { of } => backup::drill(cluster, of, target, progress).await,
+        }
+    }
+
+    /// Says again and again that the run is carried out; ends when that is refused.
+    async fn renew(&self, run: &BackupRun) {
+        loop {
+            let renew = BackupCommand::Renew { run: run.id, epoch: run.epoch };
+            if let Err(ProposeError::Refused(_)) = self.propose(renew).await {
+                return;
+            }
+            tokio::time::sleep(RENEW_EVERY).await;
+        }
+    }
+
+    /// What the one who leads has to do when nothing runs.
+    async fn lead(&mut self, state: &State) -> Result<Worked, WorkError> {
+        let now_ms = self.cluster.now_ms();
+        let due = due(state, self.cluster.node_id(), now_ms).or_else(|| expired(state, now_ms));
+        if let Some(command) = due {
+            return match self.propose(command).await {
+                Ok(()) => Ok(Worked::Busy),
+                Err(
+                    ProposeError::Refused(_) | ProposeError::NotLeader { .. } | ProposeError::ReadOnly(_),
+                ) => Ok(Worked::Idle),
+                Err(error) => Err(WorkError::new(&error)),
+            };
+        }
+        if now_ms < self.sweep_again_ms {
+            return Ok(Worked::Idle);
+        }
+        for target in state.backup_targets() {
+            if target.settings.node.is_none_or(|node| node == self.cluster.node_id())
+                && let Err(error) = self.sweep(state, target).await
+            {
+                tracing::warn!(target = %target.id, %error, "old backups could not be removed");
+                self.sweep_again_ms = now_ms + TRY_AGAIN_MS;
+            }
+        }
+        self.swept_ms = now_ms;
+        Ok(Worked::Idle)
+    }
+
+    /// Removes what only given-up runs name, and what runs that came to nothing left.
+    async fn sweep(&self, state: &State, target: &BackupTarget) -> Result<(), WorkError> {
+        let of_target = |run: &&&Arc<BackupRun>| run.target == target.id;
+        let runs = state.backup_runs();
+        let given_up: Vec<BackupRunId> = runs
+            .iter()
+            .filter(of_target)
+            .filter(|run| run.state == RunState::Expiring)
+            .map(|run| run.id)
+            .collect();
+        let left_over = runs.iter().filter(of_target).any(|run| match &run.state {
+            RunState::Failed { ended_ms, .. } => run.kind == BackupKind::Copy && *ended_ms > self.swept_ms,
+            _ => false,
+        });
+        if given_up.is_empty() && !left_over {
+            return Ok(());
+        }
+        let failed = |error: &dyn std::fmt::Display| WorkError::new(&format!("old backups: {error}"));
+        let opened = self.open(state, target).await.map_err(|error| failed(&error))?;
+        let swept = backup::sweep(&self.cluster, state, target.id, &*opened).await;
+        let locked = swept.map_err(|error| failed(&error))?;
+        for run in given_up {
+            if locked.contains(&run) {
+                continue;
+            }
+            match self.propose(BackupCommand::Forget { run }).await {
+                Ok(()) | Err(ProposeError::Refused(_)) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Worker for Backup {
+    fn name(&self) -> &'static str {
+        "backup"
+    }
+
+    fn status(&self) -> String {
+        format!("{} runs carried out here since start, {} came to nothing", self.done, self.failed)
+    }
+
+    async fn work(&mut self) -> Result<Worked, WorkError> {
+        let state = self.cluster.state();
+        let me = self.cluster.node_id();
+        match state.running_backup() {
+            Some(run) if run.node == me => {
+                let run = BackupRun::clone(run);
+                self.carry_out(&state, &run).await?;
+                Ok(Worked::Busy)
+            }
+            // Its node is gone, or cannot be heard: somebody else goes on.
+            Some(run) if self.cluster.leads() && run.pinned_until_ms <= self.cluster.now_ms() => {
+                let command = BackupCommand::TakeOver { run: run.id, node: me };
+                self.propose(command).await.map_err(|error| WorkError::new(&error))?;
+                Ok(Worked::Busy)
+            }
+            Some(_) => Ok(Worked::Idle),
+            None if self.cluster.leads() => self.lead(&state).await,
+            None => Ok(Worked::Idle),
+        }
+    }
+
+    async fn wait(&mut self) {
+        heard(&mut self.events, LOOK_EVERY, |event| matches!(event, Event::BackupsChanged)).await;
+    }
+}
+
+/// The next run that is due.
+fn due(state: &State, me: crate::id::NodeId, now_ms: u64) -> Option<BackupCommand> {
+    if state.cluster_info().is_none_or(|cluster| cluster.time_held) {
+        return None;
+    }
+    state.backup_targets().find_map(|target| {
+        let kind = due_at(state, target, now_ms)?;
+        let node = target.settings.node.unwrap_or(me);
+        Some(BackupCommand::Begin { run: BackupRunId::generate(), target: target.id, node, kind })
+    })
+}
+
+/// What is due at a target.
+fn due_at(state: &State, target: &BackupTarget, now_ms: u64) -> Option<BackupKind> {
+    let mut runs = state.backup_runs();
+    runs.retain(|run| run.target == target.id);
+    let tried_lately = |kind: &str| {
+        let newest = runs.iter().find(|run| run.kind.name() == kind);
+        newest.is_some_and(|run| match run.state {
+            RunState::Failed { ended_ms, .. } => now_ms < ended_ms + TRY_AGAIN_MS,
+            _ => false,
+        })
+    };
+    let newest = runs.iter().find(|run| run.whole().is_some());
+    if let Some(planned_ms) = last_planned_ms(target, now_ms)
+        && newest.is_none_or(|newest| newest.began_ms < planned_ms)
+        && !tried_lately("copy")
+    {
+        return Some(BackupKind::Copy);
+    }
+    // A target that is used on demand only is checked on demand only.
+    target.settings.daily_at_minute?;
+    let of = newest?.id;
+    let since = |kind: &str| {
+        let checked = runs.iter().filter(|run| run.kind.name() == kind && run.is_passing());
+        checked.map(|run| run.began_ms).max().unwrap_or(target.created_ms)
+    };
+    if now_ms >= since("drill") + DRILL_EVERY_MS && !tried_lately("drill") {
+        return Some(BackupKind::Drill { of });
+    }
+    let verify = now_ms >= since("verify") + VERIFY_EVERY_MS && !tried_lately("verify");
+    verify.then_some(BackupKind::Verify { of, full: false })
+}
+
+/// When a backup was to begin last. None before the first time, which is after the target was set.
+fn last_planned_ms(target: &BackupTarget, now_ms: u64) -> Option<u64> {
+    let minute_ms = u64::from(target.settings.daily_at_minute?) * 60 * 1000;
+    let today_ms = now_ms - now_ms % Limits::DAY_MS + minute_ms;
+    let planned_ms = if today_ms <= now_ms { today_ms } else { today_ms.checked_sub(Limits::DAY_MS)? };
+    (planned_ms > target.created_ms).then_some(planned_ms)
+}
+
+/// When the next backup of a target begins by itself.
+#[must_use]
+pub fn next_planned_ms(target: &BackupTarget, now_ms: u64) -> Option<u64> {
+    let minute_ms = u64::from(target.settings.daily_at_minute?) * 60 * 1000;
+    let today_ms = now_ms - now_ms % Limits::DAY_MS + minute_ms;
+    Some(if today_ms > now_ms { today_ms } else { today_ms + Limits::DAY_MS })
+}
+
+/// A run that was kept for long enough.
+fn expired(state: &State, now_ms: u64) -> Option<BackupCommand> {
+    let expired = state.backup_targets().find_map(|target| {
+        // The newest stays, however old it is.
+        let mut older = state.whole_backups(target.id).into_iter().skip(1);
+        older.find(|run| {
+            let noted_ms = match run.state {
+                RunState::Done { noted_due_ms, .. } => noted_due_ms,
+                _ => None,
+            };
+            let again = noted_ms.is_none_or(|noted_ms| now_ms >= noted_ms + Limits::DUE_AGAIN_MS);
+            again && now_ms >= state.kept_until_ms(run)
+        })
+    });
+    expired.map(|run| BackupCommand::Expire { run: run.id })
+}

@@ -1,0 +1,64 @@
+//! Opening places for backups: folders by `cluster`, stores on a network by the modules here, behind one guard.
+
+mod guard;
+mod s3;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cluster::backup::{Folders, OpenTargets, Target, TargetError, TargetLogin};
+use cluster::command::{TargetPlace, TargetSettings};
+
+use crate::config::Config;
+use guard::Guard;
+
+/// Opens every kind of place that the operator allows.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    folders: Folders,
+    guard: Guard,
+}
+
+impl Targets {
+    /// As configured.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let refused = vec![config.dir.clone(), config.key_file()];
+        let folders = Folders { allowed: config.backup.folders.clone(), refused };
+        Self { folders, guard: Guard::new(&config.backup.networks) }
+    }
+
+    /// Whatever the operator of this machine names on the command line.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        Self { folders: Folders::default(), guard: Guard::anywhere() }
+    }
+}
+
+#[async_trait]
+impl OpenTargets for Targets {
+    async fn open(
+        &self,
+        settings: &TargetSettings,
+        login: &TargetLogin,
+    ) -> Result<Arc<dyn Target>, TargetError> {
+        match &settings.place {
+            TargetPlace::Folder { .. } => self.folders.open(settings, login).await,
+            TargetPlace::Sftp { .. } => {
+                Err(TargetError::Forbidden("this version reaches no SFTP servers yet".to_owned()))
+            }
+            TargetPlace::S3 { endpoint, region, bucket, prefix, access_key, authority, object_lock } => {
+                let place = s3::Place {
+                    endpoint,
+                    region,
+                    bucket,
+                    prefix,
+                    access_key,
+                    authority: authority.as_deref(),
+                    object_lock: *object_lock,
+                };
+                Ok(Arc::new(s3::S3Target::open(place, login, &self.guard).await?))
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Backups: one at a time, taken over, kept for their days and no longer, and what a running one pins.
+
+use cluster::command::{BackupCommand, BackupKind, BackupResult};
+use cluster::outcome::Outcome;
+use cluster::refusal::{Noun, Refusal};
+use cluster::state::Limits;
+
+use crate::world::*;
+
+fn with_target() -> World {
+    let mut world = World::claimed();
+    world.ok(&owner(), BackupCommand::SetTarget { target: target_id(1), settings: kept(30), secret: None });
+    world
+}
+
+fn kept(days: u16) -> cluster::command::TargetSettings {
+    cluster::command::TargetSettings { keep_days: days, ..folder("disk") }
+}
+
+fn begin(number: u8, kind: BackupKind) -> BackupCommand {
+    BackupCommand::Begin { run: run_id(number), target: target_id(1), node: NODE, kind }
+}
+
+fn finish(number: u8, epoch: u64) -> BackupCommand {
+    BackupCommand::Finish { run: run_id(number), epoch, result: BackupResult::default() }
+}
+
+fn expire(number: u8) -> BackupCommand {
+    BackupCommand::Expire { run: run_id(number) }
+}
+
+fn taken(world: &mut World, number: u8) {
+    world.ok(&node(), begin(number, BackupKind::Copy));
+    world.ok(&node(), finish(number, 1));
+}
+
+#[test]
+fn one_run_at_a_time_and_whoever_was_taken_over_has_no_say() {
+    let mut world = with_target();
+    world.ok(&owner(), begin(1, BackupKind::Copy));
+    assert_eq!(world.refused(&owner(), begin(2, BackupKind::Copy)), Refusal::BackupRunning);
+    assert_eq!(
+        world.refused(&owner(), BackupCommand::RemoveTarget { target: target_id(1) }),
+        Refusal::BackupRunning
+    );
+    world.ok(&node(), BackupCommand::TakeOver { run: run_id(1), node: NODE });
+    assert_eq!(world.refused(&node(), finish(1, 1)), Refusal::BackupOver);
+    assert_eq!(
+        world.refused(&node(), BackupCommand::Renew { run: run_id(1), epoch: 1 }),
+        Refusal::BackupOver
+    );
+    world.ok(&node(), finish(1, 2));
+    assert_eq!(world.refused(&node(), finish(1, 2)), Refusal::BackupOver);
+    // Only what is whole can be looked at.
+    let verify = |number| BackupKind::Verify { of: run_id(number), full: true };
+    assert_eq!(world.refused(&owner(), begin(3, verify(9))), Refusal::NotFound(Noun::BackupRun));
+    world.ok(&owner(), begin(3, verify(1)));
+    world.ok(&node(), finish(3, 1));
+    assert_eq!(world.refused(&owner(), begin(4, verify(3))), Refusal::BackupNotWhole);
+}
+
+#[test]
+fn a_backup_is_there_on_day_29_and_gone_after_day_30_by_two_stamps_an_hour_apart() {
+    let mut world = with_target();
+    taken(&mut world, 1);
+    world.later(DAY);
+    taken(&mut world, 2);
+    world.later(28 * DAY);
+    assert_eq!(world.refused(&node(), expire(1)), Refusal::NotDue, "day 29");
+    world.later(DAY);
+    assert_eq!(world.ok(&node(), expire(1)), Outcome::NotedDue, "day 30: noted first");
+    assert_eq!(world.refused(&node(), expire(1)), Refusal::NotDue, "and again only an hour later");
+    assert!(world.state.backup_run(run_id(1)).unwrap().whole().is_some(), "it can be restored until then");
+    world.later(HOUR);
+    assert_eq!(world.ok(&node(), expire(1)), Outcome::Purged);
+    assert!(world.state.backup_run(run_id(1)).unwrap().whole().is_none());
+    // The newest one stays, however old it is.
+    world.later(400 * DAY);
+    assert_eq!(world.refused(&node(), expire(2)), Refusal::NotDue);
+    world.ok(&node(), BackupCommand::Forget { run: run_id(1) });
+    assert_eq!(world.refused(&node(), BackupCommand::Forget { run: run_id(2) }), Refusal::NotDue);
+}
+
+#[test]
+fn a_running_backup_pins_what_it_names_and_the_pin_of_a_dead_one_ends() {
+    let mut world = with_target();
+    assert_eq!(world.state.backup_pin(world.now_ms), None);
+    world.ok(&owner(), begin(1, BackupKind::Copy));
+    let until_ms = world.state.backup_pin(world.now_ms).expect("it is pinned");
+    assert_eq!(until_ms, world.state.time_ms() + Limits::BACKUP_PIN_MS);
+    world.later(Limits::BACKUP_PIN_MS / 2);
+    world.ok(&node(), BackupCommand::Renew { run: run_id(1), epoch: 1 });
+    assert!(world.state.backup_pin(until_ms).is_some(), "its node was heard of since");
+    world.later(Limits::BACKUP_PIN_MS + 1);
+    assert_eq!(world.state.backup_pin(world.now_ms), None, "its node is gone");
+    world.ok(&node(), BackupCommand::TakeOver { run: run_id(1), node: NODE });
+    assert!(world.state.backup_pin(world.now_ms).is_some(), "somebody goes on");
+    world.ok(&node(), finish(1, 2));
+    assert_eq!(world.state.backup_pin(world.now_ms), None);
+}
+
+#[test]
+fn a_state_that_was_restored_is_whole_and_belongs_to_its_new_node() {
+    let world = crate::samples::stage();
+    let (home, keys) = crate::world::new_home(&world.state);
+    let before = world.state.assets_by_id(None).count();
+    let (state, incomplete) = world.state.clone().restored(&home);
+    assert!(state.indexes_agree());
+    assert_eq!(state.assets_by_id(None).count() + incomplete.len(), before);
+    assert!(!incomplete.is_empty(), "one was being uploaded");
+    assert_eq!(state.nodes().map(|node| node.id).collect::<Vec<_>>(), [home.node.id]);
+    for asset in state.assets_by_id(None) {
+        assert_eq!(state.holders(asset.id).iter().collect::<Vec<_>>(), [home.node.id]);
+        assert!(asset.blobs.iter().all(|blob| blob.sealed.is_some()), "nothing is open");
+    }
+    assert_eq!(state.sealed_keys().map(|(epoch, _)| epoch).collect::<Vec<_>>(), keys);
+    assert!(state.sealed_keys().all(|(_, sealed)| sealed.len() == 2), "for the node and the recovery key");
+    assert!(state.is_removed(NODE), "the old node is none any more");
+    assert_eq!(state.backup_targets().count(), 0);
+    assert_eq!(state.users_by_name(None).map(|user| state.sessions_of(user.id).count()).sum::<usize>(), 0);
+}
