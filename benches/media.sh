@@ -70,7 +70,7 @@ ffmpeg_ladder() {
     -map '[b]' $x264 -b:v 1200k -maxrate 1200k -bufsize 1200k "$work/peer-v480.mp4" \
     -map '[c]' $x264 -b:v 700k -maxrate 700k -bufsize 700k "$work/peer-v360.mp4" \
     -map '[d]' $x264 -b:v 400k -maxrate 400k -bufsize 400k "$work/peer-v240.mp4" \
-    -map 0:a -c:a aac -b:a 128k "$work/peer-a.mp4"
+    -map 0:a -c:a aac -ac 2 -b:a 128k "$work/peer-a.mp4"
   awk '{ printf "%.2f %.0f", $1 + $2, $3 / 1024 }' "$work/time"
 }
 

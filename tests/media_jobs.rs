@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::media_support::{begin, late_clip, longer_clip, plays, put, ready, send, settled, view};
+use crate::media_support::{
+    begin, clip_with_broken_sound, late_clip, longer_clip, plays, put, ready, renditions, send, settled, view,
+};
 use crate::support::{Client, Node, wait_for};
 
 /// The worker processes below the process `ancestor`.
@@ -70,6 +72,24 @@ async fn a_source_that_proves_unfit_to_be_passed_through_is_encoded_from_its_sta
     assert_eq!(found["duration_ms"].as_u64().map(|ms| ms / 1000), Some(36), "{found}");
     let jobs = admin.get("/jobs").await.expect(200);
     assert_eq!(jobs["items"].as_array().unwrap().len(), 1, "{jobs}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_track_is_named_with_its_reason_and_the_others_play() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let asset = put(&node, &admin, &clip_with_broken_sound()).await;
+    ready(&admin, &asset).await;
+    let detail = admin.get(&format!("/assets/{asset}/detail")).await.expect(200);
+    let left_out = &detail["left_out"];
+    assert_eq!(left_out.as_array().map(Vec::len), Some(1), "{left_out}");
+    assert_eq!((&left_out[0]["kind"], &left_out[0]["number"]), (&json!("audio"), &json!(1)), "{left_out}");
+    assert_eq!((&left_out[0]["codec"], &left_out[0]["reason_code"]), (&json!("aac"), &json!("broken")));
+    let path = view(&admin, &asset).await;
+    let main = admin.get(&format!("{path}main.m3u8")).await.text();
+    assert_eq!(renditions(&main), ["v180"], "{main}");
+    assert_eq!(pipeline::hls_check::check(&main), [], "{main}");
     node.stop().await;
 }
 

@@ -52,6 +52,18 @@ pub fn late_clip() -> Vec<u8> {
     std::fs::read(file).unwrap()
 }
 
+/// Pictures beside sound of which every byte is noise.
+pub fn clip_with_broken_sound() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("noise.mp4");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]);
+    command.args(["-f", "lavfi", "-i", "sine", "-t", "4", "-c:v", "libx264", "-preset", "ultrafast"]);
+    command.args(["-c:a", "aac", "-bsf:a", "noise=amount=1"]).arg(&file);
+    assert!(command.status().expect("ffmpeg is installed").success());
+    std::fs::read(file).unwrap()
+}
+
 fn made(length: &[&str], size: &str, rate: u32) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clip.mp4");

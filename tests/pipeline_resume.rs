@@ -17,8 +17,8 @@ use pipeline::tracks::{RenditionId, SegmentInfo};
 use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec};
 use pipeline::{FailureCode, Progress, Sidecar, Sink, SinkError, Source};
 use pipeline_support::{
-    Clips, FileSource, Keeper, Made, Outcome, decoded_frames, keyframe_times, probe, process, run, spec,
-    test_inputs, transcode, worker,
+    Clips, FileSource, Keeper, Made, Outcome, decoded_frames, keyframe_times, probe, process, rgb_at, run,
+    spec, test_inputs, transcode, worker,
 };
 
 fn clip_of(clips: &Clips, seconds: u32) -> std::path::PathBuf {
@@ -95,6 +95,67 @@ fn a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled() {
     let file = outcome.write("v240", &clips.path("resumed.mp4"));
     assert_eq!(decoded_frames(&file), 14 * 25);
     assert_eq!(keyframe_times(&file), [0, 2000, 4000, 6000, 8000, 10000, 12000]);
+}
+
+/// Of what is encoded, the part that is there is not decoded again; what comes out is as if nothing had happened.
+#[test]
+fn a_killed_worker_goes_on_from_the_last_keyframe_before_what_is_missing() {
+    let clips = Clips::new();
+    for (name, audio) in [("late.mp4", "aac"), ("late.mov", "aac")] {
+        let coding = format!("-c:v libx264 -preset ultrafast -bf 2 -g 75 -c:a {audio}");
+        let clip = clips.make(name, &format!("{} {coding}", test_inputs("426x240", "25", 40)));
+        let whole = process(&clip, |_| {});
+        let keeper = Keeper::default();
+        let end = actix::System::new().block_on(async {
+            let sink = Killer { keeper: keeper.clone(), after: vec![6] };
+            let mut handle =
+                Transcode::begin_with(worker(), spec(&whole.probe), FileSource::open(&clip), Box::new(sink));
+            tokio::time::timeout(Duration::from_secs(120), handle.ended()).await.unwrap()
+        });
+        let made = keeper.0.lock().unwrap().clone();
+        let outcome = Outcome { probe: whole.probe.clone(), made, end };
+        let report = outcome.report();
+        assert!(report.restarts == 1 && !report.damaged, "{name}: {report:?}");
+        let (all, again) = (whole.report().decoded_pictures, report.decoded_pictures);
+        assert!(all == 1000 && again <= 12 * 25 + 75, "{name}: {again} of {all} pictures decoded again");
+        for (id, segments) in &outcome.made.segments {
+            let times = |segments: &Vec<(SegmentInfo, Bytes)>| {
+                let times =
+                    |(info, _): &(SegmentInfo, Bytes)| (info.sequence, info.start_us, info.duration_us);
+                segments.iter().map(times).collect::<Vec<_>>()
+            };
+            assert_eq!(times(segments), times(&whole.made.segments[id]), "{name}: {id}");
+        }
+        let file = outcome.write("v240", &clips.path("resumed.mp4"));
+        assert_eq!(decoded_frames(&file), 1000, "{name}");
+        let times = shown_times(&whole.write("v240", &clips.path("whole.mp4")));
+        assert!(shown_times(&file) == times, "{name}: pictures are shown at other times");
+        // The same pictures at the same times, on both sides of the seam.
+        for seconds in ["26.0", "27.96", "28.0", "28.04", "30.0", "39.9"] {
+            let at = |file: &str| rgb_at(file, seconds, 200, 120);
+            let (resumed, source) = (at(&file), at(clip.to_str().unwrap()));
+            let near = resumed.iter().zip(source).all(|(a, b)| a.abs_diff(b) < 40);
+            assert!(near, "{name} at {seconds} s: {resumed:?} for {source:?}");
+        }
+        let sidecars = |outcome: &Outcome, kind: Sidecar| {
+            outcome.made.sidecars.iter().rfind(|(made, _)| *made == kind).map(|(_, bytes)| bytes.clone())
+        };
+        let tiles = |outcome: &Outcome| {
+            let text = sidecars(outcome, Sidecar::StoryboardVtt).unwrap();
+            String::from_utf8_lossy(&text).matches("-->").count()
+        };
+        assert_eq!(tiles(&outcome), tiles(&whole), "{name}: the storyboard is whole");
+    }
+}
+
+/// When each picture is shown, in order.
+fn shown_times(path: &str) -> Vec<String> {
+    let arguments =
+        ["-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0", path];
+    let told = run("ffprobe", &arguments);
+    // Pictures that carry a message of their encoder have a comma and an empty line more.
+    let times = told.lines().map(|line| line.trim_end_matches(',').to_owned());
+    times.filter(|time| !time.is_empty()).collect()
 }
 
 #[test]

@@ -107,6 +107,11 @@ impl Failure {
         Self { code: FailureCode::Damaged, reason: defect.sentence().to_owned() }
     }
 
+    /// Nothing that anybody is shown: the source cannot be entered in the middle, and is to be decoded from its start.
+    pub(crate) fn unmovable() -> Self {
+        Self::internal("moving ahead")
+    }
+
     /// An internal failure; `step` names what we were doing, for the one who mends it.
     #[must_use]
     pub fn internal(step: &str) -> Self {

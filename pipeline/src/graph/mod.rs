@@ -20,6 +20,7 @@ mod output;
 mod pass_through;
 mod pictures;
 mod plugins;
+mod resume;
 mod shape;
 mod subtitles;
 mod tone_curve;
@@ -72,6 +73,8 @@ struct Work {
     passing: Option<Arc<SourceCuts>>,
     /// Why it cannot be the top rung after all.
     refusal: OnceLock<Unpassable>,
+    /// When the first picture is shown that has still to be encoded, if decoding begins shortly before it.
+    ahead: Option<gst::ClockTime>,
 }
 
 /// How a transcode ran to its end.
@@ -126,6 +129,7 @@ impl Work {
         connection: &Arc<Connection>,
         pipeline: &gst::Pipeline,
         alarm: &Alarm,
+        ahead: Option<gst::ClockTime>,
     ) -> Arc<Self> {
         let size = spec.rungs.first().map(|top| (top.width, top.height));
         Arc::new(Self {
@@ -140,6 +144,7 @@ impl Work {
             entries: Mutex::default(),
             passing: passing(spec),
             refusal: OnceLock::new(),
+            ahead,
         })
     }
 
@@ -179,12 +184,10 @@ impl Work {
     fn attach(self: &Arc<Self>, track: &Track) -> Result<(), Failure> {
         let probe = &self.spec.probe;
         match track.kind {
-            Kind::Video
-                if !self.spec.rungs.is_empty()
-                    && probe.video.first().is_some_and(|video| video.index == track.index) =>
-            {
-                video::attach(track, self)
+            Kind::Video if self.is_shown(track) && self.ahead.is_some() => {
+                pictures::attach_sparse(track, self)
             }
+            Kind::Video if self.is_shown(track) => video::attach(track, self),
             Kind::Audio if probe.audio.iter().any(|audio| audio.index == track.index) => {
                 audio::attach(track, self)
             }
@@ -227,17 +230,39 @@ pub(crate) fn transcode(
     connection: &Arc<Connection>,
 ) -> Result<Verdict, Failure> {
     let container = demux::identify(reader)?;
+    let ahead = resume::first_needed(spec, reader, container);
+    match transcode_from(ahead, container, spec, reader, connection) {
+        Err(failure) if ahead.is_some() && failure == Failure::unmovable() => {
+            transcode_from(None, container, spec, reader, connection)
+        }
+        outcome => outcome,
+    }
+}
+
+fn transcode_from(
+    ahead: Option<gst::ClockTime>,
+    container: catalog::Container,
+    spec: &TranscodeSpec,
+    reader: &Arc<SourceReader>,
+    connection: &Arc<Connection>,
+) -> Result<Verdict, Failure> {
     let pipeline = gst::Pipeline::new();
     let alarm = Alarm::new(&pipeline);
-    let work = Work::new(spec, connection, &pipeline, &alarm);
+    let work = Work::new(spec, connection, &pipeline, &alarm, ahead);
     let builder = work.clone();
     let branches = Branches::default();
     demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, &branches, move |track| {
         builder.attach(&track)
     })?;
+    if let Some(start) = ahead {
+        resume::open_ahead(&work, reader, container, &branches, start)?;
+    }
     let ending = watch::run(&pipeline, &alarm, &branches, reader, MOST_FRUITLESS, || work.drain());
     if let Some(reason) = work.refusal.get() {
         return Ok(Verdict::Unpassable(*reason));
+    }
+    if ending.as_ref().is_err_and(|failure| *failure == Failure::unmovable()) {
+        stop(&pipeline);
     }
     let ending = ending?;
     let broke_off = ending.failure.is_some();
@@ -249,6 +274,13 @@ pub(crate) fn transcode(
     }
     work.send_sidecars()?;
     Ok(Verdict::Done(report))
+}
+
+/// Ends all of a graph's threads, so that another one can be run.
+fn stop(pipeline: &gst::Pipeline) {
+    use gstreamer::prelude::ElementExt;
+    // Refused only by a graph that has ended already.
+    let _ = pipeline.set_state(gst::State::Null);
 }
 
 fn passing(spec: &TranscodeSpec) -> Option<Arc<SourceCuts>> {
@@ -289,6 +321,7 @@ fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
             || missing
             || decode_errors > FORGIVEN_ERRORS,
         restarts: 0,
+        decoded_pictures: work.health.frames.load(Ordering::Relaxed),
         left_out,
     })
 }

@@ -8,9 +8,15 @@ use gstreamer_video as gst_video;
 use gstreamer_video::VideoFrameExt;
 
 use super::Work;
-use super::elements::{chain, link_pad, running_time, short_queue};
+use super::catalog::{decoder_for, is_raw, parser_of};
+use super::demux::{Track, discard};
+use super::elements::{
+    chain, link_pad, make, packet_queue, running_time, short_queue, source_pad, wake, when_caps_known,
+};
 use super::jpeg::{self, Picture};
-use crate::failure::Failure;
+use super::shape::{self, Shaping};
+use super::video::{hold_end, release_end};
+use crate::failure::{Failure, FailureCode};
 use crate::sink::Sidecar;
 use crate::vtt::{Storyboard, storyboard};
 
@@ -79,12 +85,13 @@ impl Gallery {
     /// Keeps what is needed of a frame; the poster, once it is the final one.
     fn keep(&self, time_ms: u64, picture: Picture) -> Option<Picture> {
         let mut state = self.state();
-        if time_ms >= state.next_tile_ms {
+        // More than one when pictures are rare.
+        while time_ms >= state.next_tile_ms {
             state.tiles.push(picture.shrunk(self.tile.0, self.tile.1));
             state.next_tile_ms += state.interval_ms;
-        }
-        if state.tiles.len() > MAX_TILES {
-            thin_out(&mut state);
+            if state.tiles.len() > MAX_TILES {
+                thin_out(&mut state);
+            }
         }
         if state.poster_is_final {
             return None;
@@ -177,6 +184,56 @@ pub(crate) fn attach(
     });
     link_pad(&pad, &entry)?;
     Ok(elements)
+}
+
+/// Builds the branch that takes pictures from a track of which nothing else is wanted: only keyframes that fill a place are
+/// decoded.
+pub(crate) fn attach_sparse(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
+    let Some(gallery) = work.gallery.clone() else {
+        return discard(&work.pipeline, &track.pad);
+    };
+    let mut elements = vec![packet_queue()?];
+    if let Some(parser) = parser_of(&track.caps) {
+        elements.push(make(parser)?);
+    }
+    let packets = source_pad(&elements[elements.len() - 1])?;
+    packets.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let is_wanted = info.buffer().is_some_and(|packet| {
+            let time = running_time(pad, packet);
+            let fills = time.is_some_and(|time| gallery.wants(time.mseconds()));
+            fills && !packet.flags().contains(gst::BufferFlags::DELTA_UNIT)
+        });
+        if is_wanted { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Drop }
+    });
+    if !is_raw(&track.caps) {
+        let factory = decoder_for(&track.caps).ok_or_else(|| Failure::new(FailureCode::NoPlayableTracks))?;
+        elements.push(factory.create().build().map_err(|_| Failure::internal("making a decoder"))?);
+    }
+    chain(&work.pipeline, &elements)?;
+    let decoded = source_pad(&elements[elements.len() - 1])?;
+    let held = hold_end(&work.pipeline, &decoded)?;
+    let (shared, alarm) = (work.clone(), work.alarm.clone());
+    when_caps_known(&decoded, move |pad, caps| {
+        alarm.check(attach_sink(pad, &caps, &shared));
+        release_end(&held);
+    });
+    wake(&elements)?;
+    work.enter(&track.pad, &elements[0])
+}
+
+fn attach_sink(pad: &gst::Pad, caps: &gst::Caps, work: &Arc<Work>) -> Result<(), Failure> {
+    let Some(gallery) = work.gallery.clone() else { return Ok(()) };
+    let top = work.spec.rungs.first().ok_or_else(|| Failure::internal("no rungs"))?;
+    shape::check_size(caps, work.spec.limits.pixels)?;
+    let mut elements = vec![short_queue(1)?];
+    elements.extend(Shaping::of(caps, work.rotation()).to(fit((top.width, top.height), POSTER_SIDE))?);
+    let sink = gstreamer_app::AppSink::builder().sync(false).async_(false).max_buffers(1).build();
+    sink.set_callbacks(callbacks(gallery, work.clone()));
+    elements.push(sink.upcast());
+    chain(&work.pipeline, &elements)?;
+    shape::name_caps(&elements[0], None)?;
+    wake(&elements)?;
+    link_pad(pad, &elements[0])
 }
 
 /// Makes the elements that bring decoded frames to a shown size.

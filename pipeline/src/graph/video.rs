@@ -57,7 +57,7 @@ pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
 
 /// Keeps the pipeline from ending before there is anything behind the decoder. It ends when all of its sinks have ended, and
 /// a subtitle track alone may do so before the first picture is decoded. A decoder that ends without a picture lets go too.
-fn hold_end(pipeline: &gst::Pipeline, pictures: &gst::Pad) -> Result<gst::Pad, Failure> {
+pub(super) fn hold_end(pipeline: &gst::Pipeline, pictures: &gst::Pad) -> Result<gst::Pad, Failure> {
     let holder = make("fakesink")?;
     holder.set_property("sync", false);
     holder.set_property("async", false);
@@ -75,7 +75,7 @@ fn hold_end(pipeline: &gst::Pipeline, pictures: &gst::Pad) -> Result<gst::Pad, F
 }
 
 /// Once the branch stands, its own sinks say when it ends. Doing it again changes nothing.
-fn release_end(held: &gst::Pad) {
+pub(super) fn release_end(held: &gst::Pad) {
     held.send_event(gst::event::StreamStart::new("held"));
     held.send_event(gst::event::Eos::new());
 }
@@ -84,7 +84,9 @@ fn decoder(caps: &gst::Caps, health: &Arc<Health>) -> Result<gst::Element, Failu
     let factory = decoder_for(caps).ok_or_else(|| Failure::new(FailureCode::NoPlayableTracks))?;
     let decoder = factory.create().build().map_err(|_| Failure::internal("making a decoder"))?;
     // More frame threads would each hold frames of the full size; the encoders need the cores anyway.
-    set_if_present(&decoder, "max-threads", "2");
+    let threads =
+        if std::thread::available_parallelism().map_or(1, std::num::NonZero::get) > 2 { "2" } else { "1" };
+    set_if_present(&decoder, "max-threads", threads);
     watch_health(&decoder, health)?;
     Ok(decoder)
 }
@@ -127,9 +129,10 @@ fn attach_decoded(pad: &gst::Pad, caps: &gst::Caps, work: &Arc<Work>) -> Result<
     shape::name_caps(&elements[0], work.passing.is_some().then_some(top.frame_rate))?;
     leaps::drop_leaps(pad, work.spec.probe.duration_ms, &work.health);
     Health::watch_reach(&work.health, pad);
-    let pictures = pictures::attach(&tee, work, &|size| shaping.to(size))?;
+    if work.ahead.is_none() {
+        elements.extend(pictures::attach(&tee, work, &|size| shaping.to(size))?);
+    }
     let rungs = attach_rungs(&tee, &shaping, work)?;
-    elements.extend(pictures);
     elements.extend(rungs);
     wake(&elements)?;
     link_pad(pad, &elements[0])

@@ -172,6 +172,8 @@ pub struct Report {
     pub damaged: bool,
     /// Worker processes used up before this one.
     pub restarts: u32,
+    /// Pictures that the last worker decoded for the rungs.
+    pub decoded_pictures: u64,
     /// Tracks that the probe took for sound and of which nothing could be made.
     pub left_out: Vec<LeftOut>,
 }
