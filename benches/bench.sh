@@ -60,6 +60,11 @@ fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+# A node takes no upload when less than 15 % and less than 20 GiB are free; the bench itself needs some more.
+df --output=avail,size -B1 "$folder" | awk 'NR == 2 { exit $1 < 22 * 2^30 && $1 < 0.15 * $2 + 4 * 2^30 }' || {
+  echo "too little room in $folder: set TMPDIR to a folder on a disk with more" >&2
+  exit 1
+}
 failed=()
 for measure in "${chosen[@]}"; do
   case " ${named[*]} " in *" $measure "*) limit=7200 ;; *) limit=1200 ;; esac
