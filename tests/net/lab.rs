@@ -163,11 +163,16 @@ impl Lab {
     /// Starts node `number` on what is on its disk, which it must refuse; gives what it says.
     pub async fn refused(&self, number: usize) -> String {
         let mut command = self.command(number, None);
-        let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output();
-        let output =
-            tokio::time::timeout(support::DEADLINE, output).await.expect("it ends by itself").unwrap();
-        assert!(!output.status.success(), "node {number} must not start");
-        String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned()
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        // Held open: its end would be a reason to stop.
+        let input = child.stdin.take();
+        let output = tokio::time::timeout(support::DEADLINE, child.wait_with_output()).await;
+        let output = output.expect("it ends by itself").unwrap();
+        drop(input);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "node {number} must not start: {said}");
+        said.lines().last().unwrap_or_default().to_owned()
     }
 
     /// The file with the private key of node `number`.
