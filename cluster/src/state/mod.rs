@@ -15,6 +15,7 @@ mod collection;
 mod holders;
 mod job;
 mod limits;
+mod map;
 mod node;
 mod page;
 mod previous;

@@ -24,22 +24,38 @@ pub struct PreviousState {
     last_applied: u64,
     chain: ChainHead,
     cluster: Option<ClusterInfo>,
+    #[serde(deserialize_with = "super::map::read")]
     sealed_keys: OrdMap<KeyEpoch, SealedEpoch>,
+    #[serde(deserialize_with = "super::map::read")]
     nodes: OrdMap<NodeId, Arc<Node>>,
+    #[serde(deserialize_with = "super::map::read")]
     users: OrdMap<UserId, Arc<User>>,
+    #[serde(deserialize_with = "super::map::read")]
     sessions: OrdMap<SessionId, Arc<Session>>,
+    #[serde(deserialize_with = "super::map::read")]
     resets: OrdMap<SecretHash, Arc<Reset>>,
+    #[serde(deserialize_with = "super::map::read")]
     api_keys: OrdMap<ApiKeyId, Arc<ApiKey>>,
+    #[serde(deserialize_with = "super::map::read")]
     invites: OrdMap<InviteId, Arc<Invite>>,
+    #[serde(deserialize_with = "super::map::read")]
     applications: OrdMap<ApplicationId, Arc<Application>>,
+    #[serde(deserialize_with = "super::map::read")]
     members: OrdMap<(ApplicationId, UserId), Arc<Member>>,
+    #[serde(deserialize_with = "super::map::read")]
     collections: OrdMap<CollectionId, Arc<Collection>>,
+    #[serde(deserialize_with = "super::map::read")]
     assets: OrdMap<AssetId, Arc<Asset>>,
+    #[serde(deserialize_with = "super::map::read")]
     jobs: OrdMap<JobId, Arc<Job>>,
+    #[serde(deserialize_with = "super::map::read")]
     tombstones: OrdMap<AssetId, Tombstone>,
+    #[serde(deserialize_with = "super::map::read")]
     join_tokens: OrdMap<SecretHash, JoinToken>,
+    #[serde(deserialize_with = "super::map::read")]
     holders: OrdMap<AssetId, Holders>,
     site_map: Arc<Vec<SiteNetwork>>,
+    #[serde(deserialize_with = "super::map::read")]
     releases: OrdMap<NodeId, Release>,
 }
 

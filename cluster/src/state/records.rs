@@ -314,8 +314,10 @@ impl Tombstone {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Backups {
     /// The places.
+    #[serde(deserialize_with = "super::map::read")]
     pub targets: OrdMap<BackupTargetId, Arc<BackupTarget>>,
     /// The runs.
+    #[serde(deserialize_with = "super::map::read")]
     pub runs: OrdMap<BackupRunId, Arc<BackupRun>>,
 }
 
