@@ -185,3 +185,28 @@ async fn captions_and_posters_stand_beside_the_video() {
     assert_eq!(shown.bytes, picture);
     node.stop().await;
 }
+
+/// Anybody who may upload can announce uploads for nothing: they must not use up the node's open files.
+#[tokio::test]
+async fn a_thousand_announced_uploads_keep_few_files_open_and_each_goes_on() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let file = clip();
+    let half = file.len() / 2;
+    let first = begin(&admin, file.len()).await;
+    send(&admin, &first, 0, &file[..half]).await.expect(204);
+    let open_files = || {
+        let folder = format!("/proc/{}/fd", node.ready.nodes[0].pid);
+        std::fs::read_dir(folder).unwrap().count()
+    };
+    let before = open_files();
+    for _ in 0..1_000 {
+        begin(&admin, 100).await;
+    }
+    let more = open_files() - before;
+    assert!(more < 900, "a thousand uploads keep {more} files open");
+    // The longest at rest goes on where it stood.
+    send(&admin, &first, half, &file[half..]).await.expect(204);
+    ready(&admin, &first).await;
+    node.stop().await;
+}

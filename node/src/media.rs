@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use cluster::Cluster;
 use cluster::id::AssetId;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use crate::asset_store::AssetStore;
 use crate::download::Downloads;
@@ -36,7 +36,12 @@ pub struct Media {
     pub downloads: Downloads,
     /// One change of an asset's manifest at a time.
     pub locks: AssetLocks,
+    /// New uploads whose fronts are followed.
+    fronts: Arc<Semaphore>,
 }
+
+/// So many new uploads are followed at once, to begin the work on them early; each keeps its files open.
+const FRONTS: usize = 64;
 
 impl Media {
     /// Makes it, with room for so many bytes of ciphertext in memory, and starts its workers on an arbiter of their own.
@@ -57,6 +62,7 @@ impl Media {
             outage: Outage::new(cluster.clone(), journal),
             tokens: TokenKeys::new(cluster),
             downloads: Downloads::default(),
+            fronts: Arc::new(Semaphore::new(FRONTS)),
             locks,
             store,
         };
@@ -68,9 +74,15 @@ impl Media {
         Ok(media)
     }
 
-    /// Follows the front of a new upload, to begin the work on it before it is complete.
+    /// Follows the front of a new upload, to begin the work on it before it is complete. Where too many are followed, the
+    /// work on this one begins at its end.
     pub fn watch_front(&self, asset: AssetId) {
-        tokio::spawn(early::watch_front(self.store.clone(), self.jobs.clone(), asset));
+        let Ok(place) = self.fronts.clone().try_acquire_owned() else { return };
+        let watching = early::watch_front(self.store.clone(), self.jobs.clone(), asset);
+        tokio::spawn(async move {
+            watching.await;
+            drop(place);
+        });
     }
 
     /// Stops what runs; all of it goes on at the next start.

@@ -40,6 +40,9 @@ use crate::asset_store::StoreError;
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long whoever asks for the offset waits for a running PATCH to let go.
 const LETS_GO_WITHIN: Duration = Duration::from_secs(5);
+/// So many uploads may rest with their writers open; each costs a few open files, and an upload that is announced costs a
+/// client nothing.
+const OPEN_UPLOADS: usize = 256;
 /// File name of an upload that names none.
 const UNNAMED: &str = "upload";
 
@@ -313,7 +316,9 @@ impl Uploads {
             touched: Instant::now(),
         });
         slot.touched = Instant::now();
-        (slot.lane.clone(), slot.let_go.clone())
+        let found = (slot.lane.clone(), slot.let_go.clone());
+        rest(&mut slots);
+        found
     }
 
     fn unended(&self) -> MutexGuard<'_, HashSet<AssetId>> {
@@ -425,6 +430,19 @@ fn told_length(open: &OpenBlob) -> Option<u64> {
         Some(UploadMark::Length(length)) => Some(length),
         _ => None,
     })
+}
+
+/// Closes the writers of those that nobody has touched for longest, where there are too many. Whoever comes back to one
+/// finds it as after a restart: it is taken over, and goes on where it stood.
+fn rest(slots: &mut HashMap<AssetId, Slot>) {
+    while slots.len() > OPEN_UPLOADS {
+        // The table alone has it: whoever works on an upload, or waits for it, holds its lane.
+        let resting = slots.iter().filter(|(_, slot)| Arc::strong_count(&slot.lane) == 1);
+        let Some(longest) = resting.min_by_key(|(_, slot)| slot.touched).map(|(asset, _)| *asset) else {
+            return;
+        };
+        slots.remove(&longest);
+    }
 }
 
 fn encode(mark: UploadMark) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! Beginning before the end: an upload whose container can be read front to back is worked on while it arrives.
 
+use std::time::Duration;
+
 use cluster::id::AssetId;
 use cluster::store::MAX_READ;
 
@@ -7,6 +9,9 @@ use super::manager::Jobs;
 use super::streamable::{LOOK_AT_MOST, Verdict, judge};
 use crate::asset_store::{AssetStore, StoreError};
 use crate::ingest::queue;
+
+/// An upload that does not grow for so long is not followed any more: it keeps files open.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Watches the front of an upload until it can be judged, and queues the work on it when it can be begun.
 pub async fn watch_front(store: AssetStore, jobs: Jobs, asset: AssetId) {
@@ -35,7 +40,10 @@ async fn front_is_streamable(store: &AssetStore, asset: AssetId) -> Result<bool,
         match judge(&front) {
             Verdict::Yes => return Ok(true),
             Verdict::No => return Ok(false),
-            Verdict::More => progress = growth.beyond(progress.length).await?,
+            Verdict::More => match tokio::time::timeout(QUIET, growth.beyond(progress.length)).await {
+                Ok(grown) => progress = grown?,
+                Err(_) => return Ok(false),
+            },
         }
     }
 }
