@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api_access;
+mod api_alerts;
 mod api_audit;
 mod api_canary;
 mod api_certificate;

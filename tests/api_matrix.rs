@@ -33,7 +33,9 @@ struct Place {
 impl Place {
     /// `path` with every parameter filled in by something of this place.
     fn fill(&self, path: &str) -> String {
+        let nothing = "999999".to_owned();
         let id = [
+            ("/alerts/", &nothing),
             ("/collections/", &self.collection),
             ("/users/", &self.user),
             ("/sessions/", &self.session),
@@ -49,6 +51,7 @@ impl Place {
             .replace("{application}", &self.application)
             .replace("{asset}", &self.asset)
             .replace("{language}", "de")
+            .replace("{channel}", "webhook")
             .replace("{user}", &self.user)
             .replace("{id}", id)
             .replace("{view}", "nothing")

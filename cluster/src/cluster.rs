@@ -6,6 +6,7 @@ mod config;
 mod connect;
 mod control;
 mod cut;
+mod describe;
 mod error;
 mod format;
 mod forward;
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::raft::log::MissingRange;
 pub use config::{ClusterConfig, Distance, TlsTransport, Transport};
+pub use describe::NodeReport;
 pub use error::{OpenError, ProposeError};
 #[cfg(feature = "sim")]
 pub(crate) use join::read_join_messages;
@@ -80,6 +82,8 @@ struct Inner {
     /// It was a node of a cluster before it was opened.
     has_identity: bool,
     config: ClusterConfig,
+    /// When it was opened, by the monotonic clock.
+    opened: Duration,
     shown: Arc<Shown>,
     audit: AuditLog,
     keyring: Keyring,

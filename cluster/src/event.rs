@@ -111,4 +111,6 @@ pub enum Event {
     },
     /// A place for backups, or a run, was made, changed or has ended.
     BackupsChanged,
+    /// An alert came, went or was acknowledged, or alerts are told elsewhere.
+    AlertsChanged,
 }

@@ -45,5 +45,5 @@ pub mod sim;
 
 pub use cluster::{
     Cluster, ClusterConfig, ClusterStatus, Distance, JoinError, JoinToken, JoinTokenError, NewClusterSecrets,
-    OpenError, ProposeError, TlsTransport, Transport,
+    NodeReport, OpenError, ProposeError, TlsTransport, Transport,
 };

@@ -36,6 +36,8 @@ pub enum Noun {
     BackupTarget,
     /// A backup.
     BackupRun,
+    /// An alert.
+    Alert,
 }
 
 impl Noun {
@@ -57,6 +59,7 @@ impl Noun {
             Self::JoinToken => "join_token",
             Self::BackupTarget => "backup_target",
             Self::BackupRun => "backup",
+            Self::Alert => "alert",
         }
     }
 }
@@ -385,5 +388,6 @@ fn not_found_code(noun: Noun) -> &'static str {
         Noun::JoinToken => "join_token_not_found",
         Noun::BackupTarget => "backup_target_not_found",
         Noun::BackupRun => "backup_not_found",
+        Noun::Alert => "alert_not_found",
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use actix_web::web;
 use cluster::Cluster;
 
+use crate::alerts::Alerts;
 use crate::auth::claim::ClaimCode;
 use crate::auth::hashing::Passphrases;
 use crate::auth::throttle::Throttle;
@@ -40,6 +41,8 @@ pub struct App {
     pub media: web::Data<Media>,
     /// Progress of what this node works on.
     pub live: Arc<Live>,
+    /// What looks for alerts and tells them.
+    pub alerts: Alerts,
     /// When the process began to serve.
     pub started: Instant,
     /// Stopping in order.

@@ -70,6 +70,8 @@ pub struct Config {
     pub security_contact: Option<String>,
     /// Networks that may read `/metrics` without a credential; the machine itself by default.
     pub metrics_from: Vec<IpNet>,
+    /// Networks that webhooks, syslog, mail and the like may lead to although they lie inside: this machine's own, say.
+    pub outbound_networks: Vec<IpNet>,
     /// The file holding the node's private key; outside the data folder by default.
     pub key_file: Option<PathBuf>,
     /// Sizes and times that bound what one client may take.
@@ -146,6 +148,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             security_contact: None,
             metrics_from: vec![IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)), loopback()],
+            outbound_networks: Vec::new(),
             key_file: None,
             limits: Limits::default(),
             backup: Backup::default(),

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod alerts;
 pub mod answer;
 pub mod api;
 pub mod app;
@@ -26,7 +27,9 @@ pub mod manifest;
 pub mod media;
 pub mod metrics;
 pub mod no_core;
+pub mod open_files;
 pub mod openapi;
+pub mod outbound;
 pub mod play;
 pub mod problem;
 pub mod routes;

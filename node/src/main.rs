@@ -9,6 +9,7 @@ use node::cli::{self, ClientCommand, RunArguments, StartAs};
 use node::dev::{self, DevOptions};
 use node::logs::{self, LogFormat};
 use node::no_core;
+use node::open_files;
 use node::run;
 
 /// Keeps an organisation's videos: encrypted, several times over, and playable.
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
 
 fn run_node(arguments: &RunArguments, how: StartAs<'_>) -> anyhow::Result<()> {
     no_core::forbid()?;
+    open_files::allow_all()?;
     logs::start(if arguments.log_json { LogFormat::Json } else { LogFormat::Text });
     run::run(arguments.config(how)?, arguments.options(how)?)
 }

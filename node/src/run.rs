@@ -13,6 +13,7 @@ use anyhow::Context;
 use cluster::Cluster;
 use zeroize::Zeroizing;
 
+use crate::alerts::Alerts;
 use crate::api::body;
 use crate::app::App;
 use crate::auth::claim::ClaimCode;
@@ -92,6 +93,7 @@ async fn serve(
     if let Some(redirect) = redirect {
         actix_web::rt::spawn(redirect);
     }
+    Alerts::start(&app);
     let stopping = actix_web::rt::spawn(stop_when_asked(app.clone(), options.watch_input, handle));
     announce(&app, address, options.announce);
     server.await.context("the web server failed")?;
@@ -100,6 +102,7 @@ async fn serve(
     }
     app.media.stop();
     app.shutdown.begin();
+    app.alerts.stop().await;
     stopping.abort();
     let drained =
         tokio::time::timeout(Duration::from_secs(app.config.limits.drain_seconds), app.shutdown.drained());
@@ -139,6 +142,7 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
         limiter,
         metrics,
         live,
+        alerts: Alerts::default(),
         started: Instant::now(),
         shutdown: Shutdown::default(),
     })

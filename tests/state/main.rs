@@ -1,6 +1,7 @@
 //! State and its rules, told as stories, as a matrix, and by chance. Nothing but the public surface of `cluster`.
 
 mod access;
+mod alerts;
 mod applications;
 mod assets;
 mod backups;

@@ -115,6 +115,7 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::ReadMetrics, vec!["cluster"]),
         (Action::SeeCertificate, vec!["cluster"]),
         (Action::SeeBackups, vec!["cluster"]),
+        (Action::SeeAlerts, vec!["cluster"]),
     ]
 }
 

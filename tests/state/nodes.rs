@@ -1,7 +1,7 @@
 //! Stories of nodes: a token lets one node in, once; a node's id is its entry's number; removal is for good.
 
 use cluster::actor::Actor;
-use cluster::command::{ClusterCommand, Incarnation, KeyHolder, Release, SiteNetwork};
+use cluster::command::{AlertChannels, ClusterCommand, Incarnation, KeyHolder, Release, SiteNetwork};
 use cluster::id::NodeId;
 use cluster::outcome::Outcome;
 use cluster::refusal::{Needs, Noun, Problem, Refusal};
@@ -148,6 +148,7 @@ fn a_state_of_version_3_is_carried_over() {
     assert!(state.is_claimed() && state.indexes_agree());
     assert_eq!(state.assets_by_id(None).count(), 8);
     assert_eq!(state.answers_kept(), 0);
+    assert_eq!((state.alerts().count(), state.alert_channels()), (0, &AlertChannels::default()));
 }
 
 #[test]

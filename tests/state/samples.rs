@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use cluster::command::{
-    AccessCommand, AccessRule, ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand,
+    AccessCommand, AccessRule, AlertChange, AlertChannels, AlertCommand, AlertFact, AlertScope, ChannelKind,
+    ChannelSecret, EmailChannel, MailSecurity, Severity, SyslogChannel, SyslogTransport, WebhookChannel,
+    ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand,
     BackupKind, BackupResult, BlobKind, ClusterCommand, Command, Incarnation, JobCommand, JobFence, JobKind,
     KeyHolder, Policy, Release, Role, SealedClusterKey, SealedSecret, SiteNetwork,
 };
@@ -39,6 +41,7 @@ variants! {
         RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease;
     Audit(AuditCommand): Record;
     Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored;
+    Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
 }
 
 /// What the samples act on, made by [`stage`].
@@ -117,6 +120,7 @@ pub fn stage() -> World {
     let joined = world.ok(&node(), admit(on::TOKEN_USED, "second", "s2"));
     assert_eq!(joined, Outcome::Node(on::JOINED));
     backed_up(&mut world);
+    world.ok(&node(), disk_nearly_full());
     world
 }
 
@@ -141,6 +145,16 @@ fn backed_up(world: &mut World) {
     let (code, reason) = ("target_full".to_owned(), String::new());
     world.ok(&node(), BackupCommand::Fail { run: run_id(on::RUN_FAILED), epoch: 1, code, reason });
     world.ok(&owner(), begin(on::RUN_RUNNING));
+}
+
+fn disk_nearly_full() -> AlertCommand {
+    let fact = AlertFact {
+        kind: "disk_nearly_full".into(),
+        subject: "node:1".into(),
+        severity: Severity::Warning,
+        details: BTreeMap::from([("free_percent".to_owned(), "14".to_owned())]),
+    };
+    AlertCommand::Observe { scope: AlertScope::Node(NODE), open: vec![fact] }
 }
 
 fn invite(number: u8) -> AccessCommand {
@@ -170,6 +184,7 @@ pub fn commands() -> Vec<Command> {
     commands.extend(jobs());
     commands.extend(cluster());
     commands.extend(backups());
+    commands.extend(alerts());
     commands
 }
 
@@ -383,6 +398,41 @@ fn backups() -> Vec<Command> {
         BackupCommand::Expire { run: run_id(on::RUN_DUE) },
         BackupCommand::Forget { run: run_id(on::RUN_FAILED) },
         BackupCommand::Restored { node: NODE, from_cluster: [7; 16], run: run_id(9), index: 70, missing: 0 },
+fn alerts() -> Vec<Command> {
+    let secret = |text: &str| ChannelSecret(text.to_owned());
+    let channels = AlertChannels {
+        least: Severity::Info,
+        webhook: Some(WebhookChannel {
+            url: "https://hooks.example/alerts".into(),
+            secret: secret("whsec_c2VjcmV0"),
+            authority: None,
+        }),
+        syslog: Some(SyslogChannel {
+            host: "logs.example".into(),
+            port: 514,
+            transport: SyslogTransport::Tcp,
+        }),
+        email: Some(EmailChannel {
+            host: "mail.example".into(),
+            port: 587,
+            security: MailSecurity::StartTls,
+            username: Some("mediakeep".into()),
+            password: Some(secret("hidden")),
+            from: "mediakeep@example.org".into(),
+            to: vec!["ops@example.org".into()],
+            authority: None,
+        }),
+    };
+    [
+        disk_nearly_full(),
+        AlertCommand::Acknowledge { alert: 1 },
+        AlertCommand::SetChannels { channels: Box::new(channels) },
+        AlertCommand::NoteDelivery {
+            alert: 1,
+            channel: ChannelKind::Webhook,
+            change: AlertChange::Raised,
+            delivered: true,
+        },
     ]
     .map(Command::from)
     .into()

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, Inner, ProposeError};
+use super::{Cluster, Inner, NodeReport, ProposeError};
 use crate::actor::{Actor, ActorKind};
 use crate::command::Command;
 use crate::entry::Request;
@@ -29,6 +29,8 @@ pub(super) enum Ask {
     StandForElection,
     /// The newest audit records before this number. The answer is their bytes alone.
     AuditRecords { before: u64 },
+    /// How do you do?
+    Describe,
 }
 
 /// Its answer.
@@ -38,6 +40,7 @@ pub(super) enum Answer {
     ReadIndex(Result<u64, ProposeError>),
     Pong { wall_ms: u64 },
     Standing,
+    Described(NodeReport),
 }
 
 /// Asks `node`.
@@ -78,6 +81,7 @@ impl Serve for Control {
                 running.raft.trigger().elect().await.map_err(|error| error.to_string())?;
                 Answer::Standing
             }
+            Ask::Describe => Answer::Described(cluster.describe_here()),
         };
         let head = postcard::to_allocvec(&answer).map_err(|error| error.to_string())?;
         Ok(Message { head: head.into(), body: Bytes::new() })

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 
 use super::{
-    AccessCommand, AssetCommand, AuditCommand, BackupCommand, BackupKind, ClusterCommand, Command, JobCommand,
+    AccessCommand, AlertCommand, AlertScope, AssetCommand, AuditCommand, BackupCommand, BackupKind, ChannelKind,
+    ClusterCommand, Command, JobCommand,
 };
 use crate::actor::Actor;
 use crate::audit_record::AuditRecord;
@@ -51,6 +52,7 @@ impl Command {
             Self::Asset(command) => command.action_name(),
             Self::Job(command) => command.action_name(),
             Self::Cluster(command) => command.action_name(),
+            Self::Alert(command) => command.action_name(),
             Self::Audit(AuditCommand::Record { action, .. }) => action,
             Self::Backup(command) => command.action_name(),
         }
@@ -65,6 +67,7 @@ impl Command {
             Self::Job(command) => command.subject(state),
             Self::Cluster(command) => command.subject(state),
             Self::Backup(command) => command.subject(state),
+            Self::Alert(command) => command.subject(state),
             Self::Audit(AuditCommand::Record { target, application, result: given, details, .. }) => {
                 result = bounded(given, Limits::SHORT);
                 let most = Limits::AUDIT_DETAILS;
@@ -449,6 +452,13 @@ impl BackupCommand {
             Self::Expire { .. } => "backup.expire",
             Self::Forget { .. } => "backup.forget",
             Self::Restored { .. } => "backup.restore",
+impl AlertCommand {
+    fn action_name(&self) -> &'static str {
+        match self {
+            Self::Observe { .. } => "alert.observe",
+            Self::Acknowledge { .. } => "alert.acknowledge",
+            Self::SetChannels { .. } => "alert.set_channels",
+            Self::NoteDelivery { .. } => "alert.deliver",
         }
     }
 
@@ -486,6 +496,36 @@ impl BackupCommand {
                 .with("cluster", HEXLOWER.encode(from_cluster))
                 .with("index", index)
                 .with("missing", missing),
+        let about = |alert: u64| {
+            let subject = Subject::of("alert", alert);
+            match state.alert(alert) {
+                Some(found) => subject.with("kind", &found.fact.kind).with("about", &found.fact.subject),
+                None => subject,
+            }
+        };
+        match self {
+            Self::Observe { scope, open } => {
+                let kinds: Vec<&str> = open.iter().map(|fact| fact.kind.as_str()).collect();
+                let subject = match scope {
+                    AlertScope::Cluster => Subject::cluster(),
+                    AlertScope::Node(node) => Subject::of("node", node),
+                };
+                subject.with("open", open.len()).with("kinds", kinds.join(" "))
+            }
+            Self::Acknowledge { alert } => about(*alert),
+            // Where to, without any secret.
+            Self::SetChannels { channels } => {
+                let set: Vec<&str> = ChannelKind::ALL
+                    .into_iter()
+                    .filter(|channel| channels.has(*channel))
+                    .map(ChannelKind::name)
+                    .collect();
+                Subject::cluster().with("channels", set.join(" "))
+            }
+            Self::NoteDelivery { alert, channel, change, delivered } => about(*alert)
+                .with("channel", channel.name())
+                .with("change", change.name())
+                .with("delivered", delivered),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The encoding (postcard) is on disk: variants and fields are only ever added at the end, with a new version.
 
 mod access;
+mod alert;
 mod asset;
 mod audit;
 mod backup;
@@ -12,6 +13,10 @@ mod job;
 mod values;
 
 pub use access::{AccessCommand, ApplicationPatch};
+pub use alert::{
+    AlertChange, AlertChannels, AlertCommand, AlertFact, AlertScope, ChannelKind, ChannelSecret,
+    EmailChannel, MailSecurity, Severity, SyslogChannel, SyslogTransport, WebhookChannel,
+};
 pub use asset::{AssetCommand, AssetPatch};
 pub use audit::AuditCommand;
 pub use backup::{BackupCommand, BackupKind, BackupResult, SealedSecret, TargetPlace, TargetSettings};
@@ -39,6 +44,8 @@ pub enum Command {
     Audit(AuditCommand),
     /// Backups.
     Backup(BackupCommand),
+    /// What is wrong, and where it is told.
+    Alert(AlertCommand),
 }
 
 macro_rules! into_command {
@@ -58,6 +65,7 @@ into_command! {
     Cluster(ClusterCommand)
     Audit(AuditCommand)
     Backup(BackupCommand)
+    Alert(AlertCommand)
 }
 
 impl Command {
@@ -70,7 +78,7 @@ impl Command {
     #[must_use]
     pub fn level(&self) -> u32 {
         match self {
-            Self::Cluster(ClusterCommand::SetSiteMap { .. }) => 1,
+            Self::Cluster(ClusterCommand::SetSiteMap { .. }) | Self::Alert(_) => 1,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
             // The only node there is then is the one that proposes it.
             Self::Backup(BackupCommand::Restored { .. }) => 0,

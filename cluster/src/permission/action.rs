@@ -132,6 +132,8 @@ actions! {
     ReadMetrics => Rule::AdminOrKey,
     /// The node's certificate. On the cluster.
     SeeCertificate => Rule::ClusterAdmin,
+    /// Alerts, and where they are told. On the cluster.
+    SeeAlerts => Rule::ClusterAdmin,
 
     // --- People and access -----------------------------------------------------------------------------------------
     /// First run.
@@ -270,6 +272,12 @@ actions! {
     BeginBackup => Rule::AdminOrNode,
     /// Carrying out a run; giving up old ones.
     WorkOnBackup => Rule::Node,
+    /// Saying what is wrong, and what was told.
+    ReportAlerts => Rule::Node,
+    /// Taking care of an alert. On the cluster.
+    AcknowledgeAlert => Rule::ClusterAdmin,
+    /// Where alerts are told. On the cluster.
+    SetAlertChannels => Rule::ClusterAdmin,
     /// Recording what changes nothing.
     RecordAudit => Rule::Anyone,
 }

@@ -1,7 +1,9 @@
 //! Which Action on which Target each Command is.
 
 use super::action::{Action, Target};
-use crate::command::{AccessCommand, AssetCommand, BackupCommand, ClusterCommand, Command, JobCommand};
+use crate::command::{
+    AccessCommand, AlertCommand, AssetCommand, BackupCommand, ClusterCommand, Command, JobCommand,
+};
 
 /// What `command` needs to be allowed.
 #[must_use]
@@ -13,6 +15,7 @@ pub fn required(command: &Command) -> (Action, Target) {
         Command::Cluster(command) => cluster(command),
         Command::Audit(_) => (Action::RecordAudit, Target::Cluster),
         Command::Backup(command) => (backup(command), Target::Cluster),
+        Command::Alert(command) => (alert(command), Target::Cluster),
     }
 }
 
@@ -136,5 +139,13 @@ fn backup(command: &BackupCommand) -> Action {
         | BackupCommand::Expire { .. }
         | BackupCommand::Forget { .. }
         | BackupCommand::Restored { .. } => Action::WorkOnBackup,
+    }
+}
+
+fn alert(command: &AlertCommand) -> Action {
+    match command {
+        AlertCommand::Observe { .. } | AlertCommand::NoteDelivery { .. } => Action::ReportAlerts,
+        AlertCommand::Acknowledge { .. } => Action::AcknowledgeAlert,
+        AlertCommand::SetChannels { .. } => Action::SetAlertChannels,
     }
 }

@@ -73,6 +73,7 @@ impl Change<'_> {
             Command::Asset(command) => self.asset(command),
             Command::Job(command) => self.job(command),
             Command::Cluster(command) => self.cluster(command),
+            Command::Alert(command) => self.alert(command),
             // Checked below like any other text; the record itself is all there is to it.
             Command::Audit(command) => command.validate().map(|()| Outcome::Done),
             Command::Backup(command) => self.backup(command),

@@ -56,6 +56,15 @@ impl Limits {
     /// The longest a join token may be made for: one hour.
     pub const JOIN_TOKEN_MS: u64 = 60 * 60 * 1000;
 
+    /// Alerts of one scope that are there at once.
+    pub const OPEN_ALERTS: usize = 200;
+    /// Alerts kept, those that are over included.
+    pub const ALERTS: usize = 1_000;
+    /// Bytes of the authority a channel trusts (PEM).
+    pub const AUTHORITY_PEM: usize = 6_000;
+    /// Addresses that alerts are mailed to.
+    pub const ALERT_ADDRESSES: usize = 20;
+
     /// Characters of a title, a file name, or a name of a node, site, application, collection or key.
     pub const NAME: u32 = 200;
     /// Characters of a description.

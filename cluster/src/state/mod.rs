@@ -4,6 +4,7 @@
 //! refused Command leaves nothing behind.
 
 mod access;
+mod alert;
 mod application;
 mod apply;
 mod asset;
@@ -29,6 +30,7 @@ mod site;
 mod store;
 mod validate;
 
+pub use alert::{Alert, AlertKey, ToTell};
 pub use apply::Applied;
 pub use asset_record::{
     Asset, AssetState, AssetStateKind, BlobRecord, Life, ManifestRef, PublishWindow, SealedBlob,

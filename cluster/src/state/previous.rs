@@ -1,4 +1,4 @@
-//! State as version 3 wrote it: without answers to requests, and without backups.
+//! State as version 3 wrote it: without answers to requests, backups and alerts.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::alert::Alerts;
 use super::asset_record::Asset;
 use super::holders::Holders;
 use super::records::{
@@ -85,6 +86,7 @@ impl From<PreviousState> for State {
             releases: before.releases,
             answered: OrdMap::new(),
             backups: Backups::default(),
+            alerts: Alerts::default(),
         };
         Self::from(records)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
+use super::alert::Alerts;
 use super::asset_record::{Asset, Life};
 use super::holders::Holders;
 use super::records::{
@@ -62,6 +63,7 @@ pub(super) struct Records {
     #[serde(deserialize_with = "super::map::read")]
     pub(super) answered: OrdMap<NodeId, Arc<Answered>>,
     pub(super) backups: Backups,
+    pub(super) alerts: Alerts,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

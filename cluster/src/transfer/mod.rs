@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 pub use holder::BlobService;
 pub use pull::Pulled;
-pub use repairs::Repairs;
+pub use repairs::{Damage, Repairs};
 #[cfg(feature = "sim")]
 pub(crate) use wire::read as read_wire_head;
 
@@ -59,6 +59,8 @@ pub struct Protection {
     pub sites_to_lose: u32,
     /// Bytes this node is still to fetch, as far as it has looked.
     pub missing_bytes: u64,
+    /// How long that will take at the rate so far; none before anything came.
+    pub missing_time: Option<Duration>,
 }
 
 /// What the bytes need to know of State.

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::blob::BlobName;
 use crate::id::AssetId;
 
 /// The most that is remembered: what is beyond it is found again by the daily comparison.
 const MOST: usize = 100_000;
+/// Damage is worth a look for this long.
+const RECENT: Duration = Duration::from_secs(24 * 3600);
 
 /// What is to be looked at. Clones are the same list.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +26,25 @@ struct Inner {
     damaged: Mutex<BTreeSet<BlobName>>,
     assets: Mutex<BTreeSet<AssetId>>,
     noted: Notify,
+    history: Mutex<History>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    found: u64,
+    beyond_repair: u64,
+    last: Option<Instant>,
+}
+
+/// Damaged copies on this node, since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// So many.
+    pub found: u64,
+    /// Those of which there was no other copy.
+    pub beyond_repair: u64,
+    /// The newest was found within a day.
+    pub is_recent: bool,
 }
 
 fn add<T: Ord>(set: &Mutex<BTreeSet<T>>, one: T) {
@@ -34,8 +57,32 @@ fn add<T: Ord>(set: &Mutex<BTreeSet<T>>, one: T) {
 impl Repairs {
     /// The copy here is not what was written.
     pub fn damaged(&self, name: BlobName) {
+        let mut history = self.history();
+        history.found += 1;
+        history.last = Some(Instant::now());
+        drop(history);
         add(&self.inner.damaged, name);
         self.inner.noted.notify_one();
+    }
+
+    /// A copy of which there is no other is damaged.
+    pub fn beyond_repair(&self) {
+        self.history().beyond_repair += 1;
+    }
+
+    /// What was found damaged so far.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        let history = self.history();
+        Damage {
+            found: history.found,
+            beyond_repair: history.beyond_repair,
+            is_recent: history.last.is_some_and(|last| last.elapsed() < RECENT),
+        }
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.inner.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Copies of an asset may be missing here.

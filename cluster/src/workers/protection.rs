@@ -93,7 +93,8 @@ impl<N: CopyNode> Worker for Count<N> {
         let to_lose = |fewest: usize| u32::try_from(fewest.saturating_sub(1)).unwrap_or(0);
         (counted.nodes_to_lose, counted.sites_to_lose) = (to_lose(fewest_nodes), to_lose(fewest_sites));
         self.node.bytes().set_protection(|protection| {
-            *protection = Protection { missing_bytes: protection.missing_bytes, ..counted };
+            let (missing_bytes, missing_time) = (protection.missing_bytes, protection.missing_time);
+            *protection = Protection { missing_bytes, missing_time, ..counted };
         });
         Ok(Worked::Idle)
     }

@@ -60,6 +60,8 @@ pub struct Repair<N> {
     came: u64,
     bytes: u64,
     missing: u64,
+    /// When the fetching that is under way began, and the bytes that had come before it.
+    began: Option<(tokio::time::Instant, u64)>,
 }
 
 /// The sealed Blobs of some assets by the node that has them: name, length in bytes, hash.
@@ -78,7 +80,17 @@ impl<N: CopyNode> Repair<N> {
     #[must_use]
     pub fn new(node: N, purpose: Purpose) -> Self {
         let events = node.events();
-        Self { node, purpose, events, cursor: None, compared: None, came: 0, bytes: 0, missing: 0 }
+        Self {
+            node,
+            purpose,
+            events,
+            cursor: None,
+            compared: None,
+            came: 0,
+            bytes: 0,
+            missing: 0,
+            began: None,
+        }
     }
 
     /// The assets to look at now: what was noted, then the next of the comparison of all.
@@ -107,6 +119,7 @@ impl<N: CopyNode> Repair<N> {
         for name in bytes.repairs().take_damaged() {
             if state.holders(name.asset).iter().all(|node| node == self.node.bytes().node()) {
                 tracing::error!(asset = %name.asset, blob = %name.blob, "the only copy is damaged");
+                bytes.repairs().beyond_repair();
                 continue;
             }
             match bytes.verify(name).await {
@@ -145,6 +158,8 @@ impl<N: CopyNode> Repair<N> {
         }
         missing.sort_by_key(|one| one.from.len());
         self.missing = missing.iter().map(|one| one.length).sum();
+        self.began =
+            (self.missing > 0).then(|| self.began.unwrap_or((tokio::time::Instant::now(), self.bytes)));
         self.tell_missing();
         for one in missing {
             if !self.fetch(&one).await {
@@ -218,9 +233,20 @@ impl<N: CopyNode> Repair<N> {
         (all_known && manifest_known).then(|| missing.into_values().collect())
     }
 
+    /// At the rate since something began to be missing.
+    fn time_left(&self) -> Option<Duration> {
+        let (began, bytes_then) = self.began?;
+        let came = self.bytes.saturating_sub(bytes_then);
+        let seconds = began.elapsed().as_secs_f64() * self.missing as f64 / came as f64;
+        Duration::try_from_secs_f64(seconds).ok().filter(|_| came > 0 && self.missing > 0)
+    }
+
     fn tell_missing(&self) {
         if self.purpose == Purpose::Repair {
-            self.node.bytes().set_protection(|protection| protection.missing_bytes = self.missing);
+            let left = self.time_left();
+            self.node.bytes().set_protection(|protection| {
+                (protection.missing_bytes, protection.missing_time) = (self.missing, left);
+            });
         }
     }
 

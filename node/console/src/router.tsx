@@ -153,6 +153,16 @@ const account = createRoute({
   path: '/account',
   component: lazyRouteComponent(() => import('./pages/account/AccountPage'), 'AccountPage'),
 });
+const cluster = createRoute({
+  getParentRoute: () => inside,
+  path: '/cluster',
+  component: lazyRouteComponent(() => import('./pages/cluster/ClusterPage'), 'ClusterPage'),
+});
+const alerts = createRoute({
+  getParentRoute: () => inside,
+  path: '/alerts',
+  component: lazyRouteComponent(() => import('./pages/alerts/AlertsPage'), 'AlertsPage'),
+});
 const system = createRoute({
   getParentRoute: () => inside,
   path: '/system',
@@ -178,6 +188,8 @@ const tree = root.addChildren([
     applications,
     audit,
     account,
+    cluster,
+    alerts,
     system,
   ]),
 ]);

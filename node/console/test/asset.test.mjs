@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { launchChromium, loaded, logIn, openPage, until } from './browser.mjs';
+import { axeFindings, launchChromium, loaded, logIn, openPage, shot, until } from './browser.mjs';
 import { makeClip } from './clip.mjs';
 import { hostileTexts, planted } from './hostile.mjs';
 import { adminToken, callApi, claimedNode, putFile, ready } from './node.mjs';
@@ -203,6 +203,82 @@ test('the original and a rendition are downloaded whole', async () => {
   const told = JSON.parse((await promisify(execFile)('ffprobe', ['-v', 'error', ...fields, rendition])).stdout);
   assert.deepEqual(told.streams.map((stream) => stream.codec_name).toSorted(), ['aac', 'h264']);
   assert.ok(Math.abs(Number(told.format.duration) - 26) < 0.5, `it lasts ${told.format.duration} s`);
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
+test('a change in one tab appears in the other and takes nothing that is being typed there', async () => {
+  const { page, context } = await pageOf(node.username);
+  const other = await context.newPage();
+  await page.goto(`/asset/${asset}`);
+  await other.goto(`/asset/${asset}`);
+  await other.getByLabel('From').fill('2021-05-05T08:00');
+  const description = page.getByRole('textbox', { name: 'Description' });
+  await description.fill('Filmed from the pier.');
+  const saves = [];
+  page.on('request', (request) => request.method() === 'PATCH' && saves.push(request.url()));
+  await section(page, 'Description').getByRole('button', { name: 'Save' }).dblclick();
+  await said(page, 'Saved');
+  assert.equal(saves.length, 1, 'a double click saves once');
+  await until('the other tab', async () =>
+    (await other.getByRole('textbox', { name: 'Description' }).inputValue()).includes('pier'),
+  );
+  assert.equal(await other.getByLabel('From').inputValue(), '2021-05-05T08:00');
+  await context.close();
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`the page of an asset and its player are accessible in ${colorScheme}`, async () => {
+    const { page, context, troubles } = await pageOf(node.username, { colorScheme });
+    await page.goto(`/asset/${asset}`);
+    await loaded(page);
+    await section(page, 'Description').waitFor();
+    assert.deepEqual(await axeFindings(page), [], 'asset');
+    await shot(page, `asset-${colorScheme}`);
+    await page.goto(`/watch/${asset}`);
+    await page.getByRole('button', { name: `Play ${title}` }).waitFor();
+    assert.deepEqual(await axeFindings(page), [], 'watch, before it plays');
+    await play(page);
+    await page.getByRole('button', { name: 'Playback settings' }).click();
+    await page.getByRole('radio').first().waitFor();
+    assert.deepEqual(await axeFindings(page), [], 'watch, with its settings open');
+    await shot(page, `watch-${colorScheme}`);
+    const other = troubles.filter((trouble) => !trouble.startsWith('policy: media-src data'));
+    assert.deepEqual(other, []);
+    await context.close();
+  });
+}
+
+test('a network lost in the middle of a change loses nothing that was typed', async () => {
+  const { page, context, troubles } = await pageOf(node.username);
+  await page.goto(`/asset/${asset}`);
+  const description = page.getByRole('textbox', { name: 'Description' });
+  const save = section(page, 'Description').getByRole('button', { name: 'Save' });
+  await description.fill('Typed in a tunnel.');
+  // Without a network the change waits, and is made once the network is back.
+  await context.setOffline(true);
+  await page.getByText('You are offline').waitFor();
+  await save.click();
+  assert.equal(await description.inputValue(), 'Typed in a tunnel.');
+  await context.setOffline(false);
+  await said(page, 'Saved');
+  // A node that does not answer is another matter: it is said at once, and a second try is the person's own.
+  await description.fill('Typed in a long tunnel.');
+  await page.route('**/api/v1/assets/*', (route) => route.abort());
+  await save.click();
+  await said(page, 'The node cannot be reached');
+  assert.equal(await description.inputValue(), 'Typed in a long tunnel.');
+  await page.unroute('**/api/v1/assets/*');
+  await save.click();
+  await until('the change', async () =>
+    (await callApi(node, 'GET', `/assets/${asset}`, { token })).description.includes('long'),
+  );
+  // The way back leads through the pages as they were visited.
+  await page.getByRole('link', { name: 'Library', exact: true }).first().click();
+  await page.getByRole('heading', { level: 1, name: 'Library' }).waitFor();
+  await page.goBack();
+  await page.getByRole('heading', { level: 1, name: title }).waitFor();
+  assert.equal(await description.inputValue(), 'Typed in a long tunnel.');
   assert.deepEqual(troubles, []);
   await context.close();
 });

@@ -1,5 +1,5 @@
 // Chromium from the distribution, watched: whatever the page complains about fails the test that opened it.
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
@@ -100,6 +100,14 @@ export async function axeFindings(page) {
       return `${violation.id} (${violation.impact}): ${first?.target} ${first?.failureSummary}`;
     });
   }, axeRules);
+}
+
+/** Takes a picture of the page into the folder that SCREENSHOTS names, for people to look at; without it, nothing. */
+export async function shot(page, name) {
+  const folder = process.env.SCREENSHOTS;
+  if (!folder) return;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
 }
 
 /** Waits until `check` gives something true; fails with what it was waiting for. */

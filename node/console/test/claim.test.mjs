@@ -1,7 +1,7 @@
 // The first run: somebody claims a fresh node in the browser.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { axeFindings, launchChromium, openPage } from './browser.mjs';
+import { axeFindings, launchChromium, openPage, shot } from './browser.mjs';
 import { unclaimedNode } from './node.mjs';
 
 let node;
@@ -14,11 +14,21 @@ after(async () => {
   await node?.stop();
 });
 
+/** The step as it is, in light and in dark. */
+async function accessible(page, step) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await axeFindings(page), [], `${step} in ${colorScheme}`);
+    await shot(page, `${step}-${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
 test('a fresh node is claimed with the code, and its recovery key is typed again', async () => {
   const { page, context, troubles } = await openPage(browser, node);
   await page.goto('/');
   await page.getByRole('heading', { name: 'Set up mediakeep' }).waitFor();
-  assert.deepEqual(await axeFindings(page), []);
+  await accessible(page, 'setup-code');
 
   // A wrong code is refused in words and loses nothing that was typed.
   await page.getByLabel('Claim code').fill('wrong-code');
@@ -27,6 +37,7 @@ test('a fresh node is claimed with the code, and its recovery key is typed again
   await page.locator('input[autocomplete=new-password]').fill('seven quiet herons wade');
   await page.getByLabel('Application').fill('School of Crafts');
   await page.getByText('Strength: strong').waitFor();
+  await accessible(page, 'setup-account');
   await page.getByRole('button', { name: 'Claim this node' }).click();
   await page.getByRole('alert').getByText('The claim code is wrong').waitFor();
   assert.equal(await page.getByLabel('User name').inputValue(), 'olga');
@@ -44,6 +55,7 @@ test('a fresh node is claimed with the code, and its recovery key is typed again
 
   const key = await page.locator('.secret p').textContent();
   assert.ok(key.length > 20, 'a recovery key is shown');
+  await accessible(page, 'setup-recovery');
   await page.getByRole('button', { name: 'I wrote it down' }).click();
   await page.getByLabel('Recovery key').fill('not the key');
   await page.getByRole('button', { name: 'Confirm' }).click();
@@ -51,6 +63,7 @@ test('a fresh node is claimed with the code, and its recovery key is typed again
   await page.getByLabel('Recovery key').fill(key);
   await page.getByRole('button', { name: 'Confirm' }).click();
   await page.getByText('olga administers this node').waitFor();
+  await accessible(page, 'setup-summary');
   await page.getByRole('link', { name: 'Open the library' }).click();
   await page.getByRole('heading', { level: 1, name: 'Library' }).waitFor();
   await page.getByText('Nothing here yet').waitFor();

@@ -5,6 +5,8 @@ import { axeFindings, launchChromium, loaded, logIn, openPage, until } from './b
 import { hostileTexts, planted } from './hostile.mjs';
 import { adminToken, beginUpload, callApi, claimedNode } from './node.mjs';
 
+const many = 10_000;
+const atOnce = 32;
 let node;
 let browser;
 let token;
@@ -17,9 +19,15 @@ before(async () => {
   library = `/a/${node.application}/library`;
 });
 after(async () => {
+  if (process.env.SHOW_LOG) console.log(node?.log());
   await browser?.close();
   await node?.stop();
 });
+
+async function waitIfBusy(refusal) {
+  if (!/: 503 |hang up|ECONNRESET/.test(String(refusal))) throw refusal;
+  await new Promise((resolve) => setTimeout(resolve, 250));
+}
 
 const titles = (page) => page.getByRole('list', { name: 'Library' }).getByRole('listitem');
 const listed = (query) => callApi(node, 'GET', `/applications/${node.application}/assets?${query}`, { token });
@@ -128,6 +136,77 @@ test('hostile text in every field and file name runs nothing, anywhere', async (
     assert.equal(await page.getByRole('heading', { level: 1 }).textContent(), text);
     assert.equal(await page.locator(planted).count(), 0, text);
   }
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
+test(`a library of ${many} assets scrolls to its end with few of them in the page`, async () => {
+  let next = 0;
+  const make = async () => {
+    while (next < many) {
+      const title = `Take ${next++}`;
+      // A loaded machine may answer that it cannot take changes now; as any client, this one asks again.
+      while (!(await beginUpload(node, token, title).catch(waitIfBusy))) {}
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, make));
+  const { page, context, troubles } = await openPage(browser, node);
+  await logIn(page, node);
+  const session = await context.newCDPSession(page);
+  const memory = async () => {
+    await session.send('HeapProfiler.collectGarbage');
+    return (await session.send('Runtime.getHeapUsage')).usedSize;
+  };
+  for (const view of ['', '?view=list']) {
+    const asked = Date.now();
+    await page.goto(`${library}${view}`);
+    await page.getByText('assets shown').waitFor();
+    const first = Date.now() - asked;
+    assert.ok(first < 5_000, `the first page took ${first} ms`);
+    const start = await memory();
+    // Frames are counted while it scrolls: what blocks the page for long would show here.
+    const longest = page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          let last = performance.now();
+          let worst = 0;
+          window.endOfScroll = () => resolve(worst);
+          const frame = (now) => {
+            worst = Math.max(worst, now - last);
+            last = now;
+            requestAnimationFrame(frame);
+          };
+          requestAnimationFrame(frame);
+        }),
+    );
+    await until('the end of the list', async () => {
+      await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+      const shown = await page.getByText('assets shown').textContent();
+      return Number(shown.replace(/\D/g, '')) >= many;
+    });
+    await page.evaluate(() => window.endOfScroll());
+    const cards = view === '' ? titles(page) : page.locator('.asset-table tbody tr:not([aria-hidden])');
+    const inPage = await cards.count();
+    assert.ok(inPage > 0 && inPage < 120, `${inPage} of them are in the page`);
+    const grown = ((await memory()) - start) / 1_000_000;
+    assert.ok(grown < 60, `memory grew by ${grown.toFixed(1)} MB`);
+    console.log(
+      `${view || 'grid'}: first page ${first} ms, ${inPage} in the page, ${grown.toFixed(1)} MB more, longest frame ${await longest} ms`,
+    );
+    await page.evaluate(() => window.scrollTo(0, 0));
+    await until(
+      'the first rows',
+      async () => (await cards.first().isVisible()) && (await page.evaluate(() => window.scrollY)) === 0,
+    );
+  }
+  // All of them are ticked by one click, and the search finds one among them as it is typed.
+  await page.getByRole('checkbox', { name: 'Select all shown' }).check();
+  await bulk(page)
+    .getByText(/^10,\d{3} selected$/)
+    .waitFor();
+  await bulk(page).getByRole('button', { name: 'Clear selection' }).click();
+  await page.getByRole('searchbox', { name: 'Search' }).fill('Take 7777');
+  await page.getByRole('link', { name: 'Take 7777', exact: true }).waitFor();
   assert.deepEqual(troubles, []);
   await context.close();
 });

@@ -67,6 +67,15 @@ export async function unclaimedNode() {
   return { url: told.url, claimCode: told.claim_code, stop, log };
 }
 
+/** A node that joins a cluster by a token. */
+export async function joiningNode(token, name, site) {
+  const dir = await freshFolder();
+  const args = ['run', '--dir', join(dir, 'data'), '--key-file', join(dir, 'node.key'), '--listen', '127.0.0.1:0'];
+  const where = ['--cluster-listen', '127.0.0.1:0', '--name', name, '--site', site, '--join', token];
+  const { told, stop, log } = await start([...args, ...where, '--announce', '--stop-with-input'], dir);
+  return { url: told.url, stop, log };
+}
+
 /** One call of the API from outside the browser: gives its JSON answer, or for an empty one the address it names; trusts this node's own certificate only because it is a test's. */
 export function callApi(node, method, path, { token, json, bytes, headers = {} } = {}) {
   const body = json === undefined ? bytes : JSON.stringify(json);

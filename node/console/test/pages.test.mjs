@@ -1,7 +1,7 @@
 // Every page, in dark and in light: accessible, true to its policy, and deaf to hostile text in every stored field.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { axeFindings, launchChromium, logIn, openPage } from './browser.mjs';
+import { axeFindings, launchChromium, logIn, openPage, shot } from './browser.mjs';
 import { adminToken, callApi, claimedNode } from './node.mjs';
 
 const hostile = `"><img src=x onerror=alert(1)><script>alert(2)</script>'`;
@@ -38,6 +38,8 @@ const pages = () => {
     ['/applications', 'Applications'],
     ['/audit', 'Audit'],
     ['/account', 'My account'],
+    ['/cluster', 'Cluster'],
+    ['/alerts', 'Alerts'],
     ['/system', 'System'],
     ['/nowhere', 'Page not found'],
   ];
@@ -55,6 +57,7 @@ for (const colorScheme of ['light', 'dark']) {
       await page.getByRole('heading', { level: 1, name: title }).waitFor();
       await page.locator('[role=status][aria-label=Loading]').waitFor({ state: 'detached' });
       assert.deepEqual(await axeFindings(page), [], address);
+      await shot(page, `${title.toLowerCase().replaceAll(' ', '-')}-${colorScheme}`);
     }
     assert.deepEqual(troubles, []);
     await context.close();
@@ -108,5 +111,17 @@ test('a page can be reached by the keyboard alone: skip link, then content', asy
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
+  await context.close();
+});
+
+test('one node alone is called under-protected, calmly, and is not offered for removal', async () => {
+  const { page, context, troubles } = await openPage(browser, node);
+  await logIn(page, node);
+  await page.goto('/cluster');
+  await page.getByText('Under-protected').waitFor();
+  await page.getByText('Everything is kept once, on this one node').waitFor();
+  assert.ok(await page.getByRole('button', { name: /^Remove / }).isDisabled());
+  assert.equal(await page.getByText('Leader', { exact: true }).count(), 1);
+  assert.deepEqual(troubles, []);
   await context.close();
 });

@@ -1,13 +1,16 @@
 // Uploads in a browser: they go on after a reload, a pause, a lost network and a lost session, and many at once.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
 import { launchChromium, logIn, openPage, slowLine, until } from './browser.mjs';
 import { adminToken, callApi, claimedNode } from './node.mjs';
 
+const run = promisify(execFile);
 const megabyte = 1_000_000;
 let node;
 let browser;
@@ -165,4 +168,38 @@ test('a session that ends in the middle asks for the passphrase, and the upload 
   assert.equal(await kept(page, file.name), file.sha256);
   assert.deepEqual(troubles, []);
   await context.close();
+});
+
+test('a full disk is told in plain words, and the upload goes on once there is room', async () => {
+  // A file system of its own, so that the disk really is full; mounting needs root, as the node's own tests do.
+  const disk = await mkdtemp(join(tmpdir(), 'mediakeep-disk-'));
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=72m', 'tmpfs', disk]);
+  const small = await claimedNode({ folder: join(disk, 'data') });
+  try {
+    const smallToken = await adminToken(small);
+    const old = await noise('old.mp4', 30 * megabyte);
+    const file = await noise('large.mp4', 50 * megabyte);
+    const { page, context, troubles } = await uploadPage(small);
+    await choose(page, old.path);
+    await line(page, old.name).getByText('uploaded; now being processed').waitFor();
+    await choose(page, file.path);
+    await line(page, file.name).getByText('The disk is nearly full').waitFor();
+
+    const asset = (await line(page, old.name).getByRole('link').getAttribute('href')).split('/').pop();
+    await callApi(small, 'POST', `/assets/${asset}/trash`, { token: smallToken, json: {} });
+    await callApi(small, 'POST', `/assets/${asset}/purge`, { token: smallToken, json: {} });
+    const done = line(page, file.name).getByText('uploaded; now being processed');
+    const retry = page.getByRole('button', { name: 'Try large.mp4 again' });
+    await until('room for it', async () => {
+      if (await done.isVisible()) return true;
+      if (await retry.isVisible()) await retry.click();
+      return false;
+    });
+    assert.deepEqual(troubles, []);
+    await context.close();
+  } finally {
+    await small.stop();
+    await run('umount', ['--lazy', disk]);
+    await rm(disk, { recursive: true, force: true });
+  }
 });

@@ -1,7 +1,9 @@
 //! The cluster: its nodes, a token to join by, emptying a node and removing it, and which site is near to whom.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::cluster::NodeReport;
 use ::cluster::command::{ClusterCommand, SiteNetwork};
 use ::cluster::id::NodeId;
 use ::cluster::permission::{Action, Target};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Body, created, done, ok};
+use super::system::CopiesView;
 use crate::access::Caller;
 use crate::app::App;
 use crate::auth::token::SecretText;
@@ -48,6 +51,21 @@ pub struct MemberNodeView {
     pub added_ms: u64,
     /// The version it runs, once it has said so.
     pub version: Option<String>,
+    /// Since it started, by its own word.
+    pub up_ms: Option<u64>,
+    /// Bytes of its disk, by its own word.
+    pub disk_total: Option<u64>,
+    /// Bytes free.
+    pub disk_free: Option<u64>,
+}
+
+/// Copies that are being made.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct RepairView {
+    /// Bytes that nodes have yet to fetch, all together.
+    pub missing_bytes: u64,
+    /// How long that will take; none while it cannot be told.
+    pub eta_ms: Option<u64>,
 }
 
 /// The cluster.
@@ -59,13 +77,21 @@ pub struct ClusterView {
     pub leader: Option<String>,
     /// The election count.
     pub term: u64,
-    /// How many voters may fail with changes still possible.
+    /// How many voters may fail with changes still possible, besides those that do not answer now.
     pub can_lose: u32,
     /// Changes that the node that is asked has carried out.
     pub applied: u64,
     /// SHA-256 of all it holds then, when asked for: nodes that have carried out the same changes show the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_hash: Option<String>,
+    /// How many more nodes may fail, any of them, with nothing lost and changes still possible.
+    pub nodes_to_lose: u32,
+    /// How many more sites.
+    pub sites_to_lose: u32,
+    /// How many nodes hold each asset.
+    pub copies: CopiesView,
+    /// Copies that are being made.
+    pub repair: RepairView,
     /// Its nodes, by number.
     pub nodes: Vec<MemberNodeView>,
 }
@@ -153,16 +179,33 @@ pub async fn cluster_view(
         }
     };
     let state_hash = if query.hash { Some(state_hash(state.clone()).await?) } else { None };
-    let nodes = state.nodes().map(|node| node_view(&app, node, role(node.id)));
-    let voters = u32::try_from(status.voters.len()).unwrap_or(u32::MAX);
+    let asked = state.nodes().map(|node| app.cluster.describe(node.id));
+    let reports = futures_util::future::join_all(asked).await;
+    let nodes = state.nodes().zip(&reports);
+    let nodes: Vec<_> =
+        nodes.map(|(node, report)| node_view(&app, node, role(node.id), report.as_ref())).collect();
+    let voters: Vec<(&str, bool)> = nodes
+        .iter()
+        .filter(|node| node.role != "learner")
+        .map(|node| (node.site.as_str(), node.alive))
+        .collect();
+    let protection = &status.protection;
+    let reports = reports.iter().flatten();
     ok(&ClusterView {
         id: data_encoding::HEXLOWER.encode(&info.id),
         leader: status.leader.map(|leader| leader.to_string()),
         term: status.term,
-        can_lose: voters.saturating_sub(1) / 2,
+        can_lose: voters_to_lose(&voters),
+        nodes_to_lose: voters_to_lose(&voters).min(protection.nodes_to_lose),
+        sites_to_lose: sites_to_lose(&voters).min(protection.sites_to_lose),
+        copies: CopiesView::of(protection),
+        repair: RepairView {
+            missing_bytes: reports.clone().map(|report| report.missing_bytes).sum(),
+            eta_ms: reports.filter_map(|report| report.missing_ms).max(),
+        },
         applied: state.last_applied(),
         state_hash,
-        nodes: nodes.collect(),
+        nodes,
     })
 }
 
@@ -171,7 +214,31 @@ async fn state_hash(state: Arc<State>) -> Result<String, Problem> {
     hash.map(|hash| data_encoding::HEXLOWER.encode(&hash)).map_err(Problem::internal)
 }
 
-fn node_view(app: &App, node: &Node, role: &str) -> MemberNodeView {
+/// How many more voters may fall silent with a majority left. Each is a site and whether it answers.
+fn voters_to_lose(voters: &[(&str, bool)]) -> u32 {
+    let alive = voters.iter().filter(|(_, alive)| *alive).count();
+    let majority = voters.len() / 2 + 1;
+    u32::try_from(alive.saturating_sub(majority)).unwrap_or(u32::MAX)
+}
+
+/// How many more sites may be lost, the worst ones first, with a majority of voters left.
+fn sites_to_lose(voters: &[(&str, bool)]) -> u32 {
+    let mut sites: BTreeMap<&str, u32> = BTreeMap::new();
+    for (site, _) in voters.iter().filter(|(_, alive)| *alive) {
+        *sites.entry(site).or_default() += 1;
+    }
+    let mut sizes: Vec<u32> = sites.into_values().collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let mut left = voters_to_lose(voters);
+    let mut sites = 0;
+    for size in sizes {
+        let Some(rest) = left.checked_sub(size) else { break };
+        (left, sites) = (rest, sites + 1);
+    }
+    sites
+}
+
+fn node_view(app: &App, node: &Node, role: &str, own: Option<&NodeReport>) -> MemberNodeView {
     let me = app.cluster.node_id() == node.id;
     let report = app.cluster.peers().report(node.id);
     let silent = report.map(|report| u64::try_from(report.silent_for.as_millis()).unwrap_or(u64::MAX));
@@ -193,6 +260,9 @@ fn node_view(app: &App, node: &Node, role: &str) -> MemberNodeView {
         public_address: node.public_address.clone(),
         added_ms: node.added_ms,
         version: app.cluster.state().release(node.id).map(|release| release.version.clone()),
+        up_ms: own.map(|own| own.up_ms),
+        disk_total: own.and_then(|own| own.disk_total),
+        disk_free: own.and_then(|own| own.disk_free),
     }
 }
 
@@ -278,4 +348,22 @@ pub fn configure(routes: &mut Routes) {
     routes.api(__path_node_remove, node_remove);
     routes.api(__path_site_map_view, site_map_view);
     routes.api(__path_site_map_set, site_map_set);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_lost_counts_what_is_lost_already() {
+        let three = [("a", true), ("b", true), ("c", true)];
+        assert_eq!((voters_to_lose(&three), sites_to_lose(&three)), (1, 1));
+        let one_silent = [("a", true), ("b", true), ("c", false)];
+        assert_eq!((voters_to_lose(&one_silent), sites_to_lose(&one_silent)), (0, 0));
+        let five = [("a", true), ("a", true), ("b", true), ("b", true), ("c", true)];
+        assert_eq!((voters_to_lose(&five), sites_to_lose(&five)), (2, 1));
+        let one_site = [("a", true), ("a", true), ("a", true)];
+        assert_eq!((voters_to_lose(&one_site), sites_to_lose(&one_site)), (1, 0));
+        assert_eq!((voters_to_lose(&[("a", true)]), sites_to_lose(&[("a", true)])), (0, 0));
+    }
 }

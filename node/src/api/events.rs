@@ -22,7 +22,7 @@ use crate::routes::Routes;
 
 const QUIET: Duration = Duration::from_secs(20);
 
-/// One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `backup`,
+/// One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `backup`, `alert`,
 /// `lagged`), and this
 /// its `data:`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
@@ -159,6 +159,11 @@ impl Reader {
                 seen.then(|| {
                     ("access", EventView { kind: "user_changed".to_owned(), ..EventView::default() })
                 })
+            }
+            Event::AlertsChanged => {
+                let seen = self.caller.may(&state, Action::SeeAlerts, Target::Cluster).is_ok();
+                let view = EventView { kind: "alerts_changed".to_owned(), ..EventView::default() };
+                seen.then_some(("alert", view))
             }
             Event::ClusterChanged => {
                 Some(("cluster", EventView { kind: "cluster_changed".to_owned(), ..EventView::default() }))

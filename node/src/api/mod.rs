@@ -1,5 +1,6 @@
 //! The resources of the API, one module each.
 
+pub mod alerts;
 pub mod api_keys;
 pub mod applications;
 pub mod assets;
@@ -51,4 +52,5 @@ pub fn configure(routes: &mut Routes) {
     cluster::configure(routes);
     backups::configure(routes);
     backup_targets::configure(routes);
+    alerts::configure(routes);
 }

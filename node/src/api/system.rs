@@ -77,7 +77,9 @@ pub struct CopiesView {
 }
 
 impl CopiesView {
-    fn of(protection: &Protection) -> Self {
+    /// As it was counted last.
+    #[must_use]
+    pub fn of(protection: &Protection) -> Self {
         let [none, one, two, three] = protection.assets_by_copies;
         let fewest = [none, one, two].iter().position(|assets| *assets > 0);
         let wanted = u32::try_from(protection.copies_wanted).unwrap_or(u32::MAX);

@@ -11,6 +11,11 @@ type Schemas = components['schemas'];
 /** Compiles only when everything the node may answer (`Theirs`) can be read as `Ours`. */
 type Reads<Ours, Theirs extends Ours> = Theirs;
 
+/** The node's document leaves the words of `state` and `role` to its descriptions; the rest is held to it. */
+type ClusterAnswer = Omit<Schemas['ClusterView'], 'nodes'> & {
+  nodes: (Omit<Schemas['MemberNodeView'], 'state' | 'role'> & Pick<model.ClusterNode, 'state' | 'role'>)[];
+};
+
 export type Agreement = [
   Reads<model.System, Schemas['SystemView']>,
   Reads<model.Status, Schemas['StatusView']>,
@@ -26,6 +31,10 @@ export type Agreement = [
   Reads<model.Job, Schemas['JobView']>,
   Reads<model.AuditRecord, Schemas['AuditView']>,
   Reads<model.AuditVerification, Schemas['AuditVerification']>,
+  Reads<model.Cluster, ClusterAnswer>,
+  Reads<model.JoinToken, Schemas['JoinTokenView']>,
+  Reads<model.Alert, Schemas['AlertView']>,
+  Reads<model.AlertChannels, Schemas['AlertChannelsView']>,
   Reads<model.Detail, Schemas['DetailView']>,
   Reads<model.View, Schemas['StartedView']>,
 ];

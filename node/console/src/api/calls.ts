@@ -2,17 +2,23 @@
 import { apiUrl, call } from './client';
 import type {
   AccessRule,
+  Alert,
+  AlertChannels,
+  AlertChannelsChange,
   ApiKey,
   Application,
   Asset,
   AuditRecord,
   AuditVerification,
   Certificate,
+  ChannelName,
   ClaimAnswer,
+  Cluster,
   Collection,
   Detail,
   Invite,
   Job,
+  JoinToken,
   Me,
   Member,
   Page,
@@ -47,6 +53,21 @@ export const claim = (claim: { code: string; username: string; password: string;
 export const confirmRecovery = (recovery_key: string) =>
   call<void>('POST', '/claim/recovery-confirmed', { json: { recovery_key } });
 export const newRecoveryKey = () => call<{ recovery_key: string }>('POST', '/system/recovery-key');
+
+// Cluster
+export const cluster = () => call<Cluster>('GET', '/cluster');
+export const createJoinToken = () => call<JoinToken>('POST', '/cluster/tokens', { json: {} });
+export const drainNode = (id: string, draining: boolean) =>
+  call<void>('POST', `/nodes/${id}/drain`, { json: { draining } });
+export const removeNode = (id: string) => call<void>('DELETE', `/nodes/${id}`);
+
+// Alerts
+export const alerts = (open: boolean, cursor?: string) =>
+  call<Page<Alert>>('GET', '/alerts', { query: { open, cursor } });
+export const acknowledgeAlert = (id: number) => call<void>('POST', `/alerts/${id}/acknowledge`);
+export const alertChannels = () => call<AlertChannels>('GET', '/alerts/channels');
+export const setAlertChannels = (json: AlertChannelsChange) => call<AlertChannels>('PUT', '/alerts/channels', { json });
+export const testAlertChannel = (channel: ChannelName) => call<void>('POST', `/alerts/channels/${channel}/test`);
 
 // Session and account
 export const me = () => call<Me>('GET', '/me', { quiet: true });

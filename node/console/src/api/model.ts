@@ -259,3 +259,117 @@ export interface View {
   playlist_url: string;
   expires_ms: number;
 }
+
+export interface ClusterNode {
+  id: string;
+  name: string;
+  site: string;
+  state: 'joining' | 'active' | 'draining';
+  role: 'leader' | 'voter' | 'learner';
+  alive: boolean;
+  silent_ms?: number | null;
+  round_trip_ms?: number | null;
+  cluster_address: string;
+  public_address: string;
+  added_ms: number;
+  /** What follows is the node's own word: absent while it does not answer. */
+  version?: string | null;
+  up_ms?: number | null;
+  disk_total?: number | null;
+  disk_free?: number | null;
+}
+
+/** How many nodes hold each asset. */
+export interface Copies {
+  wanted: number;
+  assets_with_three: number;
+  assets_with_two: number;
+  assets_with_one: number;
+  assets_with_none: number;
+}
+
+export interface Cluster {
+  id: string;
+  leader?: string | null;
+  /** How many more nodes may fail, any of them, with nothing lost and changes still possible. */
+  nodes_to_lose: number;
+  sites_to_lose: number;
+  copies: Copies;
+  repair: { missing_bytes: number; eta_ms?: number | null };
+  nodes: ClusterNode[];
+}
+
+/** What a node joins by; shown once. */
+export interface JoinToken {
+  token: string;
+  fingerprint: string;
+  expires_ms: number;
+  addresses: string[];
+}
+
+export type Severity = 'info' | 'warning' | 'critical';
+
+/** Something that is or was wrong. */
+export interface Alert {
+  id: number;
+  kind: string;
+  subject: string;
+  severity: Severity;
+  /** In English, for kinds that the console has no words for. */
+  title: string;
+  advice: string;
+  details: Record<string, string>;
+  /** The page of the console where it is seen. */
+  link: string;
+  first_seen_ms: number;
+  last_seen_ms: number;
+  times: number;
+  resolved_ms?: number | null;
+  acknowledged_ms?: number | null;
+  acknowledged_by?: string | null;
+}
+
+export type ChannelName = 'webhook' | 'syslog' | 'email';
+
+export interface WebhookChannel {
+  url: string;
+  authority?: string | null;
+}
+
+export interface SyslogChannel {
+  host: string;
+  port: number;
+  transport: 'udp' | 'tcp';
+}
+
+export interface EmailChannel {
+  host: string;
+  port: number;
+  security: 'tls' | 'start_tls';
+  username?: string | null;
+  from: string;
+  to: string[];
+  authority?: string | null;
+}
+
+/** Where alerts are told. */
+export interface AlertChannels {
+  least: Severity;
+  webhook?: WebhookChannel | null;
+  syslog?: SyslogChannel | null;
+  email?: EmailChannel | null;
+  email_password_set: boolean;
+  /** What cannot be told at present and why, by channel. */
+  troubles: Record<string, string>;
+  /** Shown once, when it was made. */
+  webhook_secret?: string | null;
+}
+
+export interface AlertChannelsChange {
+  least: Severity;
+  webhook?: WebhookChannel | null;
+  syslog?: SyslogChannel | null;
+  email?: EmailChannel | null;
+  email_password?: string;
+  new_webhook_secret?: boolean;
+}

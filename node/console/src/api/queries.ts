@@ -8,6 +8,8 @@ export const keys = {
   system: ['system'] as const,
   status: ['status'] as const,
   me: ['me'] as const,
+  cluster: ['cluster'] as const,
+  alerts: ['alerts'] as const,
   assets: (app: string) => ['assets', app] as const,
   asset: (id: string) => ['asset', id] as const,
   detail: (id: string) => ['detail', id] as const,
@@ -26,6 +28,18 @@ export const keys = {
 };
 
 export const systemQuery = queryOptions({ queryKey: keys.system, queryFn: api.system, staleTime: 30_000 });
+export const openAlertsQuery = queryOptions({ queryKey: [...keys.alerts, 'open'], queryFn: () => api.alerts(true) });
+export const pastAlertsQuery = infiniteQueryOptions({
+  queryKey: [...keys.alerts, 'past'],
+  queryFn: ({ pageParam }) => api.alerts(false, pageParam),
+  initialPageParam: undefined as string | undefined,
+  getNextPageParam: (last) => last.next_cursor ?? undefined,
+});
+export const alertChannelsQuery = queryOptions({
+  queryKey: [...keys.alerts, 'channels'],
+  queryFn: api.alertChannels,
+});
+export const clusterQuery = queryOptions({ queryKey: keys.cluster, queryFn: api.cluster });
 export const statusQuery = queryOptions({ queryKey: keys.status, queryFn: api.status });
 
 export const certificateQuery = queryOptions({ queryKey: keys.certificate, queryFn: api.certificate });

@@ -72,6 +72,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Alerts: those that are there first, the worst of them first, then what is over, the newest first. */
+        get: operations["alert_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where alerts are told. */
+        get: operations["alert_channels_view"];
+        /** Tell alerts elsewhere from now on. A webhook gets a secret of its own, which this answer shows once. */
+        put: operations["alert_channels_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels/{channel}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test by one channel now, from the node that is asked. */
+        post: operations["alert_channel_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that somebody takes care of an alert. It stays until it is over. */
+        post: operations["alert_acknowledge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/api-keys/{id}": {
         parameters: {
             query?: never;
@@ -1319,6 +1388,85 @@ export interface components {
             /** @enum {string} */
             kind: "editors";
         };
+        /** @description Where alerts are to be told. What is left out is not told there. */
+        AlertChannelsChange: {
+            email?: components["schemas"]["EmailView"] | null;
+            /** @description The password for the mail server; the one there is stays when this is left out. */
+            email_password?: string | null;
+            /** @description What matters less is only shown in the console. */
+            least: components["schemas"]["SeverityName"];
+            /** @description Make a new secret for the webhook. */
+            new_webhook_secret?: boolean;
+            syslog?: components["schemas"]["SyslogView"] | null;
+            webhook?: components["schemas"]["WebhookView"] | null;
+        };
+        /** @description Where alerts are told. */
+        AlertChannelsView: {
+            email?: components["schemas"]["EmailView"] | null;
+            /** @description There is a password for the mail server. */
+            email_password_set: boolean;
+            /** @description What matters less is only shown in the console. */
+            least: components["schemas"]["SeverityName"];
+            syslog?: components["schemas"]["SyslogView"] | null;
+            /** @description What cannot be told at present and why, by channel, as far as this node tells alerts. */
+            troubles: {
+                [key: string]: string;
+            };
+            webhook?: components["schemas"]["WebhookView"] | null;
+            /** @description The secret that signs what is sent to the webhook: shown once, when it was made. */
+            webhook_secret?: string | null;
+        };
+        /** @description Something that is or was wrong. */
+        AlertView: {
+            /** @description Who. */
+            acknowledged_by?: string | null;
+            /**
+             * Format: int64
+             * @description Since when somebody takes care of it.
+             */
+            acknowledged_ms?: number | null;
+            /** @description What to do about it, in English. */
+            advice: string;
+            /** @description A few facts. */
+            details: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description When it was seen first.
+             */
+            first_seen_ms: number;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            id: number;
+            /** @description What, such as `disk_nearly_full`. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description When it was seen last.
+             */
+            last_seen_ms: number;
+            /** @description The page of the console where it is seen. */
+            link: string;
+            /**
+             * Format: int64
+             * @description When it was over; none while it is there.
+             */
+            resolved_ms?: number | null;
+            /** @description How much it matters. */
+            severity: components["schemas"]["SeverityName"];
+            /** @description With what: `cluster`, or `node:` and a number. */
+            subject: string;
+            /**
+             * Format: int32
+             * @description How often it came within a short time.
+             */
+            times: number;
+            /** @description What is said of it, in English. */
+            title: string;
+        };
         /** @description A new key. */
         ApiKeyCreate: {
             /**
@@ -1668,9 +1816,11 @@ export interface components {
             applied: number;
             /**
              * Format: int32
-             * @description How many voters may fail with changes still possible.
+             * @description How many voters may fail with changes still possible, besides those that do not answer now.
              */
             can_lose: number;
+            /** @description How many nodes hold each asset. */
+            copies: components["schemas"]["CopiesView"];
             /** @description Its id. */
             id: string;
             /** @description Who leads, when somebody does. */
@@ -1679,6 +1829,18 @@ export interface components {
             nodes: components["schemas"]["MemberNodeView"][];
             /** @description SHA-256 of all it holds then, when asked for: nodes that have carried out the same changes show the same. */
             state_hash?: string | null;
+            /**
+             * Format: int32
+             * @description How many more nodes may fail, any of them, with nothing lost and changes still possible.
+             */
+            nodes_to_lose: number;
+            /** @description Copies that are being made. */
+            repair: components["schemas"]["RepairView"];
+            /**
+             * Format: int32
+             * @description How many more sites.
+             */
+            sites_to_lose: number;
             /**
              * Format: int64
              * @description The election count.
@@ -1814,8 +1976,28 @@ export interface components {
             /** @description Empty it, or let it take part again. */
             draining: boolean;
         };
+        /** @description A mail server and who is written to. */
+        EmailView: {
+            /** @description The authority to trust instead of the public ones (PEM). */
+            authority?: string | null;
+            /** @description Who writes. */
+            from: string;
+            /** @description Name or address of the server. */
+            host: string;
+            /**
+             * Format: int32
+             * @description Port.
+             */
+            port: number;
+            /** @description How it is protected. */
+            security: components["schemas"]["MailSecurityName"];
+            /** @description Who is written to. */
+            to: string[];
+            /** @description Whom to sign in as. */
+            username?: string | null;
+        };
         /**
-         * @description One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `lagged`), and this
+         * @description One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `alert`, `lagged`), and this
          *     its `data:`.
          */
         EventView: {
@@ -1986,6 +2168,11 @@ export interface components {
             /** @description User name, in any case. */
             username: string;
         };
+        /**
+         * @description How the connection to a mail server is protected.
+         * @enum {string}
+         */
+        MailSecurityName: "tls" | "start_tls";
         /** @description Who asks, and where that person belongs. */
         MeView: {
             /** @description The applications the person may enter, by name. */
@@ -2006,6 +2193,16 @@ export interface components {
             alive: boolean;
             /** @description Where the other nodes reach it. */
             cluster_address: string;
+            /**
+             * Format: int64
+             * @description Bytes free.
+             */
+            disk_free?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of its disk, by its own word.
+             */
+            disk_total?: number | null;
             /** @description Its number. Never used again. */
             id: string;
             /** @description Its name. */
@@ -2028,6 +2225,11 @@ export interface components {
             site: string;
             /** @description `joining`, `active` or `draining`. */
             state: string;
+            /**
+             * Format: int64
+             * @description Since it started, by its own word.
+             */
+            up_ms?: number | null;
             /** @description The version it runs, once it has said so. */
             version?: string | null;
         };
@@ -2076,6 +2278,62 @@ export interface components {
             name: string;
             /** @description Its site. */
             site: string;
+        };
+        /** @description One page. */
+        Page_AlertView: {
+            /** @description The items. */
+            items: {
+                /** @description Who. */
+                acknowledged_by?: string | null;
+                /**
+                 * Format: int64
+                 * @description Since when somebody takes care of it.
+                 */
+                acknowledged_ms?: number | null;
+                /** @description What to do about it, in English. */
+                advice: string;
+                /** @description A few facts. */
+                details: {
+                    [key: string]: string;
+                };
+                /**
+                 * Format: int64
+                 * @description When it was seen first.
+                 */
+                first_seen_ms: number;
+                /**
+                 * Format: int64
+                 * @description Its number.
+                 */
+                id: number;
+                /** @description What, such as `disk_nearly_full`. */
+                kind: string;
+                /**
+                 * Format: int64
+                 * @description When it was seen last.
+                 */
+                last_seen_ms: number;
+                /** @description The page of the console where it is seen. */
+                link: string;
+                /**
+                 * Format: int64
+                 * @description When it was over; none while it is there.
+                 */
+                resolved_ms?: number | null;
+                /** @description How much it matters. */
+                severity: components["schemas"]["SeverityName"];
+                /** @description With what: `cluster`, or `node:` and a number. */
+                subject: string;
+                /**
+                 * Format: int32
+                 * @description How often it came within a short time.
+                 */
+                times: number;
+                /** @description What is said of it, in English. */
+                title: string;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor?: string | null;
         };
         /** @description One page. */
         Page_ApiKeyView: {
@@ -2553,6 +2811,19 @@ export interface components {
             /** @description From the View's start or its last renewal. */
             renewal: string;
         };
+        /** @description Copies that are being made. */
+        RepairView: {
+            /**
+             * Format: int64
+             * @description How long that will take; none while it cannot be told.
+             */
+            eta_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that nodes have yet to fetch, all together.
+             */
+            missing_bytes: number;
+        };
         /** @description Uses a reset secret. */
         Reset: {
             /** @description The new passphrase. */
@@ -2594,6 +2865,11 @@ export interface components {
             /** @description What the browser or tool called itself. */
             user_agent: string;
         };
+        /**
+         * @description How much an alert matters.
+         * @enum {string}
+         */
+        SeverityName: "info" | "warning" | "critical";
         /** @description Which site is near to whom. */
         SiteMap: {
             /** @description The networks. Whoever comes from none of them stays with the node that is asked. */
@@ -2679,6 +2955,23 @@ export interface components {
             uptime_ms: number;
             /** @description The version running. */
             version: string;
+        };
+        /**
+         * @description How a syslog server is reached.
+         * @enum {string}
+         */
+        SyslogTransportName: "udp" | "tcp";
+        /** @description A syslog server. */
+        SyslogView: {
+            /** @description Name or address. */
+            host: string;
+            /**
+             * Format: int32
+             * @description Port.
+             */
+            port: number;
+            /** @description How. */
+            transport: components["schemas"]["SyslogTransportName"];
         };
         /** @description What anybody may know. */
         SystemView: {
@@ -2775,6 +3068,13 @@ export interface components {
         WantedDownload: {
             /** @description `original`, or the name of a rendition such as `v720`. */
             what: string;
+        };
+        /** @description An HTTPS address. */
+        WebhookView: {
+            /** @description The authority to trust instead of the public ones (PEM). */
+            authority?: string | null;
+            /** @description The address. */
+            url: string;
         };
     };
     responses: never;
@@ -2889,6 +3189,217 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    alert_list: {
+        parameters: {
+            query?: {
+                /** @description Only those that are there (`true`) or over (`false`). */
+                open?: boolean;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description At most so many items: 1 to 500, usually 50. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AlertView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    alert_channels_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannelsView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    alert_channels_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertChannelsChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannelsView"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    alert_channel_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `webhook`, `syslog` or `email` */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The other side took it */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    alert_acknowledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Alert */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Noted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
             };
             /** @description A problem */
             default: {

@@ -79,7 +79,7 @@ function Filters() {
           defaultValue={toLocalInput(search.from_ms)}
         />
         <TextInput name="to" type="datetime-local" label={t('audit.to')} defaultValue={toLocalInput(search.to_ms)} />
-        <Group gap="xs">
+        <Group gap="xs" wrap="nowrap" className="audit-buttons">
           <Button type="submit" variant="light">
             {t('audit.apply')}
           </Button>
@@ -101,7 +101,7 @@ function RecordTable(props: { records: AuditRecord[]; show: (record: AuditRecord
       rowKey={(record) => String(record.sequence)}
       columns={[
         { title: t('audit.time'), cell: (record) => formats.dateTime(record.time_ms), nowrap: true },
-        { title: t('audit.actor'), cell: (record) => record.actor },
+        { title: t('audit.actor'), cell: (record) => record.actor, nowrap: true },
         { title: t('audit.action'), cell: (record) => record.action, nowrap: true },
         { title: t('audit.target'), cell: (record) => record.target },
         { title: t('audit.result'), cell: (record) => record.result, nowrap: true },

@@ -2,10 +2,12 @@ import { NativeSelect, ScrollArea, Stack, Text } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import {
   Activity,
+  Bell,
   Boxes,
   Clapperboard,
   FileClock,
   KeyRound,
+  Network,
   Server,
   SlidersHorizontal,
   Trash2,
@@ -41,6 +43,8 @@ export function MainMenu({ application }: { application: Membership | undefined 
           {me.user.admin && (
             <>
               <MenuLink to="/users" label={t('nav.users')} leftSection={<Users size={iconSize} />} />
+              <MenuLink to="/alerts" label={t('nav.alerts')} leftSection={<Bell size={iconSize} />} />
+              <MenuLink to="/cluster" label={t('nav.cluster')} leftSection={<Network size={iconSize} />} />
               <MenuLink to="/applications" label={t('nav.applications')} leftSection={<Boxes size={iconSize} />} />
             </>
           )}

@@ -9,6 +9,7 @@ import { useText } from '../../text/TextProvider';
 import { uploads } from '../../upload/queue';
 import { UploadIndicator } from '../../upload/UploadIndicator';
 import { AccountMenu } from './AccountMenu';
+import { AlertIndicator } from './AlertIndicator';
 import { Logo } from './Logo';
 import { MainMenu } from './MainMenu';
 import { OfflineBanner } from './OfflineBanner';
@@ -58,6 +59,7 @@ export function Shell() {
           </Group>
           <Group gap="xs" wrap="nowrap">
             <UploadIndicator />
+            <AlertIndicator />
             <AccountMenu />
           </Group>
         </Group>

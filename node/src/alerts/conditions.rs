@@ -1,0 +1,273 @@
+//! Every condition that raises an alert. To add one, write a function and a line in [`ALL`]; a text of its own in
+//! the console's languages is `alerts.kind.KIND` there, and without one the texts here are shown.
+
+use std::time::Duration;
+
+use cluster::command::Severity;
+use cluster::state::{JobState, Limits};
+use cluster::store::Level;
+use cluster::worker::Activity;
+
+use super::facts::{Facts, Found};
+
+/// Who looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// Whoever leads, for all.
+    Leader,
+    /// Each node, for itself.
+    EachNode,
+}
+
+/// Something that should not be.
+#[derive(Debug, Clone, Copy)]
+pub struct Condition {
+    /// Its stable name.
+    pub kind: &'static str,
+    /// What is said of it.
+    pub title: &'static str,
+    /// What to do about it.
+    pub advice: &'static str,
+    /// The page of the console where it is seen.
+    pub link: &'static str,
+    /// Who looks.
+    pub watch: Watch,
+    /// It must hold for so long before anybody is told.
+    pub after: Duration,
+    /// Finds out whether it holds, and for what.
+    pub check: fn(&Facts<'_>, &mut Found<'_>),
+}
+
+/// Long enough for what passes by itself.
+const AT_ONCE: Duration = Duration::from_secs(10);
+const SHORTLY: Duration = Duration::from_secs(30);
+
+/// All of them.
+pub const ALL: &[Condition] = &[
+    Condition {
+        kind: "few_nodes",
+        title: "Everything is kept on fewer than three nodes",
+        advice: "Add nodes until there are three, at three sites; copies are then made by themselves.",
+        link: "/cluster",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: few_nodes,
+    },
+    Condition {
+        kind: "copies_missing",
+        title: "Some assets have fewer copies than they should",
+        advice: "Missing copies are made by themselves while enough nodes answer. See which node is silent.",
+        link: "/cluster",
+        watch: Watch::Leader,
+        after: SHORTLY,
+        check: copies_missing,
+    },
+    Condition {
+        kind: "node_silent",
+        title: "A node does not answer",
+        advice: "Look at the machine and its network. If it is gone for good, remove it, and its copies are made elsewhere.",
+        link: "/cluster",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: node_silent,
+    },
+    Condition {
+        kind: "time_held",
+        title: "Nothing expires until the time is confirmed",
+        advice: "A clock has jumped. Set it right, then confirm the time.",
+        link: "/system",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: time_held,
+    },
+    Condition {
+        kind: "recovery_key_unconfirmed",
+        title: "The recovery key is not confirmed",
+        advice: "Without it, nothing can be read again once all nodes are lost. Make a new one, write it down and confirm it.",
+        link: "/system",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: recovery_key_unconfirmed,
+    },
+    Condition {
+        kind: "jobs_failed",
+        title: "Some assets could not be processed",
+        advice: "See the reason of each, and try again or remove the asset.",
+        link: "/activity?state=failed",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: jobs_failed,
+    },
+    Condition {
+        kind: "disk_nearly_full",
+        title: "A disk is nearly full",
+        advice: "Free room: empty the trash, or add a node or a larger disk.",
+        link: "/cluster",
+        watch: Watch::EachNode,
+        after: AT_ONCE,
+        check: disk_nearly_full,
+    },
+    Condition {
+        kind: "clock_apart",
+        title: "A node's clock is wrong",
+        advice: "Check the time service of the machine.",
+        link: "/cluster",
+        watch: Watch::EachNode,
+        after: AT_ONCE,
+        check: clock_apart,
+    },
+    Condition {
+        kind: "certificate_ends",
+        title: "A certificate ends soon",
+        advice: "Install a new one, or go back to the node's own, which renews itself.",
+        link: "/system",
+        watch: Watch::EachNode,
+        after: AT_ONCE,
+        check: certificate_ends,
+    },
+    Condition {
+        kind: "damage_found",
+        title: "Damaged copies were found",
+        advice: "They are replaced from another node where there is one. If it happens again, replace the disk.",
+        link: "/cluster",
+        watch: Watch::EachNode,
+        after: Duration::ZERO,
+        check: damage_found,
+    },
+    Condition {
+        kind: "work_failing",
+        title: "Work in the background fails again and again",
+        advice: "The node goes on trying. See its log for the whole story.",
+        link: "/system",
+        watch: Watch::EachNode,
+        after: SHORTLY,
+        check: work_failing,
+    },
+];
+
+/// The condition of that name; none for one of another version.
+#[must_use]
+pub fn of(kind: &str) -> Option<&'static Condition> {
+    ALL.iter().find(|condition| condition.kind == kind)
+}
+
+const NOTHING: [(&str, String); 0] = [];
+
+fn few_nodes(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let nodes = facts.state.nodes().count();
+    if nodes < 3 {
+        found.add("cluster", Severity::Info, [("nodes", nodes)]);
+    }
+}
+
+fn copies_missing(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let protection = &facts.status.protection;
+    let [none, one, two, _] = protection.assets_by_copies;
+    let wanted = protection.copies_wanted;
+    let fewer: u64 = protection.assets_by_copies.iter().take(wanted).sum();
+    if fewer == 0 {
+        return;
+    }
+    let severity = if none > 0 || (one > 0 && wanted > 1) { Severity::Critical } else { Severity::Warning };
+    found.add("cluster", severity, [("assets", fewer), ("none", none), ("one", one), ("two", two)]);
+}
+
+fn node_silent(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let me = facts.me();
+    for node in facts.state.nodes().filter(|node| node.id != me) {
+        if !facts.app.cluster.peers().is_alive(node.id) {
+            found.add(format!("node:{}", node.id), Severity::Warning, facts.naming(node.id));
+        }
+    }
+}
+
+fn time_held(facts: &Facts<'_>, found: &mut Found<'_>) {
+    if facts.state.cluster_info().is_some_and(|cluster| cluster.time_held) {
+        found.add("cluster", Severity::Warning, NOTHING);
+    }
+}
+
+fn recovery_key_unconfirmed(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let confirmed = facts.state.cluster_info().is_none_or(|cluster| cluster.recovery_confirmed);
+    if facts.state.is_claimed() && !confirmed {
+        found.add("cluster", Severity::Warning, NOTHING);
+    }
+}
+
+/// Assets whose last job failed, among the newest jobs.
+fn jobs_failed(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let state = facts.state;
+    let failed = state.ended_jobs().take(Limits::ENDED_JOBS).filter(|job| {
+        let of_asset = state.asset(job.asset).filter(|asset| asset.is_live());
+        matches!(job.state, JobState::Failed { .. })
+            && of_asset.is_some_and(|asset| asset.job == Some(job.id))
+    });
+    let failed = failed.count();
+    if failed > 0 {
+        found.add("cluster", Severity::Warning, [("assets", failed)]);
+    }
+}
+
+fn disk_nearly_full(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let Ok(space) = facts.app.cluster.blobs().space() else { return };
+    let severity = match space.level {
+        Level::Fine => return,
+        Level::NoNewUploads => Severity::Warning,
+        Level::NoWrites => Severity::Critical,
+    };
+    let percent = space.free.saturating_mul(100) / space.total.max(1);
+    let mut details = facts.naming(facts.me());
+    details.push(("free_percent", percent.to_string()));
+    found.add(facts.this_node(), severity, details);
+}
+
+/// A node whose clock is further from most voters' may not lead.
+const CLOCKS_APART_MS: u64 = 5_000;
+
+fn clock_apart(facts: &Facts<'_>, found: &mut Found<'_>) {
+    // Its own clock has leapt, or it goes apart from most of the others.
+    let jumped = facts.status.clock_jump.map(|jump| jump.ahead_ms);
+    let far = facts.status.clock_ahead_ms.filter(|ahead_ms| ahead_ms.unsigned_abs() > CLOCKS_APART_MS);
+    let Some(ahead_ms) = jumped.or(far) else { return };
+    let mut details = facts.naming(facts.me());
+    details.push(("ahead_seconds", (ahead_ms / 1000).to_string()));
+    found.add(facts.this_node(), Severity::Warning, details);
+}
+
+const DAY_MS: u64 = Limits::DAY_MS;
+
+fn certificate_ends(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let Ok(certificate) = facts.app.tls.facts() else { return };
+    let left_ms = certificate.not_after_ms.saturating_sub(facts.now_ms);
+    let life_ms = certificate.not_after_ms.saturating_sub(certificate.not_before_ms);
+    // A short-lived one is renewed late in its life, by whoever made it.
+    if left_ms >= (21 * DAY_MS).min(life_ms / 5) {
+        return;
+    }
+    let severity = if left_ms < 3 * DAY_MS { Severity::Critical } else { Severity::Warning };
+    let mut details = facts.naming(facts.me());
+    details.push(("days", (left_ms / DAY_MS).to_string()));
+    found.add(facts.this_node(), severity, details);
+}
+
+fn damage_found(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let damage = facts.app.cluster.bytes().repairs().damage();
+    if !damage.is_recent {
+        return;
+    }
+    let severity = if damage.beyond_repair > 0 { Severity::Critical } else { Severity::Warning };
+    let mut details = facts.naming(facts.me());
+    details.push(("copies", damage.found.to_string()));
+    details.push(("beyond_repair", damage.beyond_repair.to_string()));
+    found.add(facts.this_node(), severity, details);
+}
+
+fn work_failing(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let reports = facts.app.cluster.workers().into_iter().chain(facts.app.alerts.reports());
+    let failing = reports.filter(|report| matches!(report.activity, Activity::BackingOff { .. }));
+    for report in failing {
+        let mut details = facts.naming(facts.me());
+        details.push(("work", report.name.to_owned()));
+        found.add(format!("{}:{}", facts.this_node(), report.name), Severity::Warning, details);
+    }
+}

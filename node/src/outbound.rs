@@ -1,0 +1,222 @@
+//! Connections that this node makes because a person named an address: they lead out, never back inside.
+//!
+//! A name is looked up once, every address it gives is checked, and only those are connected to: what a name means later,
+//! or where an answer redirects to, leads nowhere. Private networks are allowed, as an organisation's own mail and log
+//! servers are there; this machine, its neighbours on the same wire and the other nodes are not, unless the operator's
+//! configuration says so.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use cluster::state::State;
+use ipnet::IpNet;
+use url::{Host, Url};
+
+/// How long a look-up may take.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
+/// How long one exchange may take altogether.
+pub const EXCHANGE_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why no connection is made.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// Not an HTTPS address with a host and without a user name.
+    #[error("the address must be https:// with a host, and without a user name")]
+    BadUrl,
+    /// The name has no address, or nobody could say.
+    #[error("the name {0} cannot be looked up")]
+    UnknownName(String),
+    /// It leads to this machine, the link, another node, or to no single machine.
+    #[error("the address {0} leads inside and is not connected to")]
+    LeadsInside(IpAddr),
+    /// The authority to trust is not a PEM certificate.
+    #[error("the authority is not a PEM certificate")]
+    BadAuthority,
+    /// The HTTP client could not be set up.
+    #[error("no connection can be set up")]
+    Setup(#[source] reqwest::Error),
+}
+
+/// Decides where connections may lead.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    allowed: Vec<IpNet>,
+    /// The nodes' own addresses.
+    nodes: BTreeSet<IpAddr>,
+}
+
+impl Guard {
+    /// For a node that may also connect to `allowed`, whatever is there.
+    #[must_use]
+    pub fn new(allowed: &[IpNet], state: &State) -> Self {
+        let addresses = state.nodes().flat_map(|node| [&node.cluster_address, &node.public_address]);
+        let nodes = addresses.filter_map(|address| address.parse::<SocketAddr>().ok());
+        Self { allowed: allowed.to_vec(), nodes: nodes.map(|address| plain(address.ip())).collect() }
+    }
+
+    /// Whether `address` may be connected to.
+    ///
+    /// # Errors
+    /// [`OutboundError::LeadsInside`].
+    pub fn check(&self, address: IpAddr) -> Result<(), OutboundError> {
+        let address = plain(address);
+        let allowed = self.allowed.iter().any(|network| network.contains(&address));
+        if allowed || !(leads_inside(address) || self.nodes.contains(&address)) {
+            Ok(())
+        } else {
+            Err(OutboundError::LeadsInside(address))
+        }
+    }
+
+    /// The addresses of `host`, all of them checked.
+    ///
+    /// # Errors
+    /// When the name is not known, or any of its addresses leads inside.
+    pub async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, OutboundError> {
+        let unknown = || OutboundError::UnknownName(host.to_owned());
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        // The name server's idea of `2130706433` or `0x7f.1` is that of the C library: an address.
+        let found = tokio::time::timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((bare, port))).await;
+        let found: Vec<SocketAddr> = found.map_err(|_| unknown())?.map_err(|_| unknown())?.collect();
+        if found.is_empty() {
+            return Err(unknown());
+        }
+        found.iter().try_for_each(|address| self.check(address.ip()))?;
+        Ok(found)
+    }
+
+    /// The HTTP client for one exchange with the host of `url`, which trusts `authority` (PEM) alone where given.
+    ///
+    /// # Errors
+    /// When the address is none, leads inside, or the authority is no certificate.
+    pub async fn client(&self, url: &Url, authority: Option<&str>) -> Result<reqwest::Client, OutboundError> {
+        let plain_form = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
+        let host = url.host().filter(|_| plain_form).ok_or(OutboundError::BadUrl)?;
+        let port = url.port_or_known_default().ok_or(OutboundError::BadUrl)?;
+        let addresses = self.look_up(&host.to_string(), port).await?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("mediakeep/", env!("CARGO_PKG_VERSION")))
+            .https_only(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(EXCHANGE_WITHIN);
+        if let Host::Domain(name) = host {
+            builder = builder.resolve_to_addrs(name, &addresses);
+        }
+        if let Some(pem) = authority {
+            let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+            let authorities = authorities.map_err(|_| OutboundError::BadAuthority)?;
+            if authorities.is_empty() {
+                return Err(OutboundError::BadAuthority);
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        builder.build().map_err(OutboundError::Setup)
+    }
+}
+
+/// An IPv4 address is one, however it is dressed as IPv6: mapped, compatible, behind NAT64 or in 6to4.
+fn plain(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    let inner = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => inner(high, low),
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => inner(high, low),
+        [0x2002, high, low, ..] => inner(high, low),
+        _ => IpAddr::V6(v6),
+    }
+}
+
+fn leads_inside(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || first == 0
+                || first >= 240
+                // Between a provider and its customers: cloud platforms keep their own services there.
+                || (first == 100 && (64..128).contains(&second))
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || v6.segments()[0] & 0xffc0 == 0xfe80
+                || v6.segments()[0] & 0xffc0 == 0xfec0
+                || v6 == METADATA
+        }
+    }
+}
+
+/// Where a cloud's machines ask for their secrets.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checks(guard: &Guard, address: &str) -> bool {
+        guard.check(address.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn what_leads_inside_is_refused_however_it_is_written() {
+        let guard = Guard::default();
+        for inside in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "100.64.0.1",
+            "100.100.100.200",
+            "::1",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::1",
+            "::ffff:169.254.169.254",
+        ] {
+            assert!(!checks(&guard, inside), "{inside} must be refused");
+        }
+        for outside in ["192.0.2.1", "10.1.2.3", "192.168.1.20", "2001:db8::1", "fd12::5", "::ffff:8.8.8.8"] {
+            assert!(checks(&guard, outside), "{outside} must be allowed");
+        }
+    }
+
+    #[test]
+    fn the_other_nodes_are_inside_and_what_the_operator_allows_is_not() {
+        let nodes = BTreeSet::from(["10.0.0.7".parse().unwrap()]);
+        let allowed = vec!["127.0.0.0/8".parse().unwrap()];
+        let guard = Guard { allowed, nodes };
+        assert!(!checks(&guard, "10.0.0.7") && !checks(&guard, "::ffff:10.0.0.7"));
+        assert!(checks(&guard, "10.0.0.8") && checks(&guard, "127.0.0.1"));
+        assert!(!checks(&guard, "::1"), "only what is named");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_what_it_means_and_a_number_by_what_it_is() {
+        let guard = Guard::default();
+        for host in ["localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f000001", "127.1", "0177.0.0.1"] {
+            let found = guard.look_up(host, 443).await;
+            assert!(found.is_err(), "{host} gave {found:?}");
+        }
+        for url in
+            ["http://example.org/", "https://user@example.org/", "ftp://example.org/", "https://127.0.0.1/"]
+        {
+            assert!(guard.client(&Url::parse(url).unwrap(), None).await.is_err(), "{url}");
+        }
+    }
+}
