@@ -1827,8 +1827,6 @@ export interface components {
             leader?: string | null;
             /** @description Its nodes, by number. */
             nodes: components["schemas"]["MemberNodeView"][];
-            /** @description SHA-256 of all it holds then, when asked for: nodes that have carried out the same changes show the same. */
-            state_hash?: string | null;
             /**
              * Format: int32
              * @description How many more nodes may fail, any of them, with nothing lost and changes still possible.
@@ -1841,6 +1839,8 @@ export interface components {
              * @description How many more sites.
              */
             sites_to_lose: number;
+            /** @description SHA-256 of all it holds then, when asked for: nodes that have carried out the same changes show the same. */
+            state_hash?: string | null;
             /**
              * Format: int64
              * @description The election count.
