@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 
 use super::{
-    AccessCommand, AlertCommand, AlertScope, AssetCommand, AuditCommand, BackupCommand, BackupKind, ChannelKind,
-    ClusterCommand, Command, JobCommand,
+    AccessCommand, AlertCommand, AlertScope, AssetCommand, AuditCommand, BackupCommand, BackupKind,
+    ChannelKind, ClusterCommand, Command, JobCommand,
 };
 use crate::actor::Actor;
 use crate::audit_record::AuditRecord;
@@ -452,13 +452,6 @@ impl BackupCommand {
             Self::Expire { .. } => "backup.expire",
             Self::Forget { .. } => "backup.forget",
             Self::Restored { .. } => "backup.restore",
-impl AlertCommand {
-    fn action_name(&self) -> &'static str {
-        match self {
-            Self::Observe { .. } => "alert.observe",
-            Self::Acknowledge { .. } => "alert.acknowledge",
-            Self::SetChannels { .. } => "alert.set_channels",
-            Self::NoteDelivery { .. } => "alert.deliver",
         }
     }
 
@@ -496,6 +489,21 @@ impl AlertCommand {
                 .with("cluster", HEXLOWER.encode(from_cluster))
                 .with("index", index)
                 .with("missing", missing),
+        }
+    }
+}
+
+impl AlertCommand {
+    fn action_name(&self) -> &'static str {
+        match self {
+            Self::Observe { .. } => "alert.observe",
+            Self::Acknowledge { .. } => "alert.acknowledge",
+            Self::SetChannels { .. } => "alert.set_channels",
+            Self::NoteDelivery { .. } => "alert.deliver",
+        }
+    }
+
+    fn subject(&self, state: &State) -> Subject {
         let about = |alert: u64| {
             let subject = Subject::of("alert", alert);
             match state.alert(alert) {
