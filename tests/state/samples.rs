@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use cluster::command::{
-    AccessCommand, AccessRule, AlertChange, AlertChannels, AlertCommand, AlertFact, AlertScope, ChannelKind,
-    ChannelSecret, EmailChannel, MailSecurity, Severity, SyslogChannel, SyslogTransport, WebhookChannel,
-    ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand,
-    BackupKind, BackupResult, BlobKind, ClusterCommand, Command, Incarnation, JobCommand, JobFence, JobKind,
-    KeyHolder, Policy, Release, Role, SealedClusterKey, SealedSecret, SiteNetwork,
+    AccessCommand, AccessRule, AlertChange, AlertChannels, AlertCommand, AlertFact, AlertScope,
+    ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand, BackupKind, BackupResult,
+    BlobKind, ChannelKind, ChannelSecret, ClusterCommand, Command, EmailChannel, Incarnation, JobCommand,
+    JobFence, JobKind, KeyHolder, MailSecurity, Policy, Release, Role, SealedClusterKey, SealedSecret,
+    Severity, SiteNetwork, SyslogChannel, SyslogTransport, WebhookChannel,
 };
 use cluster::outcome::Outcome;
 
@@ -398,6 +398,11 @@ fn backups() -> Vec<Command> {
         BackupCommand::Expire { run: run_id(on::RUN_DUE) },
         BackupCommand::Forget { run: run_id(on::RUN_FAILED) },
         BackupCommand::Restored { node: NODE, from_cluster: [7; 16], run: run_id(9), index: 70, missing: 0 },
+    ]
+    .map(Command::from)
+    .into()
+}
+
 fn alerts() -> Vec<Command> {
     let secret = |text: &str| ChannelSecret(text.to_owned());
     let channels = AlertChannels {
