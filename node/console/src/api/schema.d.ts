@@ -712,6 +712,114 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backup-targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Places for backups. */
+        get: operations["backup_target_list"];
+        put?: never;
+        /** A new place. It is tried before it is taken: something is written there and read back. */
+        post: operations["backup_target_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backup-targets/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change a place. It is tried before it is taken. */
+        put: operations["backup_target_update"];
+        post?: never;
+        /** Use a place no more. What lies there stays there. */
+        delete: operations["backup_target_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Backups and checks, the newest first. */
+        get: operations["backup_list"];
+        put?: never;
+        /** A backup now. It is carried out in the background; look at it until it has ended. */
+        post: operations["backup_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One backup, or one check. */
+        get: operations["backup_view"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{id}/drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open a backup as a restore would, in a folder of its own, and decipher some of it. */
+        post: operations["backup_drill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look whether a backup is whole and as it was: its list and the length of everything, and the bytes of a sample or of
+         *     everything.
+         */
+        post: operations["backup_verify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/claim": {
         parameters: {
             query?: never;
@@ -1679,6 +1787,125 @@ export interface components {
              */
             time_ms: number;
         };
+        /** @description A backup, or a check of one. */
+        BackupRunView: {
+            /**
+             * Format: int64
+             * @description When it began.
+             */
+            began_ms: number;
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description When it ended.
+             */
+            ended_ms?: number | null;
+            /**
+             * Format: int64
+             * @description How many things were found wrong.
+             */
+            flaw_count: number;
+            /** @description The first of them. */
+            flaws: string[];
+            /** @description Whether a check reads every byte. */
+            full: boolean;
+            /** @description Its id. */
+            id: string;
+            /**
+             * Format: int64
+             * @description The log index it is of.
+             */
+            index?: number | null;
+            /**
+             * Format: int64
+             * @description Until when it is kept at least, for a whole backup.
+             */
+            kept_until_ms?: number | null;
+            /** @description `copy`, `verify` or `drill`. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            moved_bytes: number;
+            /**
+             * Format: int64
+             * @description Objects that were sent, or read whole.
+             */
+            moved_objects: number;
+            /** @description The node that carries it out. */
+            node: string;
+            /**
+             * Format: int64
+             * @description Objects it names, or that were looked at.
+             */
+            objects: number;
+            /** @description The backup that a check looks at. */
+            of?: string | null;
+            progress?: components["schemas"]["RunProgressView"] | null;
+            /** @description For `failed`: for people. */
+            reason?: string | null;
+            /** @description For `failed`: a stable code. */
+            reason_code?: string | null;
+            /** @description Where it stands. */
+            state: components["schemas"]["RunStateName"];
+            /** @description Where it is. */
+            target: string;
+        };
+        /** @description Places for backups. */
+        BackupTargetList: {
+            /** @description All of them. */
+            items: components["schemas"]["BackupTargetView"][];
+        };
+        /** @description A place for backups. */
+        BackupTargetView: {
+            /**
+             * Format: int64
+             * @description When it was set first.
+             */
+            created_ms: number;
+            /**
+             * Format: int32
+             * @description The minute of the day (UTC) at which a backup begins.
+             */
+            daily_at_minute?: number | null;
+            /** @description Whether something that opens it is kept. */
+            has_secret: boolean;
+            /** @description Its id. */
+            id: string;
+            /**
+             * Format: int32
+             * @description How many days a backup is kept.
+             */
+            keep_days: number;
+            /**
+             * Format: int64
+             * @description When the newest drill ended, and whether everything was well.
+             */
+            last_drill_ms?: number | null;
+            /** @description Whether everything was well in the newest drill. */
+            last_drill_ok?: boolean | null;
+            /**
+             * Format: int64
+             * @description When the newest whole backup was taken.
+             */
+            last_whole_ms?: number | null;
+            /** @description What people call it. */
+            name: string;
+            /**
+             * Format: int64
+             * @description When the next backup begins by itself.
+             */
+            next_ms?: number | null;
+            /** @description The one node that reaches it. */
+            node?: string | null;
+            /** @description Where it is. */
+            place: components["schemas"]["PlaceView"];
+        };
         /** @description A sealed file of the asset. */
         BlobView: {
             /** @description Hash over the ciphertext. */
@@ -1997,7 +2224,8 @@ export interface components {
             username?: string | null;
         };
         /**
-         * @description One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `alert`, `lagged`), and this
+         * @description One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `backup`, `alert`,
+         *     `lagged`), and this
          *     its `data:`.
          */
         EventView: {
@@ -2261,6 +2489,14 @@ export interface components {
             /** @description One's role there. */
             role: components["schemas"]["RoleName"];
         };
+        /** @description Asks for a backup now. */
+        NewBackup: {
+            /**
+             * @description Where to: may be left out when there is one target only.
+             * @default null
+             */
+            target: string | null;
+        };
         /** @description Asks for a token. */
         NewJoinToken: {
             /**
@@ -2269,6 +2505,14 @@ export interface components {
              * @default null
              */
             minutes: number | null;
+        };
+        /** @description Asks for a check. */
+        NewVerification: {
+            /**
+             * @description Read every byte, not only a sample.
+             * @default false
+             */
+            full: boolean;
         };
         /** @description This node. */
         NodeView: {
@@ -2517,6 +2761,80 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page. */
+        Page_BackupRunView: {
+            /** @description The items. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description When it began.
+                 */
+                began_ms: number;
+                /**
+                 * Format: int64
+                 * @description Their bytes.
+                 */
+                bytes: number;
+                /**
+                 * Format: int64
+                 * @description When it ended.
+                 */
+                ended_ms?: number | null;
+                /**
+                 * Format: int64
+                 * @description How many things were found wrong.
+                 */
+                flaw_count: number;
+                /** @description The first of them. */
+                flaws: string[];
+                /** @description Whether a check reads every byte. */
+                full: boolean;
+                /** @description Its id. */
+                id: string;
+                /**
+                 * Format: int64
+                 * @description The log index it is of.
+                 */
+                index?: number | null;
+                /**
+                 * Format: int64
+                 * @description Until when it is kept at least, for a whole backup.
+                 */
+                kept_until_ms?: number | null;
+                /** @description `copy`, `verify` or `drill`. */
+                kind: string;
+                /**
+                 * Format: int64
+                 * @description Their bytes.
+                 */
+                moved_bytes: number;
+                /**
+                 * Format: int64
+                 * @description Objects that were sent, or read whole.
+                 */
+                moved_objects: number;
+                /** @description The node that carries it out. */
+                node: string;
+                /**
+                 * Format: int64
+                 * @description Objects it names, or that were looked at.
+                 */
+                objects: number;
+                /** @description The backup that a check looks at. */
+                of?: string | null;
+                progress?: components["schemas"]["RunProgressView"] | null;
+                /** @description For `failed`: for people. */
+                reason?: string | null;
+                /** @description For `failed`: a stable code. */
+                reason_code?: string | null;
+                /** @description Where it stands. */
+                state: components["schemas"]["RunStateName"];
+                /** @description Where it is. */
+                target: string;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
         Page_CollectionView: {
             /** @description The items. */
             items: {
@@ -2690,6 +3008,49 @@ export interface components {
             /** @description The passphrase from now on: at least 15 characters. */
             new: string;
         };
+        /** @description Where a place is. */
+        PlaceView: {
+            /** @enum {string} */
+            kind: "folder";
+            /** @description Its path. */
+            path: string;
+        } | {
+            /** @description Name or address. */
+            host: string;
+            /** @description The server's key, as `SHA256:...`. */
+            host_key: string;
+            /** @enum {string} */
+            kind: "sftp";
+            /** @description The folder. */
+            path: string;
+            /**
+             * Format: int32
+             * @description 22 unless said otherwise.
+             */
+            port?: number | null;
+            /** @description Who logs in. */
+            username: string;
+        } | {
+            /** @description The name of the access key. */
+            access_key: string;
+            /** @description The authority that vouches for the store (PEM), when it is not a public one. */
+            authority?: string | null;
+            /** @description The bucket. */
+            bucket: string;
+            /** @description Its address, such as `https://s3.example.org`. */
+            endpoint: string;
+            /** @enum {string} */
+            kind: "s3";
+            /**
+             * @description Lock objects (Object Lock, COMPLIANCE) for as long as a backup that names them is kept. The bucket must have
+             *     Object Lock.
+             */
+            object_lock?: boolean | null;
+            /** @description What every name begins with. */
+            prefix?: string | null;
+            /** @description Its region; `us-east-1` unless said otherwise. */
+            region?: string | null;
+        };
         /** @description What holds for everything in an application. */
         PolicyView: {
             /**
@@ -2846,6 +3207,31 @@ export interface components {
          * @enum {string}
          */
         RoleName: "admin" | "user" | "read_only" | "viewer";
+        /** @description How far a run is. */
+        RunProgressView: {
+            /**
+             * Format: int64
+             * @description Bytes moved.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Of the things it goes through, so many are done.
+             */
+            done: number;
+            /** @description What it is at: `looking`, `blobs`, `audit`, `state` or `giving_up`. */
+            phase: string;
+            /**
+             * Format: int64
+             * @description And so many there are, as far as is known.
+             */
+            total: number;
+        };
+        /**
+         * @description Where a run stands.
+         * @enum {string}
+         */
+        RunStateName: "running" | "done" | "failed" | "expiring";
         /** @description One sign-in. */
         SessionView: {
             /**
@@ -2864,6 +3250,27 @@ export interface components {
             id: string;
             /** @description What the browser or tool called itself. */
             user_agent: string;
+        };
+        /** @description A place for backups, as it is set. */
+        SetBackupTarget: {
+            /**
+             * Format: int32
+             * @description The minute of the day (UTC) at which a backup begins; null for backups on demand only.
+             */
+            daily_at_minute?: number | null;
+            /**
+             * Format: int32
+             * @description How many days a backup is kept: 1 to 3650, 30 unless said otherwise.
+             */
+            keep_days?: number | null;
+            /** @description What people call it. */
+            name: string;
+            /** @description The number of the one node that reaches it; null for whoever leads. */
+            node?: string | null;
+            /** @description Where it is. */
+            place: components["schemas"]["PlaceView"];
+            /** @description What opens it; left out, the one that is known stays. */
+            secret?: string | null;
         };
         /**
          * @description How much an alert matters.
@@ -5238,6 +5645,408 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditVerification"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_target_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupTargetList"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_target_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetBackupTarget"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupTargetView"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_target_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetBackupTarget"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupTargetView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_target_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description At most so many items: 1 to 500, usually 50. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BackupRunView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBackup"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupRunView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupRunView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_drill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupRunView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    backup_verify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewVerification"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupRunView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description A problem */
