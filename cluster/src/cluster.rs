@@ -82,8 +82,6 @@ struct Inner {
     /// It was a node of a cluster before it was opened.
     has_identity: bool,
     config: ClusterConfig,
-    /// When it was opened, by the monotonic clock.
-    opened: Duration,
     shown: Arc<Shown>,
     audit: AuditLog,
     keyring: Keyring,

@@ -32,7 +32,7 @@ impl Cluster {
     pub fn describe_here(&self) -> NodeReport {
         let space = self.blobs().space().ok();
         let protection = self.bytes().protection();
-        let up = self.inner.config.clock.monotonic().saturating_sub(self.inner.opened);
+        let up = self.inner.config.clock.monotonic().saturating_sub(self.inner.peers.since());
         NodeReport {
             up_ms: milliseconds(up),
             disk_total: space.map(|space| space.total),

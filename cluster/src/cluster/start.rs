@@ -216,7 +216,6 @@ pub(super) async fn start(
             has_identity: ground.identity.is_some(),
             requests,
             presence: OnceLock::new(),
-            opened: config.clock.monotonic(),
             config,
             shown: begun.shown,
             audit: ground.audit,

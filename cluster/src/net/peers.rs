@@ -17,6 +17,8 @@ const NEW_IN_EIGHT: u32 = 2;
 #[derive(Clone)]
 pub struct Peers {
     clock: Arc<dyn Clock>,
+    /// Since when this node listens, by the monotonic clock.
+    since: Duration,
     heard: Arc<RwLock<HashMap<NodeId, Contact>>>,
 }
 
@@ -54,7 +56,14 @@ impl Peers {
     /// Nobody was heard yet.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, heard: Arc::default() }
+        let since = clock.monotonic();
+        Self { clock, since, heard: Arc::default() }
+    }
+
+    /// Since when this node listens, by the monotonic clock.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        self.since
     }
 
     /// `node` answered after `round_trip`; its wall clock shows `wall_ms` now.
