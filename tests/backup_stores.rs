@@ -1,4 +1,4 @@
-//! Stores on a network: an S3-compatible one that enforces Object Lock (moto).
+//! Stores on a network: an S3-compatible one that enforces Object Lock (moto), and Debian's SFTP server.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[allow(dead_code, reason = "each test binary uses its part")]
@@ -9,12 +9,13 @@ mod media_support;
 mod support;
 
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Tool, Stdio};
 
+use serde_json::json;
 use tokio::process::{Child, Command};
 
-use backup_support::{Backed, Restored, types};
+use backup_support::{Backed, Restored, files, types};
 use media_support::{clip, decoded, put, ready, renditions, view};
 use support::wait_for;
 
@@ -176,7 +177,104 @@ async fn an_address_in_a_private_network_is_refused_unless_the_operator_listed_i
         let set = ["set-target", "--name", "x", "--s3", url, "--access-key", "test"];
         backed.backup(&set).await.badly("private network");
     }
+    let set =
+        ["set-target", "--name", "x", "--sftp", "sftp://root@127.0.0.1:22/srv", "--host-key", "SHA256:x"];
+    backed.backup(&set).await.badly("private network");
     let plain = ["set-target", "--name", "x", "--s3", "http://8.8.8.8/b", "--access-key", "test"];
     backed.backup(&plain).await.badly("https");
+    backed.node.stop().await;
+}
+
+/// Debian's SSH server as a process of our own.
+struct Server {
+    process: Child,
+    port: u16,
+    folder: PathBuf,
+    host_key: String,
+}
+
+impl Server {
+    async fn start(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder.join("files")).unwrap();
+        for name in ["host", "client", "stranger"] {
+            let key = folder.join(name);
+            let made =
+                Tool::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+            assert!(made.expect("openssh is installed").success());
+        }
+        let port = free_port();
+        let at = |name: &str| folder.join(name).display().to_string();
+        let config = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
+             StrictModes no\nPasswordAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n",
+            at("host"),
+            at("client.pub")
+        );
+        std::fs::write(folder.join("config"), config).unwrap();
+        // Only a server that runs as root needs it, and only then it can be made.
+        let _ = std::fs::create_dir("/run/sshd");
+        let mut command = Command::new("/usr/sbin/sshd");
+        command.args(["-D", "-e", "-f"]).arg(folder.join("config")).kill_on_drop(true);
+        let process = command.stderr(Stdio::null()).spawn().expect("openssh-server is installed");
+        wait_for("the server", || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() })
+            .await;
+        let shown = Tool::new("ssh-keygen").arg("-lf").arg(folder.join("host.pub")).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let host_key = shown.split_whitespace().nth(1).unwrap().to_owned();
+        Self { process, port, folder: folder.to_owned(), host_key }
+    }
+
+    fn url(&self, user: &str) -> String {
+        format!("sftp://{user}@127.0.0.1:{}{}", self.port, self.folder.join("files").display())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_sftp_server_is_known_by_its_key_and_holds_a_backup_like_a_folder() {
+    let backed = Backed::start_with(PRIVATE).await;
+    let mut server = Server::start(&backed.outside.path().join("server")).await;
+    let asset = put(&backed.node, &backed.admin, clip()).await;
+    ready(&backed.admin, &asset).await;
+    let user = String::from_utf8(Tool::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let (url, at) = (server.url(user.trim()), |name: &str| server.folder.join(name).display().to_string());
+    let (client, stranger) = (at("client"), at("stranger"));
+    let opening = |host_key: &str, key: &str| {
+        ["--sftp", &url, "--host-key", host_key, "--secret-file", key].map(str::to_owned)
+    };
+    let set = |host_key: &str, key: &str| {
+        let arguments = opening(host_key, key);
+        let backed = &backed;
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            backed.backup(&[["set-target", "--name", "server"].as_slice(), &arguments].concat()).await
+        }
+    };
+    let wrong = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    set(wrong, &client).await.badly(&server.host_key);
+    set(&server.host_key, &stranger).await.badly("does not let");
+    assert_eq!(files(&server.folder.join("files")), Vec::<PathBuf>::new());
+    set(&server.host_key, &client).await.well();
+
+    backed.backup(&["now"]).await.well();
+    let second = backed.backup(&["now"]).await.well().to_owned();
+    assert_eq!(backed.run(&second).await["moved_objects"], 0);
+    backed.backup(&["verify", "--full"]).await.well();
+    let blobs = server.folder.join("files/blobs");
+    let damaged = files(&blobs).into_iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    backed.backup(&["verify", "--full"]).await.badly("1 things are not as they were");
+    let third = backed.backup(&["now"]).await.well().to_owned();
+    assert_eq!(backed.run(&third).await["moved_objects"], 1);
+
+    let arguments = opening(&server.host_key, &client);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    restored_plays(&backed, &arguments, &asset).await;
+
+    server.process.kill().await.unwrap();
+    backed.backup(&["now"]).await.badly("cannot be reached");
+    let runs = backed.admin.get("/backups?limit=1").await.expect(200);
+    assert_eq!(runs["items"][0]["reason_code"], json!("target_unreachable"));
     backed.node.stop().await;
 }

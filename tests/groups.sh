@@ -22,7 +22,7 @@ group_corpus() { cargo nextest run --workspace --locked -E 'binary(corpus)' --no
 group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(damaged) | binary(~power_cut)' --no-tests=fail; }
 group_cluster() { cargo nextest run --workspace --locked -E 'binary(~cluster_)' --no-tests=fail; }
 
-# Backups to folders and to a store that locks; restores from there.
+# Backups to folders, to an SFTP server and to a store that locks; restores from there.
 group_backup() { setup/stores.sh && cargo nextest run --workspace --locked -E 'binary(~backup)' --no-tests=fail; }
 
 wanted=("$@")

@@ -2,6 +2,7 @@
 
 mod guard;
 mod s3;
+mod sftp;
 
 use std::sync::Arc;
 
@@ -44,8 +45,9 @@ impl OpenTargets for Targets {
     ) -> Result<Arc<dyn Target>, TargetError> {
         match &settings.place {
             TargetPlace::Folder { .. } => self.folders.open(settings, login).await,
-            TargetPlace::Sftp { .. } => {
-                Err(TargetError::Forbidden("this version reaches no SFTP servers yet".to_owned()))
+            TargetPlace::Sftp { host, port, path, username, host_key } => {
+                let place = sftp::Place { host, port: *port, path, username, host_key };
+                Ok(Arc::new(sftp::SftpTarget::open(place, login, &self.guard).await?))
             }
             TargetPlace::S3 { endpoint, region, bucket, prefix, access_key, authority, object_lock } => {
                 let place = s3::Place {
