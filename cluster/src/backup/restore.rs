@@ -216,16 +216,13 @@ impl Restore {
 
     /// The newest run that can be read, and those that cannot.
     async fn choose(&self, scratch: &Path) -> Result<(Chosen, Vec<(BackupRunId, String)>), RestoreError> {
-        let mut passed_over = Vec::new();
+        let wanted = |one: &RunAtTarget| self.run.is_none_or(|wanted| wanted == one.run);
+        let runs: Vec<RunAtTarget> = runs_at(&*self.target).await?.into_iter().filter(wanted).collect();
+        // One that was cut off says not when it was taken: it may well be the newest, so it is always named.
+        let broken = runs.iter().filter_map(|one| Some((one.run, one.header.as_ref().err()?.clone())));
+        let mut passed_over: Vec<_> = broken.collect();
         let mut wrong_key = 0;
-        for found in runs_at(&*self.target).await? {
-            if self.run.is_some_and(|wanted| wanted != found.run) {
-                continue;
-            }
-            if let Err(reason) = found.header {
-                passed_over.push((found.run, reason));
-                continue;
-            }
+        for found in runs.iter().filter(|one| one.header.is_ok()) {
             match self.open(found.run, scratch).await {
                 Ok(chosen) => return Ok((chosen, passed_over)),
                 Err(RestoreError::Target(error @ TargetError::Unreachable(_))) => return Err(error.into()),
