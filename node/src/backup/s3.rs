@@ -165,6 +165,7 @@ impl S3Target {
     ) -> Result<String, TargetError> {
         let mut headers = lock;
         headers.push(("x-amz-checksum-crc32c", checksum(&body)));
+        headers.push(("x-amz-sdk-checksum-algorithm", "CRC32C".to_owned()));
         let sign = || {
             let mut action = PutObject::new(&self.bucket, Some(&self.credentials), key);
             for (name, value) in &headers {
@@ -186,6 +187,7 @@ impl S3Target {
     ) -> Result<String, TargetError> {
         let mut headers = lock;
         headers.push(("x-amz-checksum-algorithm", "CRC32C".to_owned()));
+        headers.push(("x-amz-sdk-checksum-algorithm", "CRC32C".to_owned()));
         let begin = || {
             let mut action = CreateMultipartUpload::new(&self.bucket, Some(&self.credentials), key);
             for (name, value) in &headers {
