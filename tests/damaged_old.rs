@@ -1,6 +1,6 @@
 //! A folder that the version before wrote, as a user of it would bring it: everything in it is read, used and written on.
 //!
-//! `tests/fixtures/state_version_3` is the data of a lone node, made by the binary that wrote State in version 3: a snapshot
+//! `tests/fixtures/state_version_2` is the data of a lone node, made by the binary that wrote State in version 2: a snapshot
 //! of State, a log behind it, the audit log, a sealed Blob, identity, certificates and the sealed secrets. It is made anew
 //! only when the version before is another one: by that one's binary, never by today's.
 
@@ -21,7 +21,7 @@ struct Told {
 }
 
 fn version_before() -> Told {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/state_version_3");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/state_version_2");
     let home = Home { root: tempfile::tempdir().unwrap() };
     copy_folder(&fixture.join("data"), &home.data());
     fs::copy(fixture.join("data.key"), home.key()).unwrap();

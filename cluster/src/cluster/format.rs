@@ -77,7 +77,7 @@ mod tests {
             ("Blob format", crate::blob::FORMAT_VERSION),
         ];
         let expected = [
-            ("State", 4),
+            ("State", 3),
             ("snapshot manifest", 1),
             ("log record", 2),
             ("log id", 1),

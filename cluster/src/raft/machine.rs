@@ -23,7 +23,7 @@ use crate::state::{PreviousState, State};
 const EVENTS: usize = 4096;
 
 impl Persist for State {
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 3;
     type Previous = PreviousState;
     fn migrate(previous: PreviousState) -> Option<Self> {
         Some(previous.into())

@@ -1,4 +1,4 @@
-//! State as version 3 wrote it: without answers to requests, backups and alerts.
+//! State as version 2 wrote it: without a site map, what each node runs, answers to requests, backups and alerts.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::records::{
 };
 use super::store::Records;
 use crate::audit_record::ChainHead;
-use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
+use crate::command::{KeyEpoch, SecretHash};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
 
 /// State as the version before wrote it.
@@ -55,9 +55,6 @@ pub struct PreviousState {
     join_tokens: OrdMap<SecretHash, JoinToken>,
     #[serde(deserialize_with = "super::map::read")]
     holders: OrdMap<AssetId, Holders>,
-    site_map: Arc<Vec<SiteNetwork>>,
-    #[serde(deserialize_with = "super::map::read")]
-    releases: OrdMap<NodeId, Release>,
 }
 
 impl From<PreviousState> for State {
@@ -82,8 +79,8 @@ impl From<PreviousState> for State {
             tombstones: before.tombstones,
             join_tokens: before.join_tokens,
             holders: before.holders,
-            site_map: before.site_map,
-            releases: before.releases,
+            site_map: Arc::default(),
+            releases: OrdMap::new(),
             answered: OrdMap::new(),
             backups: Backups::default(),
             alerts: Alerts::default(),
