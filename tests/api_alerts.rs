@@ -157,6 +157,8 @@ async fn an_alert_comes_is_told_once_is_taken_care_of_outlives_a_restart_and_end
     assert_eq!((&end["change"], &end["alert"]), (&json!("resolved"), &raised["id"]));
     assert_ne!(end["id"], message["id"]);
     assert_eq!(admin.post("/alerts/channels/webhook/test", &json!({})).await.status, 204);
+    let tests = admin.get("/audit?action=alert.test&result=ok").await.expect(200);
+    assert_eq!(tests["items"].as_array().unwrap().len(), 1, "{tests}");
     assert_eq!(told.recv().await.unwrap().message()["change"], "test", "nothing else was told meanwhile");
     node.stop().await;
 }

@@ -21,6 +21,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(15);
 /// A change that was carried out is waited for here at most this long.
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
+/// A node says what it runs within this time of its start.
+const SAYS_WITHIN: Duration = Duration::from_secs(2);
+
 type Done = Result<(Outcome, u64), ProposeError>;
 
 impl Cluster {
@@ -40,15 +43,21 @@ impl Cluster {
     /// To this node's own consensus, which must lead.
     pub(super) async fn propose_here(&self, actor: Actor, command: Command, request: Request) -> Done {
         self.may_propose()?;
-        self.all_understand(&command)?;
+        self.all_understand(&command).await?;
         proposer::propose(&self.running()?.proposals, actor, command, Some(request)).await
     }
 
-    /// Keeps a Command out of the log that some node could not carry out: it would have to stop there.
-    fn all_understand(&self, command: &Command) -> Result<(), ProposeError> {
-        let (needs, runs) = (command.level(), self.state().level());
-        let understood = needs <= runs;
-        if understood { Ok(()) } else { Err(ProposeError::Refused(Refusal::NodesTooOld { needs, runs })) }
+    /// Keeps a Command out of the log that some node could not carry out: it would have to stop there. A node that has
+    /// just started or joined is given a moment to say what it runs.
+    async fn all_understand(&self, command: &Command) -> Result<(), ProposeError> {
+        let needs = command.level();
+        let mut applied = self.inner.shown.applied.subscribe();
+        let said = applied.wait_for(|_| needs <= self.state().level_with(self.inner.node, Command::LEVEL));
+        if needs == 0 || timeout(SAYS_WITHIN, said).await.is_ok_and(|said| said.is_ok()) {
+            return Ok(());
+        }
+        let runs = self.state().level();
+        Err(ProposeError::Refused(Refusal::NodesTooOld { needs, runs }))
     }
 
     /// To whoever leads, until somebody has answered or time is up. Each try is the same request, so that the change is
@@ -58,7 +67,7 @@ impl Cluster {
         actor: Actor,
         command: Command,
     ) -> Result<Outcome, ProposeError> {
-        self.all_understand(&command)?;
+        self.all_understand(&command).await?;
         let until = Instant::now() + self.inner.config.propose_deadline;
         let waiting = self.inner.requests.begin();
         let mut may_be_made = false;

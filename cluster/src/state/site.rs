@@ -63,7 +63,17 @@ impl State {
     /// first release only.
     #[must_use]
     pub fn level(&self) -> u32 {
-        let level = |node: NodeId| self.release(node).map_or(0, |release| release.level);
-        self.nodes().map(|node| level(node.id)).min().unwrap_or(0)
+        self.nodes().map(|node| self.level_of(node.id)).min().unwrap_or(0)
+    }
+
+    /// The same as node `me` sees it, which knows that it understands `own` before it has said so.
+    #[must_use]
+    pub fn level_with(&self, me: NodeId, own: u32) -> u32 {
+        let level = |node: NodeId| if node == me { own } else { self.level_of(node) };
+        self.nodes().map(|node| level(node.id)).min().unwrap_or(own)
+    }
+
+    fn level_of(&self, node: NodeId) -> u32 {
+        self.release(node).map_or(0, |release| release.level)
     }
 }

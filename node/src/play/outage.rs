@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 use cluster::actor::Actor;
 use cluster::command::AuditCommand;
 use cluster::{Cluster, ProposeError};
+use tokio::time::timeout;
 
 use super::journal::{Journal, JournalError, Start};
 
 /// A leader that has not been heard for so long is not expected back at once.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// A start that is not agreed on within this time is kept on this node: well before [`SILENT_AFTER`], when it may not
+/// begin any more.
+const AGREED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether somebody leads.
 const EVERY: Duration = Duration::from_millis(250);
 
@@ -118,7 +122,8 @@ impl Outage {
     /// # Errors
     /// When it is neither.
     pub async fn record_start(&self, actor: Actor, record: AuditCommand) -> Result<(), OutageError> {
-        match self.cluster.propose(actor.clone(), record.clone().into()).await {
+        let proposed = self.cluster.propose(actor.clone(), record.clone().into());
+        match timeout(AGREED_WITHIN, proposed).await.unwrap_or(Err(ProposeError::OutcomeUnknown)) {
             Ok(_) => Ok(()),
             // Should it have been agreed on after all, it is recorded twice: better than not at all.
             Err(
