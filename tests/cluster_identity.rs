@@ -1,6 +1,9 @@
-//! Who is a node and who is not any more, with real nodes: a removed node, certificates that end within minutes, a new node that is asked for what was done before it came, and clocks that are wrong.
+//! Who is a node and who is not any more, with real nodes: a copied, an old and a wiped disk, a removed node, certificates
+//! that end within minutes, a new node that is asked for what was done before it came, and clocks that are wrong.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -16,6 +19,43 @@ mod support;
 use net::clients::Crowd;
 use net::lab::Lab;
 use support::wait_for;
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+}
+
+async fn make(lab: &Lab, at: usize, name: &str) {
+    let path = format!("/applications/{}/collections", lab.application);
+    lab.admin(at).post(&path, &json!({ "name": name })).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copied_an_old_and_a_wiped_disk_stay_outside() {
+    let mut lab = Lab::start_with(3, 4, "").await;
+    // Node 3 as it is now, for later.
+    lab.stop(3).await;
+    copy(&lab.dir(3), &lab.dir(4));
+    copy(&lab.key(3), &lab.key(4));
+    lab.start_again(3).await;
+    make(&lab, 3, "after the copy was taken").await;
+    lab.agree().await;
+
+    let said = lab.refused(4).await;
+    assert!(said.contains("a copy"), "a copy beside the node itself: {said}");
+    lab.kill(3).await;
+    let said = lab.refused(4).await;
+    assert!(said.contains("a copy"), "an old disk in the place of the node: {said}");
+    lab.start_again(3).await;
+    lab.agree().await;
+
+    lab.stop(3).await;
+    std::fs::remove_dir_all(lab.dir(3).join("raft")).unwrap();
+    std::fs::remove_dir_all(lab.dir(3).join("snapshots")).unwrap();
+    std::fs::create_dir(lab.dir(3).join("raft")).unwrap();
+    let said = lab.refused(3).await;
+    assert!(said.contains("must join again as a new node"), "a wiped disk: {said}");
+    make(&lab, 1, "two go on").await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_node_is_cut_off_at_once_and_its_successor_knows_all_that_was_done() {
