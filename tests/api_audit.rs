@@ -185,7 +185,7 @@ async fn oneself_and_the_node(story: &mut Story<'_>) {
     story.does("alert_channels_set", "alert.set_channels", request).await;
     let alert = wait_for("an alert", || async {
         let page = story.admin.get("/alerts?open=true").await.expect(200);
-        page["items"].as_array().unwrap().first().map(id)
+        page["items"].as_array().unwrap().first().map(|alert| alert["id"].to_string())
     })
     .await;
     story
@@ -258,7 +258,8 @@ async fn everything_that_is_done_is_on_record_once_and_whole() {
         assert!(record["time_ms"].as_u64().is_some_and(|at| at > 0), "{record}");
     }
     // And nothing of what must be on record is left out of this story.
-    let told: BTreeSet<&str> = story.done.iter().map(|done| done.operation).chain(WITH_MEDIA).chain(WITH_OTHERS).collect();
+    let told: BTreeSet<&str> =
+        story.done.iter().map(|done| done.operation).chain(WITH_MEDIA).chain(WITH_OTHERS).collect();
     let mut routes = node::routes::Routes::default();
     node::api::configure_all(&mut routes);
     let must: BTreeSet<&str> = routes

@@ -43,15 +43,20 @@ async fn a_backup_cut_off_at_any_point_goes_on_and_loses_nothing() {
 
     let mut assets = Vec::new();
     let mut cut_off = 0;
+    // As long as a backup takes here, which the rounds find out.
+    let mut within_ms = 150;
     for round in 0..ROUNDS {
         // Something new each time; what it is does not matter, so it need not play.
         let bytes = dice.bytes(6_000_000);
         assets.push(node.put(&format!("{round}.bin"), &bytes).await);
         let (status, run) = node.post("/backups", &json!({})).await;
         assert_eq!(status, 201, "{run}");
-        tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
+        tokio::time::sleep(Duration::from_millis(dice.below(within_ms))).await;
         node.kill().await;
-        cut_off += u64::from(!place.join(format!("runs/{}/manifest", run["id"].as_str().unwrap())).exists());
+        let manifest = place.join(format!("runs/{}/manifest", run["id"].as_str().unwrap()));
+        let is_cut_off = !manifest.exists();
+        within_ms = if is_cut_off { within_ms * 3 / 2 } else { (within_ms / 2).max(4) };
+        cut_off += u64::from(is_cut_off);
         node = lab.start().await;
         let run_after = ended(&node).await;
         assert_eq!((&run_after["id"], &run_after["state"]), (&run["id"], &json!("done")), "{run_after}");

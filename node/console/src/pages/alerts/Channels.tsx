@@ -20,11 +20,21 @@ const channels: ChannelName[] = ['webhook', 'syslog', 'email'];
 export function Channels() {
   const { t } = useText();
   const query = useQuery(alertChannelsQuery);
+  // Kept outside of the form, which is made anew whenever the settings change: the secret is shown this once.
+  const [secret, setSecret] = useState<string>();
   return (
     <Loaded query={query}>
       {(now) => (
         <>
-          <ChannelForm key={JSON.stringify({ ...now, troubles: undefined })} now={now} />
+          {secret && (
+            <SecretDialog
+              title={t('alerts.secretTitle')}
+              label={t('alerts.secret')}
+              secret={secret}
+              close={() => setSecret(undefined)}
+            />
+          )}
+          <ChannelForm key={JSON.stringify({ ...now, troubles: undefined })} now={now} showSecret={setSecret} />
           {channels.some((channel) => now[channel]) && (
             <Section title={t('alerts.test')} lead={t('alerts.testLead')}>
               <Stack gap="sm">
@@ -42,7 +52,7 @@ export function Channels() {
   );
 }
 
-function ChannelForm({ now }: { now: AlertChannels }) {
+function ChannelForm({ now, showSecret }: { now: AlertChannels; showSecret: (secret: string) => void }) {
   const { t } = useText();
   const [wanted, setWanted] = useState<AlertChannelsChange>({
     least: now.least,
@@ -50,48 +60,38 @@ function ChannelForm({ now }: { now: AlertChannels }) {
     syslog: now.syslog,
     email: now.email,
   });
-  const [secret, setSecret] = useState<string>();
   const change = (part: Partial<AlertChannelsChange>) => setWanted({ ...wanted, ...part });
   const save = useAct({
     act: () => api.setAlertChannels(wanted),
     done: t('saved'),
-    // The secret is shown before the form is made anew by the answer.
-    touches: [],
-    after: (answer) => (answer.webhook_secret ? setSecret(answer.webhook_secret) : refresh.mutate()),
+    touches: [keys.alerts],
+    after: (answer) => {
+      if (answer.webhook_secret) showSecret(answer.webhook_secret);
+    },
   });
-  const refresh = useAct({ act: async () => undefined, touches: [keys.alerts] });
-  const close = () => {
-    setSecret(undefined);
-    refresh.mutate();
-  };
   return (
-    <>
-      <FormSection
-        title={t('alerts.channels')}
-        lead={t('alerts.channelsLead')}
-        busy={save.isPending}
-        submit={() => save.mutate()}
-      >
-        <NativeSelect
-          label={t('alerts.least')}
-          description={t('alerts.leastHint')}
-          value={wanted.least}
-          onChange={(event) => change({ least: event.currentTarget.value as Severity })}
-          data={severities.map((one) => ({ value: one, label: t(`alerts.severity.${one}` as TextKey) }))}
-        />
-        <WebhookFields value={wanted.webhook} change={(webhook) => change({ webhook })} />
-        <SyslogFields value={wanted.syslog} change={(syslog) => change({ syslog })} />
-        <EmailFields
-          value={wanted.email}
-          change={(email) => change({ email })}
-          passwordSet={now.email_password_set}
-          setPassword={(email_password) => change({ email_password })}
-        />
-      </FormSection>
-      {secret && (
-        <SecretDialog title={t('alerts.secretTitle')} label={t('alerts.secret')} secret={secret} close={close} />
-      )}
-    </>
+    <FormSection
+      title={t('alerts.channels')}
+      lead={t('alerts.channelsLead')}
+      busy={save.isPending}
+      submit={() => save.mutate()}
+    >
+      <NativeSelect
+        label={t('alerts.least')}
+        description={t('alerts.leastHint')}
+        value={wanted.least}
+        onChange={(event) => change({ least: event.currentTarget.value as Severity })}
+        data={severities.map((one) => ({ value: one, label: t(`alerts.severity.${one}` as TextKey) }))}
+      />
+      <WebhookFields value={wanted.webhook} change={(webhook) => change({ webhook })} />
+      <SyslogFields value={wanted.syslog} change={(syslog) => change({ syslog })} />
+      <EmailFields
+        value={wanted.email}
+        change={(email) => change({ email })}
+        passwordSet={now.email_password_set}
+        setPassword={(email_password) => change({ email_password })}
+      />
+    </FormSection>
   );
 }
 
