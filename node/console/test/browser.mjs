@@ -135,5 +135,6 @@ export async function slowLine(page, bytesPerSecond, way = 'up') {
 /** Resolves once the page shows no skeleton any more. */
 export async function loaded(page) {
   await page.getByRole('heading', { level: 1 }).waitFor();
-  await page.locator('[role=status][aria-label=Loading]').waitFor({ state: 'detached' });
+  const skeletons = page.locator('[role=status][aria-label=Loading]');
+  await until('everything to be loaded', async () => (await skeletons.count()) === 0);
 }

@@ -1,7 +1,7 @@
 // Every page, in dark and in light: accessible, true to its policy, and deaf to hostile text in every stored field.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { axeFindings, launchChromium, logIn, openPage, shot } from './browser.mjs';
+import { axeFindings, launchChromium, loaded, logIn, openPage, shot } from './browser.mjs';
 import { adminToken, callApi, claimedNode } from './node.mjs';
 
 const hostile = `"><img src=x onerror=alert(1)><script>alert(2)</script>'`;
@@ -55,7 +55,7 @@ for (const colorScheme of ['light', 'dark']) {
     for (const [address, title] of pages()) {
       await page.goto(address);
       await page.getByRole('heading', { level: 1, name: title }).waitFor();
-      await page.locator('[role=status][aria-label=Loading]').waitFor({ state: 'detached' });
+      await loaded(page);
       assert.deepEqual(await axeFindings(page), [], address);
       await shot(page, `${title.toLowerCase().replaceAll(' ', '-')}-${colorScheme}`);
     }

@@ -477,7 +477,11 @@ impl S3Target {
         lock_until_ms: Option<u64>,
     ) -> Result<Stored, TargetError> {
         let locked_until_ms = match lock_until_ms.filter(|_| self.object_lock) {
-            Some(until_ms) => Some(self.expect_locked(name, &version, until_ms).await?),
+            Some(until_ms) => Some(match self.expect_locked(name, &version, until_ms).await {
+                // Not every store locks what comes in parts as it is told with the first of them.
+                Err(TargetError::NotLocked { .. }) => self.lock(name, &version, until_ms).await?,
+                kept => kept?,
+            }),
             None => None,
         };
         Ok(Stored { version, locked_until_ms })

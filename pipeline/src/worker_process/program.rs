@@ -10,6 +10,10 @@ use std::process::Stdio;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
+/// The program of this process, whatever lies under its name by now. A child that is about to become a worker still is a
+/// copy of this process when it looks.
+const RUNNING: &str = "/proc/self/exe";
+
 /// The program that becomes a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerProgram {
@@ -19,9 +23,11 @@ pub struct WorkerProgram {
 }
 
 impl WorkerProgram {
-    /// This same program with the hidden `worker` subcommand.
+    /// This same program with the hidden `worker` subcommand. It is the program that runs, also when its file has been
+    /// replaced by another version meanwhile: the two speak the same protocol.
     pub fn current() -> io::Result<Self> {
-        Ok(Self::at(std::env::current_exe()?))
+        std::fs::metadata(RUNNING)?;
+        Ok(Self::at(PathBuf::from(RUNNING)))
     }
 
     /// Another `mediakeep` program, for tests.
