@@ -276,8 +276,11 @@ async fn ping_others(inner: Weak<Inner>) {
                     Ok(_) => {}
                     // The others may have shut the door before this node heard of its removal by the log; a copy of a
                     // node hears nothing else.
-                    Err(NetError::Unreachable { reason, .. }) if reason == REMOVED || reason == COPY => {
+                    Err(NetError::Unreachable { reason, .. }) if reason == REMOVED => {
                         held.stop.raise(reason);
+                    }
+                    Err(NetError::Unreachable { reason, .. }) if reason == COPY => {
+                        held.end_as_a_copy(reason);
                     }
                     Err(_) => {}
                 }
@@ -285,6 +288,32 @@ async fn ping_others(inner: Weak<Inner>) {
         }
         drop(held);
         sleep(PING_EVERY).await;
+    }
+}
+
+impl Inner {
+    /// Stops a node whose start the others refuse, and takes the count of this start back: a copy that is started again
+    /// and again must not come to be ahead of the node itself.
+    pub(super) fn end_as_a_copy(&self, reason: String) {
+        let (config, key) = (&self.config, &self.storage_key);
+        let counted = self.presence.get().map(|presence| presence.incarnation.count);
+        let taken_back = Identity::read(config, key).and_then(|identity| match identity {
+            Some(identity) if Some(identity.starts) == counted => {
+                Identity { starts: identity.starts.saturating_sub(1), ..identity }.write(config, key)
+            }
+            _ => Ok(()),
+        });
+        if let Err(error) = taken_back {
+            tracing::warn!(%error, "the count of a refused start could not be taken back");
+        }
+        self.stop.raise(reason);
+    }
+}
+
+impl Cluster {
+    /// The same, for who hears it from State.
+    pub(crate) fn end_as_a_copy(&self, reason: String) {
+        self.inner.end_as_a_copy(reason);
     }
 }
 

@@ -60,7 +60,7 @@ impl Worker for Presence {
                 Ok(Worked::Idle)
             }
             Err(ProposeError::Refused(refusal @ Refusal::StaleIncarnation)) => {
-                self.cluster.stop_flag().raise(refusal.to_string());
+                self.cluster.end_as_a_copy(refusal.to_string());
                 Ok(Worked::Idle)
             }
             Err(error) => Err(WorkError::new(&error)),
