@@ -3,7 +3,8 @@
 //! A name is looked up once, every address it gives is checked, and only those are connected to: what a name means later,
 //! or where an answer redirects to, leads nowhere. Private networks are allowed, as an organisation's own mail and log
 //! servers are there; this machine, its neighbours on the same wire and the other nodes are not, unless the operator's
-//! configuration says so.
+//! configuration says so. What leaves the organisation altogether, as backups may, goes to public addresses and to what the
+//! operator has listed.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -38,9 +39,52 @@ pub enum OutboundError {
     Setup(#[source] reqwest::Error),
 }
 
+/// Networks that no public host is in.
+const NOT_PUBLIC: [&str; 26] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/128",
+    "::1/128",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001::/23",
+    "2001:db8::/32",
+    "2002::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "ff00::/8",
+];
+
+/// What is open to connections without being listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Reach {
+    /// Public and private networks: not this machine, the link and the other nodes.
+    #[default]
+    Outside,
+    /// Public networks.
+    Public,
+    /// Everything: whoever runs this machine names the address.
+    Anywhere,
+}
+
 /// Decides where connections may lead.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
+    reach: Reach,
     allowed: Vec<IpNet>,
     /// The nodes' own addresses.
     nodes: BTreeSet<IpAddr>,
@@ -52,7 +96,27 @@ impl Guard {
     pub fn new(allowed: &[IpNet], state: &State) -> Self {
         let addresses = state.nodes().flat_map(|node| [&node.cluster_address, &node.public_address]);
         let nodes = addresses.filter_map(|address| address.parse::<SocketAddr>().ok());
-        Self { allowed: allowed.to_vec(), nodes: nodes.map(|address| plain(address.ip())).collect() }
+        let nodes = nodes.map(|address| plain(address.ip())).collect();
+        Self { reach: Reach::Outside, allowed: allowed.to_vec(), nodes }
+    }
+
+    /// For what leaves the organisation: public addresses, and what is `listed`.
+    #[must_use]
+    pub fn public_and(listed: &[IpNet]) -> Self {
+        Self { reach: Reach::Public, allowed: listed.to_vec(), nodes: BTreeSet::new() }
+    }
+
+    /// For addresses that the operator of the machine names on its command line.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        Self { reach: Reach::Anywhere, ..Self::default() }
+    }
+
+    /// Whether the operator has named the network of `address`.
+    #[must_use]
+    pub fn is_listed(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.reach == Reach::Anywhere || self.allowed.iter().any(|network| network.contains(&address))
     }
 
     /// Whether `address` may be connected to.
@@ -60,13 +124,12 @@ impl Guard {
     /// # Errors
     /// [`OutboundError::LeadsInside`].
     pub fn check(&self, address: IpAddr) -> Result<(), OutboundError> {
-        let address = plain(address);
-        let allowed = self.allowed.iter().any(|network| network.contains(&address));
-        if allowed || !(leads_inside(address) || self.nodes.contains(&address)) {
-            Ok(())
-        } else {
-            Err(OutboundError::LeadsInside(address))
-        }
+        let inner = plain(address);
+        let inside = leads_inside(inner)
+            || self.nodes.contains(&inner)
+            || self.reach == Reach::Public && !(is_public(address.to_canonical()) && is_public(inner));
+        let listed = self.is_listed(address) || self.is_listed(inner);
+        if listed || !inside { Ok(()) } else { Err(OutboundError::LeadsInside(inner)) }
     }
 
     /// The addresses of `host`, all of them checked.
@@ -129,6 +192,11 @@ fn plain(address: IpAddr) -> IpAddr {
         [0x2002, high, low, ..] => inner(high, low),
         _ => IpAddr::V6(v6),
     }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    let networks = NOT_PUBLIC.iter().filter_map(|network| network.parse::<IpNet>().ok());
+    !networks.into_iter().any(|network| network.contains(&address))
 }
 
 fn leads_inside(address: IpAddr) -> bool {
@@ -200,7 +268,7 @@ mod tests {
     fn the_other_nodes_are_inside_and_what_the_operator_allows_is_not() {
         let nodes = BTreeSet::from(["10.0.0.7".parse().unwrap()]);
         let allowed = vec!["127.0.0.0/8".parse().unwrap()];
-        let guard = Guard { allowed, nodes };
+        let guard = Guard { allowed, nodes, ..Guard::default() };
         assert!(!checks(&guard, "10.0.0.7") && !checks(&guard, "::ffff:10.0.0.7"));
         assert!(checks(&guard, "10.0.0.8") && checks(&guard, "127.0.0.1"));
         assert!(!checks(&guard, "::1"), "only what is named");
@@ -218,5 +286,45 @@ mod tests {
         {
             assert!(guard.client(&Url::parse(url).unwrap(), None).await.is_err(), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_public_addresses_and_listed_networks_are_let_through() {
+        assert!(NOT_PUBLIC.iter().all(|network| network.parse::<IpNet>().is_ok()));
+        let strict = Guard::public_and(&[]);
+        let private = [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.100.100.200",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "[::1]",
+            "localhost",
+        ];
+        for host in private {
+            let refused = strict.look_up(host, 443).await;
+            assert!(matches!(refused, Err(OutboundError::LeadsInside(_))), "{host}: {refused:?}");
+        }
+        for host in ["8.8.8.8", "2606:4700::1"] {
+            let found = strict.look_up(host, 443).await.unwrap();
+            assert!(!strict.is_listed(found[0].ip()), "{host}");
+        }
+        let own = Guard::public_and(&["192.168.1.0/24".parse().unwrap()]);
+        let found = own.look_up("192.168.1.9", 443).await.unwrap();
+        assert!(own.is_listed(found[0].ip()));
+        assert!(own.look_up("192.168.2.9", 443).await.is_err());
+        assert!(Guard::anywhere().look_up("127.0.0.1", 443).await.is_ok());
     }
 }

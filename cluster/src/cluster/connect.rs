@@ -112,20 +112,8 @@ impl Cluster {
     async fn found_identity(&self) -> Result<Identity, OpenError> {
         let authority = self.found_authority().await?;
         let cluster = self.state().cluster_info().map(|info| info.id).unwrap_or_default();
-        let key = CertificateKey::generate().map_err(certificates)?;
         let name = NodeName { cluster, node: self.inner.node };
-        let certificate =
-            authority.certify(&key.request, name, self.certificate_life()).map_err(certificates)?;
-        Ok(Identity {
-            node: self.inner.node,
-            cluster,
-            authority: authority.certificate().to_vec(),
-            certificate,
-            key: key.key.to_vec(),
-            starts: 0,
-            seeds: Vec::new(),
-            settled: true,
-        })
+        Identity::founder(name, &authority, self.certificate_life()).map_err(certificates)
     }
 
     /// State's authority. A cluster that has none yet gets the one this node had, or a new one.

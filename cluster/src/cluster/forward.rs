@@ -51,13 +51,16 @@ impl Cluster {
     /// just started or joined is given a moment to say what it runs.
     async fn all_understand(&self, command: &Command) -> Result<(), ProposeError> {
         let needs = command.level();
-        let mut applied = self.inner.shown.applied.subscribe();
-        let said = applied.wait_for(|_| needs <= self.state().level_with(self.inner.node, Command::LEVEL));
-        if needs == 0 || timeout(SAYS_WITHIN, said).await.is_ok_and(|said| said.is_ok()) {
+        if needs == 0 {
             return Ok(());
         }
-        let runs = self.state().level();
-        Err(ProposeError::Refused(Refusal::NodesTooOld { needs, runs }))
+        let runs = || self.state().level_with(self.inner.node, Command::LEVEL);
+        let mut applied = self.inner.shown.applied.subscribe();
+        let all_said = applied.wait_for(|_| needs <= runs() || self.state().all_have_said(self.inner.node));
+        // Late or not: what they have said by now counts.
+        drop(timeout(SAYS_WITHIN, all_said).await);
+        let runs = runs();
+        if needs <= runs { Ok(()) } else { Err(Refusal::NodesTooOld { needs, runs }.into()) }
     }
 
     /// To whoever leads, until somebody has answered or time is up. Each try is the same request, so that the change is

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{ClusterConfig, OpenError};
+use crate::authority::{Authority, AuthorityError, CertificateKey, Lifetime, NodeName};
 use crate::command::Incarnation;
 use crate::id::NodeId;
 use crate::keyring::{StorageKey, fill_random};
@@ -41,6 +42,26 @@ impl Persist for Identity {
 }
 
 impl Identity {
+    /// The identity of the node a cluster begins with: a new key, and a certificate by its own authority.
+    pub(super) fn founder(
+        name: NodeName,
+        authority: &Authority,
+        life: Lifetime,
+    ) -> Result<Self, AuthorityError> {
+        let key = CertificateKey::generate()?;
+        let certificate = authority.certify(&key.request, name, life)?;
+        Ok(Self {
+            node: name.node,
+            cluster: name.cluster,
+            authority: authority.certificate().to_vec(),
+            certificate,
+            key: key.key.to_vec(),
+            starts: 0,
+            seeds: Vec::new(),
+            settled: true,
+        })
+    }
+
     /// Reads it; none for a folder that is no node of a cluster yet. It is there twice: a damaged copy is made up for by the
     /// other one, which may be one write behind, of which nobody had been told.
     pub(super) fn read(config: &ClusterConfig, key: &StorageKey) -> Result<Option<Self>, OpenError> {

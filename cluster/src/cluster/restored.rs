@@ -7,15 +7,15 @@ use openraft::CommittedLeaderId;
 
 use super::identity::Identity;
 use super::{ClusterConfig, OpenError};
-use crate::authority::{Authority, CertificateKey, Lifetime, NodeName};
-use crate::command::{Incarnation, KeyEpoch};
+use crate::authority::{Authority, Lifetime, NodeName};
+use crate::command::KeyEpoch;
 use crate::disk::RealDisk;
 use crate::id::{AssetId, NodeId};
 use crate::keyring::{Keyring, NodeSecrets, PublicKey, StorageKey, fill_random};
 use crate::raft::log::files;
 use crate::raft::snapshot::SnapshotFolder;
 use crate::raft::types::{LogId, StoredMembership};
-use crate::state::{NewHome, Node, NodeState, State};
+use crate::state::{NewHome, Node, State};
 
 /// The log of a restored cluster begins after this record, which the snapshot stands for.
 const FIRST_RECORD: u64 = 1;
@@ -54,37 +54,14 @@ fn home(
     let mut cluster_id = [0; 16];
     fill_random(&mut cluster_id)?;
     let authority = Authority::generate().map_err(certificates)?;
-    let key = CertificateKey::generate().map_err(certificates)?;
-    let name = NodeName { cluster: cluster_id, node };
     let life = Lifetime { now_ms, life: config.certificate_life };
-    let certificate = authority.certify(&key.request, name, life).map_err(certificates)?;
+    let identity =
+        Identity::founder(NodeName { cluster: cluster_id, node }, &authority, life).map_err(certificates)?;
     let public_key = secrets.public_key();
     let sealed = keyring.seal_all_to(&public_key)?;
     let sealed: Vec<(KeyEpoch, Vec<u8>)> = sealed.into_iter().map(|one| (one.epoch, one.sealed)).collect();
-    let record = Node {
-        id: node,
-        name: config.node_name.clone(),
-        site: config.site.clone(),
-        public_key: *public_key.as_bytes(),
-        added_ms: now_ms,
-        weight: Node::WEIGHT,
-        state: NodeState::Active,
-        certificate_key: None,
-        certificate: None,
-        cluster_address: String::new(),
-        public_address: String::new(),
-        incarnation: Incarnation::default(),
-    };
-    let identity = Identity {
-        node,
-        cluster: cluster_id,
-        authority: authority.certificate().to_vec(),
-        certificate,
-        key: key.key.to_vec(),
-        starts: 0,
-        seeds: Vec::new(),
-        settled: true,
-    };
+    let (name, site) = (config.node_name.clone(), config.site.clone());
+    let record = Node::founder(node, name, site, *public_key.as_bytes(), now_ms);
     let authority = authority.seal(keyring).map_err(certificates)?;
     Ok((NewHome { cluster_id, node: record, authority, sealed }, identity))
 }

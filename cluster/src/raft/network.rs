@@ -23,8 +23,10 @@ use crate::net::{Message, Net, NetError, Service};
 
 /// How long one piece of a snapshot may take.
 const PIECE_WITHIN: Duration = Duration::from_secs(20);
-/// Installing a whole snapshot reads and writes it once more.
-const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+/// Installing a snapshot reads and writes it once more: at least so many bytes in a second, and a moment for the rest. The
+/// answer may be lost without a word; until it is given up nothing else is sent to that node, so that it falls behind.
+const INSTALLED_A_SECOND: u64 = 10_000_000;
+const INSTALL_AT_LEAST: Duration = Duration::from_secs(5);
 /// A node that cannot be reached is tried again this soon.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
@@ -129,8 +131,14 @@ impl Peer {
             let head = RaftHead::Chunk(chunk.hash);
             let () = self.ask(Service::Snapshot, &head, bytes.into(), PIECE_WITHIN).await?;
         }
-        self.ask(Service::Snapshot, &RaftHead::Install, offer, INSTALL_WITHIN).await
+        // Asked for twice, it is done once: what is installed already is not newer.
+        self.ask(Service::Snapshot, &RaftHead::Install, offer, install_within(manifest)).await
     }
+}
+
+fn install_within(manifest: &Manifest) -> Duration {
+    let bytes: u64 = manifest.chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
+    INSTALL_AT_LEAST + Duration::from_secs(bytes / INSTALLED_A_SECOND)
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {

@@ -8,8 +8,8 @@ use super::apply::Change;
 use super::limits::Limits;
 use super::records::Tombstone;
 use super::validate;
-use super::{Asset, ClusterInfo, Node, NodeState};
-use crate::command::{ClusterCommand, Incarnation, KeyEpoch, KeyHolder, SealedClusterKey, WrappedKey};
+use super::{Asset, ClusterInfo, Node};
+use crate::command::{ClusterCommand, KeyEpoch, KeyHolder, SealedClusterKey, WrappedKey};
 use crate::event::Event;
 use crate::id::{AssetId, NodeId};
 use crate::outcome::Outcome;
@@ -30,20 +30,9 @@ impl Change<'_> {
                 recovery_public_key,
                 sealed,
             } => {
-                let node = Node {
-                    id: *node,
-                    name: validate::name("node_name", node_name)?,
-                    site: validate::name("site", site)?,
-                    public_key: *node_public_key,
-                    added_ms: self.now_ms,
-                    weight: Node::WEIGHT,
-                    state: NodeState::Active,
-                    certificate_key: None,
-                    certificate: None,
-                    cluster_address: String::new(),
-                    public_address: String::new(),
-                    incarnation: Incarnation::default(),
-                };
+                let name = validate::name("node_name", node_name)?;
+                let site = validate::name("site", site)?;
+                let node = Node::founder(*node, name, site, *node_public_key, self.now_ms);
                 self.initialise(*cluster_id, node, *recovery_public_key, sealed)
             }
             C::RotateClusterKey { epoch, sealed } => self.rotate_cluster_key(*epoch, sealed),

@@ -228,6 +228,25 @@ impl Node {
     /// The usual share of the copies.
     pub const WEIGHT: u32 = 100;
 
+    /// The one node a cluster begins with; where it is reached it says when it starts.
+    #[must_use]
+    pub fn founder(id: NodeId, name: String, site: String, public_key: [u8; 32], added_ms: u64) -> Self {
+        Self {
+            id,
+            name,
+            site,
+            public_key,
+            added_ms,
+            weight: Self::WEIGHT,
+            state: NodeState::Active,
+            certificate_key: None,
+            certificate: None,
+            cluster_address: String::new(),
+            public_address: String::new(),
+            incarnation: Incarnation::default(),
+        }
+    }
+
     /// May be given copies to hold.
     #[must_use]
     pub fn may_hold_more(&self) -> bool {

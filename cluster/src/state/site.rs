@@ -73,6 +73,12 @@ impl State {
         self.nodes().map(|node| level(node.id)).min().unwrap_or(own)
     }
 
+    /// Whether every node but `me` has said what it runs.
+    #[must_use]
+    pub fn all_have_said(&self, me: NodeId) -> bool {
+        self.nodes().all(|node| node.id == me || self.release(node.id).is_some())
+    }
+
     fn level_of(&self, node: NodeId) -> u32 {
         self.release(node).map_or(0, |release| release.level)
     }

@@ -1,9 +1,9 @@
 //! Opening places for backups: folders by `cluster`, stores on a network by the modules here, behind one guard.
 
-mod guard;
 mod s3;
 mod sftp;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use cluster::backup::{Folders, OpenTargets, Target, TargetError, TargetLogin};
 use cluster::command::{TargetPlace, TargetSettings};
 
 use crate::config::Config;
-use guard::Guard;
+use crate::outbound::{Guard, OutboundError};
 
 /// Opens every kind of place that the operator allows.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Targets {
     pub fn new(config: &Config) -> Self {
         let refused = vec![config.dir.clone(), config.key_file()];
         let folders = Folders { allowed: config.backup.folders.clone(), refused };
-        Self { folders, guard: Guard::new(&config.backup.networks) }
+        Self { folders, guard: Guard::public_and(&config.backup.networks) }
     }
 
     /// Whatever the operator of this machine names on the command line.
@@ -63,4 +63,15 @@ impl OpenTargets for Targets {
             }
         }
     }
+}
+
+/// Looks up where `host` is, if a backup may go there.
+async fn look_up(guard: &Guard, host: &str, port: u16) -> Result<Vec<SocketAddr>, TargetError> {
+    guard.look_up(host, port).await.map_err(|error| match error {
+        OutboundError::UnknownName(_) => TargetError::Unreachable(error.to_string()),
+        OutboundError::LeadsInside(_) => {
+            TargetError::Forbidden(format!("{host} is in a private network that the operator has not listed"))
+        }
+        _ => TargetError::Forbidden(error.to_string()),
+    })
 }

@@ -23,7 +23,8 @@ use rusty_s3::actions::{
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use url::Url;
 
-use super::guard::Guard;
+use super::look_up;
+use crate::outbound::Guard;
 use answer::{checksum, date, element, header, innermost, odd, refusal, text_of};
 pub(super) use place::Place;
 use place::client;
@@ -67,14 +68,15 @@ impl S3Target {
         let endpoint = Url::parse(place.endpoint).map_err(|_| bad("an address"))?;
         let host = endpoint.host_str().ok_or_else(|| bad("an address"))?.to_owned();
         let port = endpoint.port_or_known_default().ok_or_else(|| bad("an address"))?;
-        let found = guard.find(&host, port).await?;
+        let addresses = look_up(guard, &host, port).await?;
+        let listed = addresses.iter().all(|address| guard.is_listed(address.ip()));
         let encrypted = endpoint.scheme() == "https";
-        if !(encrypted || endpoint.scheme() == "http" && found.listed) {
+        if !(encrypted || endpoint.scheme() == "http" && listed) {
             let sentence =
                 "a store that is not reached by https must be in a network that the operator has listed";
             return Err(TargetError::Forbidden(sentence.to_owned()));
         }
-        let http = client(&place, &host, &found.addresses)?;
+        let http = client(&place, &host, &addresses)?;
         let bucket = Bucket::new(endpoint, UrlStyle::Path, place.bucket.to_owned(), place.region.to_owned());
         let bucket = bucket.map_err(|_| bad("the address of a store"))?;
         let credentials = Credentials::new(place.access_key.to_owned(), login.as_str().to_owned());

@@ -18,7 +18,8 @@ use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::protocol::{OpenFlags, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::guard::Guard;
+use super::look_up;
+use crate::outbound::Guard;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// Silence for so long means that the server is gone.
@@ -107,8 +108,8 @@ impl SftpTarget {
         login: &TargetLogin,
         guard: &Guard,
     ) -> Result<Self, TargetError> {
-        let found = guard.find(place.host, place.port).await?;
-        let opened = tokio::time::timeout(CONNECT_WITHIN, connect(&place, login, &found.addresses)).await;
+        let addresses = look_up(guard, place.host, place.port).await?;
+        let opened = tokio::time::timeout(CONNECT_WITHIN, connect(&place, login, &addresses)).await;
         let connection = opened.map_err(|_| unreachable(&"it did not answer in time"))??;
         let root = place.path.trim_end_matches('/').to_owned();
         let target = Self { connection: Arc::new(connection), root };
