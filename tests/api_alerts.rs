@@ -265,6 +265,18 @@ async fn a_mail_server_gets_a_mail_and_the_password_only_under_tls() {
     let kept =
         admin.put("/alerts/channels", &json!({ "least": "warning", "email": email })).await.expect(200);
     assert_eq!(kept["email_password_set"], true);
+    // A change of whom it is told does not: whoever asks must know it.
+    for (field, other) in [
+        ("host", json!("127.0.0.1")),
+        ("port", json!(2525)),
+        ("username", json!("me")),
+        ("security", json!("tls")),
+    ] {
+        let mut email = email.clone();
+        email[field] = other;
+        let body = json!({ "least": "warning", "email": email });
+        admin.put("/alerts/channels", &body).await.expect_problem(400, "password_needed");
+    }
 
     let empty = json!({});
     let test = admin.post("/alerts/channels/email/test", &empty);

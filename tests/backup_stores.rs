@@ -241,6 +241,25 @@ impl Server {
     }
 }
 
+/// Whoever may change a place for backups but does not know its secret cannot have it shown to another server.
+async fn the_secret_stays_with_its_server(backed: &Backed) {
+    let targets = backed.admin.get("/backup-targets").await.expect(200);
+    let known = &targets["items"][0];
+    let path = format!("/backup-targets/{}", known["id"].as_str().unwrap());
+    let body = |place: &serde_json::Value| json!({ "name": "server", "place": place, "keep_days": 40 });
+    backed.admin.put(&path, &body(&known["place"])).await.expect(200);
+    for (field, other) in [
+        ("host", json!("localhost")),
+        ("port", json!(9)),
+        ("username", json!("somebody")),
+        ("host_key", json!("SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+    ] {
+        let mut place = known["place"].clone();
+        place[field] = other;
+        backed.admin.put(&path, &body(&place)).await.expect_problem(400, "secret_needed");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_sftp_server_is_known_by_its_key_and_holds_a_backup_like_a_folder() {
     let backed = Backed::start_with(PRIVATE).await;
@@ -266,6 +285,7 @@ async fn an_sftp_server_is_known_by_its_key_and_holds_a_backup_like_a_folder() {
     set(&server.host_key, &stranger).await.badly("does not let");
     assert_eq!(files(&server.folder.join("files")), Vec::<PathBuf>::new());
     set(&server.host_key, &client).await.well();
+    the_secret_stays_with_its_server(&backed).await;
 
     backed.backup(&["now"]).await.well();
     let second = backed.backup(&["now"]).await.well().to_owned();

@@ -150,6 +150,26 @@ pub enum TargetPlace {
     },
 }
 
+impl TargetPlace {
+    /// Whether a secret kept for `other` may be shown here: the same server, known by the same key or authority, and the
+    /// same name to log in by. A folder is shown none.
+    #[must_use]
+    pub fn may_be_shown_the_secret_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Folder { .. }, _) => true,
+            (
+                Self::Sftp { host, port, username, host_key, .. },
+                Self::Sftp { host: host2, port: port2, username: username2, host_key: host_key2, .. },
+            ) => (host, port, username, host_key) == (host2, port2, username2, host_key2),
+            (
+                Self::S3 { endpoint, access_key, authority, .. },
+                Self::S3 { endpoint: endpoint2, access_key: access_key2, authority: authority2, .. },
+            ) => (endpoint, access_key, authority) == (endpoint2, access_key2, authority2),
+            _ => false,
+        }
+    }
+}
+
 /// What opens a target, sealed under the cluster key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSecret {

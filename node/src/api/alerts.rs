@@ -261,7 +261,8 @@ pub struct AlertChannelsChange {
     /// Mail.
     #[serde(default)]
     pub email: Option<EmailView>,
-    /// The password for the mail server; the one there is stays when this is left out.
+    /// The password for the mail server; the one there is stays when this is left out, unless another server or name is
+    /// given.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub email_password: Option<SecretText>,
@@ -308,8 +309,9 @@ fn channels(
     known: &AlertChannels,
     secret: Option<ChannelSecret>,
 ) -> Result<AlertChannels, Problem> {
+    let is_given = wanted.email_password.is_some();
+    let given = wanted.email_password.map(|text| ChannelSecret(text.expose().to_owned()));
     let kept = known.email.as_ref().and_then(|email| email.password.clone());
-    let password = wanted.email_password.map(|text| ChannelSecret(text.expose().to_owned())).or(kept);
     let webhook = wanted.webhook.zip(secret).map(|(webhook, secret)| WebhookChannel {
         url: webhook.url,
         secret,
@@ -322,7 +324,7 @@ fn channels(
             MailSecurityName::Tls => MailSecurity::Tls,
             MailSecurityName::StartTls => MailSecurity::StartTls,
         },
-        password: password.filter(|_| email.username.is_some()),
+        password: given.or(kept).filter(|_| email.username.is_some()),
         username: email.username,
         from: email.from,
         to: email.to,
@@ -336,7 +338,21 @@ fn channels(
             SyslogTransportName::Tcp => SyslogTransport::Tcp,
         },
     });
-    Ok(AlertChannels { least: wanted.least.into(), webhook, syslog, email })
+    let channels = AlertChannels { least: wanted.least.into(), webhook, syslog, email };
+    if is_given || !is_shown_elsewhere(known, &channels) {
+        return Ok(channels);
+    }
+    let detail = "This is another mail server or name now. Give the password too: the one that is kept is for the one before.";
+    Err(Problem::invalid("password_needed", detail))
+}
+
+/// Whether the password that is kept would be shown to somebody who has not seen it yet.
+fn is_shown_elsewhere(known: &AlertChannels, wanted: &AlertChannels) -> bool {
+    let (Some(known), Some(wanted)) = (&known.email, &wanted.email) else { return false };
+    let door = |email: &EmailChannel| {
+        (email.host.clone(), email.port, email.security, email.username.clone(), email.authority.clone())
+    };
+    wanted.password.is_some() && door(known) != door(wanted)
 }
 
 /// Refuses what could never be sent to, before it is agreed on. A name that is not known now may be later.

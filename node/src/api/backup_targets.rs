@@ -101,7 +101,7 @@ pub struct SetBackupTarget {
     pub name: String,
     /// Where it is.
     pub place: PlaceView,
-    /// What opens it; left out, the one that is known stays.
+    /// What opens it; left out, the one that is known stays, unless another server or name is given.
     #[serde(default)]
     pub secret: Option<String>,
     /// How many days a backup is kept: 1 to 3650, 30 unless said otherwise.
@@ -290,7 +290,12 @@ async fn set(
     let login = match login {
         Some(login) => login,
         None => {
-            open_secret(app.cluster.keys(), target, known.as_ref().and_then(|known| known.secret.as_ref()))?
+            let kept = known.as_ref().filter(|known| known.secret.is_some());
+            if kept.is_some_and(|kept| !settings.place.may_be_shown_the_secret_of(&kept.settings.place)) {
+                let detail = "This is another place now. Give its secret too: the one that is kept is for the place before.";
+                return Err(Problem::invalid("secret_needed", detail));
+            }
+            open_secret(app.cluster.keys(), target, kept.and_then(|kept| kept.secret.as_ref()))?
         }
     };
     let cluster = caller.state().cluster_info().map(|info| info.id).unwrap_or_default();

@@ -1499,7 +1499,10 @@ export interface components {
         /** @description Where alerts are to be told. What is left out is not told there. */
         AlertChannelsChange: {
             email?: components["schemas"]["EmailView"] | null;
-            /** @description The password for the mail server; the one there is stays when this is left out. */
+            /**
+             * @description The password for the mail server; the one there is stays when this is left out, unless another server or name is
+             *     given.
+             */
             email_password?: string | null;
             /** @description What matters less is only shown in the console. */
             least: components["schemas"]["SeverityName"];
@@ -3269,7 +3272,7 @@ export interface components {
             node?: string | null;
             /** @description Where it is. */
             place: components["schemas"]["PlaceView"];
-            /** @description What opens it; left out, the one that is known stays. */
+            /** @description What opens it; left out, the one that is known stays, unless another server or name is given. */
             secret?: string | null;
         };
         /**
