@@ -255,7 +255,10 @@ impl Lab {
     /// Waits until node `number` has ended by itself, and gives whether it called that a success.
     pub async fn ended(&mut self, number: usize) -> bool {
         let mut child = self.seats[number - 1].child.take().expect("the node is up");
+        // Held open: its end, which waiting brings about otherwise, would be a reason to stop.
+        let input = child.stdin.take();
         let status = tokio::time::timeout(support::DEADLINE, child.wait()).await;
+        drop(input);
         status.expect("the node ends in time").unwrap().success()
     }
 
