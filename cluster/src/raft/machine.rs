@@ -226,8 +226,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let (state, applied) = blocking(move || {
             let manifest =
                 snapshot.manifest.ok_or_else(|| SnapshotError::Damaged("nothing was received".to_owned()))?;
+            // Read first: the snapshot that is here is let go only for one that this node can use.
+            let state = SnapshotFolder::read(&manifest, &*snapshot.source)?;
             let (ours, _) = folder.take_over(&manifest, &*snapshot.source)?;
-            Ok((SnapshotFolder::read(&ours, &folder)?, Applied::of(&ours)))
+            Ok((state, Applied::of(&ours)))
         })
         .await
         .map_err(|error| {

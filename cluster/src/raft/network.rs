@@ -16,7 +16,7 @@ use openraft::{AnyError, EmptyNode, OptionalSend};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::{ChunkHash, Manifest, Snapshot};
+use super::snapshot::{ChunkHash, ChunkRef, ChunkSource, Manifest, Snapshot};
 use super::types::{TypeConfig, Vote};
 use crate::id::NodeId;
 use crate::net::{Message, Net, NetError, Service};
@@ -43,7 +43,16 @@ pub(crate) enum RaftHead {
     Chunk(ChunkHash),
     /// All chunks are there: the body is vote and manifest again.
     Install,
+    /// As [`RaftHead::Offer`], and in which version State is written. A release that does not know this question does not
+    /// know that version either: it answers that it does not understand, and is sent nothing that it could not read.
+    OfferOf {
+        /// Of State.
+        state_version: u8,
+    },
 }
+
+/// The last version of State whose release takes a snapshot without asking for its version.
+const BEFORE_VERSIONS_WERE_SAID: u8 = 2;
 
 /// Makes connections to other nodes.
 #[derive(Debug, Clone)]
@@ -64,6 +73,8 @@ impl Network {
 pub struct Peer {
     node: u64,
     net: Arc<dyn Net>,
+    /// That it cannot follow is on record: it is asked again and again, until it can.
+    told: bool,
 }
 
 /// Why a snapshot did not arrive.
@@ -75,6 +86,11 @@ enum SendError {
     Encoding(#[from] postcard::Error),
     #[error("{0}")]
     Snapshot(String),
+    #[error(
+        "node {node} does not take State in version {state_version} ({reason}): it keeps what it has, and follows once it \
+         runs a release that reads it"
+    )]
+    CannotRead { node: u64, state_version: u8, reason: String },
     #[error("this node leads no longer")]
     Closed,
 }
@@ -119,21 +135,52 @@ impl Peer {
             .as_ref()
             .ok_or_else(|| SendError::Snapshot("there is no snapshot to send".to_owned()))?;
         let offer = Bytes::from(postcard::to_allocvec(&(vote, manifest))?);
-        let wanted: Vec<u32> =
-            self.ask(Service::Snapshot, &RaftHead::Offer, offer.clone(), PIECE_WITHIN).await?;
+        let wanted = self.offer(manifest, &image.source, offer.clone()).await?;
         for number in wanted {
             let Some(chunk) = manifest.chunks.get(number as usize).copied() else { continue };
-            let source = image.source.clone();
-            let bytes = crate::blocking::blocking(move || source.chunk(&chunk))
-                .await
-                .map_err(|error| SendError::Snapshot(error.to_string()))?
-                .map_err(|error| SendError::Snapshot(error.to_string()))?;
+            let bytes = read(&image.source, chunk).await?;
             let head = RaftHead::Chunk(chunk.hash);
             let () = self.ask(Service::Snapshot, &head, bytes.into(), PIECE_WITHIN).await?;
         }
         // Asked for twice, it is done once: what is installed already is not newer.
         self.ask(Service::Snapshot, &RaftHead::Install, offer, install_within(manifest)).await
     }
+}
+
+impl Peer {
+    /// Offers a snapshot to a node that can read it, and gives the places of the chunks it wants.
+    async fn offer(
+        &self,
+        manifest: &Manifest,
+        source: &Arc<dyn ChunkSource>,
+        offer: Bytes,
+    ) -> Result<Vec<u32>, SendError> {
+        // State begins with its version.
+        let first = match manifest.chunks.first() {
+            Some(chunk) => read(source, *chunk).await?.first().copied(),
+            None => None,
+        };
+        let state_version = first.ok_or_else(|| SendError::Snapshot("the snapshot is empty".to_owned()))?;
+        if state_version <= BEFORE_VERSIONS_WERE_SAID {
+            return self.ask(Service::Snapshot, &RaftHead::Offer, offer, PIECE_WITHIN).await;
+        }
+        let head = RaftHead::OfferOf { state_version };
+        let wanted = self.ask(Service::Snapshot, &head, offer, PIECE_WITHIN).await;
+        wanted.map_err(|error| match error {
+            SendError::Net(NetError::Refused { reason, .. }) => {
+                SendError::CannotRead { node: self.node, state_version, reason }
+            }
+            other => other,
+        })
+    }
+}
+
+async fn read(source: &Arc<dyn ChunkSource>, chunk: ChunkRef) -> Result<Vec<u8>, SendError> {
+    let source = source.clone();
+    crate::blocking::blocking(move || source.chunk(&chunk))
+        .await
+        .map_err(|error| SendError::Snapshot(error.to_string()))?
+        .map_err(|error| SendError::Snapshot(error.to_string()))
 }
 
 fn install_within(manifest: &Manifest) -> Duration {
@@ -145,7 +192,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &EmptyNode) -> Peer {
-        Peer { node: target, net: self.net.clone() }
+        Peer { node: target, net: self.net.clone(), told: false }
     }
 }
 
@@ -177,8 +224,15 @@ impl RaftNetwork<TypeConfig> for Peer {
             sent = self.send_snapshot(vote, &snapshot) => sent,
             _ = cancel => Err(SendError::Closed),
         };
+        if let Err(error @ SendError::CannotRead { .. }) = &sent
+            && !std::mem::replace(&mut self.told, true)
+        {
+            tracing::error!(%error, "a node cannot follow");
+        }
         sent.map_err(|error| match &error {
-            SendError::Net(_) => StreamingError::Unreachable(Unreachable::new(&error)),
+            SendError::Net(_) | SendError::CannotRead { .. } => {
+                StreamingError::Unreachable(Unreachable::new(&error))
+            }
             _ => StreamingError::Network(NetworkError::new(&AnyError::new(&error))),
         })
     }
@@ -187,3 +241,6 @@ impl RaftNetwork<TypeConfig> for Peer {
         Backoff::new(std::iter::repeat(TRY_AGAIN))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use super::snapshot::{
 use super::types::{TypeConfig, Vote};
 use crate::id::NodeId;
 use crate::net::{Message, Serve, Service, Services};
+use crate::persist::Persist;
+use crate::state::State;
 
 /// When the leader was heard last. Clones share it.
 #[derive(Debug, Clone)]
@@ -57,6 +59,8 @@ pub struct RaftService {
     folder: SnapshotFolder,
     /// Chunks of a snapshot that is being received, as they lie here. A broken transfer goes on where it ended.
     received: Mutex<HashMap<ChunkHash, ChunkRef>>,
+    /// That State cannot be read is on record: it is offered again and again.
+    told: AtomicBool,
 }
 
 impl fmt::Debug for RaftService {
@@ -69,7 +73,13 @@ impl RaftService {
     /// Serves `raft` from now on, and notes when its leader was heard.
     pub fn register(services: &Services, raft: Raft<TypeConfig>, folder: SnapshotFolder) -> HeardLeader {
         let heard = HeardLeader::default();
-        let serve = Arc::new(Self { raft, heard: heard.clone(), folder, received: Mutex::default() });
+        let serve = Arc::new(Self {
+            raft,
+            heard: heard.clone(),
+            folder,
+            received: Mutex::default(),
+            told: AtomicBool::default(),
+        });
         services.register(Service::Raft, serve.clone());
         services.register(Service::Snapshot, serve);
         heard
@@ -88,6 +98,27 @@ impl RaftService {
             received.get(&chunk.hash).is_none_or(|kept| self.folder.chunk(kept).is_err())
         });
         missing.filter_map(|(number, _)| u32::try_from(number).ok()).collect()
+    }
+
+    /// Refuses State that this release cannot read, before any of it is taken: what is here stays as it is.
+    fn must_read(&self, state_version: u8) -> Result<(), String> {
+        let known = State::VERSION.saturating_sub(1)..=State::VERSION;
+        if known.contains(&state_version) {
+            return Ok(());
+        }
+        let refused = format!(
+            "this node runs {}, which reads State in the versions {} and {}",
+            env!("CARGO_PKG_VERSION"),
+            known.start(),
+            known.end()
+        );
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                state_version,
+                "this node cannot follow the others: {refused}; it keeps what it has, and follows once it is updated"
+            );
+        }
+        Err(refused)
     }
 
     async fn keep(&self, expected: ChunkHash, body: Bytes) -> Result<(), String> {
@@ -144,6 +175,11 @@ impl Serve for RaftService {
                 answer(&self.raft.vote(request).await.map_err(|error| text(&error))?)
             }
             RaftHead::Offer => {
+                let (_, manifest): (Vote, Manifest) = decode(&message.body)?;
+                answer(&self.wanted(&manifest))
+            }
+            RaftHead::OfferOf { state_version } => {
+                self.must_read(state_version)?;
                 let (_, manifest): (Vote, Manifest) = decode(&message.body)?;
                 answer(&self.wanted(&manifest))
             }
