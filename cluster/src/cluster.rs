@@ -128,7 +128,12 @@ impl Cluster {
     /// [`ProposeError::Refused`] when State says no; the others say why it could not be put to the vote.
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
         self.may_propose()?;
-        self.propose_anywhere(actor, command).await
+        tokio::select! {
+            biased;
+            done = self.propose_anywhere(actor, command) => done,
+            // It may be on its way already, and whoever stops will not hear of it.
+            _ = self.inner.stop.raised() => Err(ProposeError::OutcomeUnknown),
+        }
     }
 
     /// Once the log, the audit log or a Blob could not be written, nothing is even tried.
@@ -155,7 +160,12 @@ impl Cluster {
     /// # Errors
     /// [`ProposeError`] when no quorum can be asked.
     pub async fn linearizable(&self) -> Result<Arc<State>, ProposeError> {
-        reader::linearizable(&self.running()?.reads).await?;
+        let round = reader::linearizable(&self.running()?.reads);
+        tokio::select! {
+            biased;
+            done = round => done?,
+            reason = self.inner.stop.raised() => return Err(ProposeError::Unavailable(reason)),
+        }
         Ok(self.state())
     }
 

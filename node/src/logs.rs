@@ -14,8 +14,11 @@ pub enum LogFormat {
 
 /// Libraries speak of what passes through them, headers and log entries included: what `RUST_LOG` asks for holds for our
 /// own code, never for them.
+///
+/// Consensus reports every try to reach a node that is away as a warning, ten in a second: who leads, who is away and
+/// what cannot be done is said by our own code.
 const LIBRARIES: [&str; 10] = [
-    "openraft=warn",
+    "openraft=off",
     "sled=warn",
     "rustls=error",
     "actix_http=info",
@@ -29,8 +32,7 @@ const LIBRARIES: [&str; 10] = [
 
 /// Starts logging for this process; later calls change nothing. `filter` as `RUST_LOG` writes it.
 pub fn start(format: LogFormat) {
-    let asked =
-        std::env::var("RUST_LOG").unwrap_or_else(|_| "info,openraft=warn,sled=warn,rustls=error".to_owned());
+    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
     if systemd_journal_logger::connected_to_journal() && start_journal(&asked) {
         return;
     }
@@ -47,10 +49,15 @@ pub fn start(format: LogFormat) {
 }
 
 /// `tracing` hands its events to `log` (feature `log`) as long as it has no subscriber of its own.
-fn start_journal(filter: &str) -> bool {
+fn start_journal(asked: &str) -> bool {
     let Ok(journal) = systemd_journal_logger::JournalLog::new() else { return false };
-    let level = if filter.starts_with("debug") { log::LevelFilter::Debug } else { log::LevelFilter::Info };
-    let installed = journal.with_syslog_identifier("mediakeep".to_owned()).install().is_ok();
+    let filter = format!("{asked},{}", LIBRARIES.join(","));
+    let Ok(filter) = env_filter::Builder::new().try_parse(&filter).map(env_filter::Builder::build) else {
+        return false;
+    };
+    let level = filter.filter();
+    let journal = journal.with_syslog_identifier("mediakeep".to_owned());
+    let installed = log::set_boxed_logger(Box::new(env_filter::FilteredLog::new(journal, filter))).is_ok();
     if installed {
         log::set_max_level(level);
     }

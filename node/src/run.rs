@@ -159,7 +159,7 @@ async fn stop_when_asked(app: web::Data<App>, watch_input: bool, server: actix_w
             }
             tracing::info!("stopping");
         }
-        reason = failed.raised() => tracing::error!(reason, "the disk failed: stopping rather than lying"),
+        reason = failed.raised() => tracing::error!(reason, "stopping rather than lying"),
     }
     app.shutdown.begin();
     server.pause().await;

@@ -180,10 +180,11 @@ impl Cluster {
 
     fn spawn_watchers(&self) {
         let inner = Arc::downgrade(&self.inner);
-        let watchers: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 5] = [
+        let watchers: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 6] = [
             Box::pin(follow_members(inner.clone(), self.events())),
             Box::pin(ping_others(inner.clone())),
             Box::pin(watch_quorum(inner.clone())),
+            Box::pin(follow_leaders(inner.clone())),
             Box::pin(follow_a_lost_leader(inner.clone())),
             Box::pin(watch_clocks(inner)),
         ];
@@ -322,6 +323,32 @@ async fn watch_quorum(inner: Weak<Inner>) {
             tracing::warn!(alone, "a quorum of the others answers this leader: no longer, or again");
             running.raft.runtime_config().heartbeat(!alone);
             silenced = alone;
+        }
+    }
+}
+
+/// Says who leads, whenever that changes.
+async fn follow_leaders(inner: Weak<Inner>) {
+    let mut metrics = {
+        let Some(held) = inner.upgrade() else { return };
+        let super::Mode::Running(running) = &held.mode else { return };
+        running.raft.metrics()
+    };
+    let mut said = None;
+    loop {
+        let (leader, term) = {
+            let now = metrics.borrow_and_update();
+            (now.current_leader, now.current_term)
+        };
+        if leader != said {
+            match leader {
+                Some(leader) => tracing::info!(leader, term, "a node leads"),
+                None => tracing::warn!(term, "no node is known to lead"),
+            }
+            said = leader;
+        }
+        if metrics.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -22,9 +22,11 @@ impl StopFlag {
     /// Raises the flag. The first reason stays.
     pub fn raise(&self, reason: impl Into<String>) {
         let reason = reason.into();
-        tracing::error!(%reason, "the node must stop");
         self.reason.send_if_modified(|held| {
             let first = held.is_none();
+            if first {
+                tracing::error!(%reason, "the node must stop");
+            }
             held.get_or_insert(reason);
             first
         });
