@@ -249,6 +249,38 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
+test('whoever goes on typing while a change is saved, or while the node is away, keeps it all', async () => {
+  const { page, context } = await pageOf(node.username);
+  await page.goto(`/asset/${asset}`);
+  const description = page.getByRole('textbox', { name: 'Description' });
+  await description.fill('First words.');
+  // The page asks anew once it has saved. What it hears is held back until more has been typed.
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const asked = page.waitForRequest((request) => request.method() === 'GET' && request.url().endsWith(asset));
+  await page.route(`**/api/v1/assets/${asset}`, async (route) => {
+    if (route.request().method() === 'GET') await held;
+    await route.continue();
+  });
+  await section(page, 'Description').getByRole('button', { name: 'Save' }).click();
+  await asked;
+  await description.fill('First words. More of them.');
+  const heard = page.waitForResponse((response) => response.url().endsWith(asset) && response.ok());
+  release();
+  await heard;
+  await page.unroute(`**/api/v1/assets/${asset}`);
+  // And an answer that fails takes nothing off the page.
+  await page.route(`**/api/v1/assets/${asset}`, (route) => route.abort());
+  const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith(asset));
+  await callApi(node, 'PATCH', `/assets/${asset}`, { token, json: { tags: ['harbour'] } });
+  await failed;
+  assert.equal(await description.inputValue(), 'First words. More of them.');
+  await page.unroute(`**/api/v1/assets/${asset}`);
+  await page.getByText('harbour').first().waitFor();
+  assert.equal(await description.inputValue(), 'First words. More of them.');
+  await context.close();
+});
+
 test('a network lost in the middle of a change loses nothing that was typed', async () => {
   const { page, context, troubles } = await pageOf(node.username);
   await page.goto(`/asset/${asset}`);

@@ -26,6 +26,12 @@ export function Empty(props: { icon: ReactNode; title: string; text?: string; ch
   );
 }
 
+/** Whether an error takes the place of a page: there is nothing to show, or it may be shown no longer. */
+export function takesThePage(query: { error: unknown; data: unknown }): boolean {
+  if (!query.error) return false;
+  return query.data === undefined || (query.error instanceof Problem && isFinal(query.error));
+}
+
 /** A refused or failed answer: what, which code, which request, and a way to try again. */
 export function ErrorState(props: { error: unknown; retry?: () => void }) {
   const { t } = useText();

@@ -9,7 +9,7 @@ import { ButtonLink } from '../../parts/links';
 import { Page } from '../../parts/Page';
 import { useReasonText } from '../../parts/reasonText';
 import { StateBadge } from '../../parts/StateBadge';
-import { ErrorState, RowsSkeleton } from '../../parts/States';
+import { ErrorState, RowsSkeleton, takesThePage } from '../../parts/States';
 import { TimeAgo } from '../../parts/TimeAgo';
 import { useAct } from '../../parts/useAct';
 import { useText } from '../../text/TextProvider';
@@ -29,14 +29,14 @@ export function AssetPage() {
   const { asset: id } = useParams({ from: '/inside/asset/$asset' });
   const found = useQuery(assetQuery(id));
   if (found.isPending) return <RowsSkeleton rows={6} />;
-  if (found.isError) {
+  if (found.data === undefined || takesThePage(found)) {
     return (
       <Page title={t('asset.title')}>
         <ErrorState error={found.error} retry={() => void found.refetch()} />
       </Page>
     );
   }
-  return <AssetParts asset={found.data} />;
+  return <AssetParts key={id} asset={found.data} />;
 }
 
 function AssetParts({ asset }: { asset: Asset }) {
@@ -58,8 +58,8 @@ function AssetParts({ asset }: { asset: Asset }) {
       }
     >
       <News asset={asset} mayEdit={props.mayEdit} />
-      <Describe key={JSON.stringify(described(asset))} {...props} />
-      <Publishing key={JSON.stringify(published(asset))} {...props} />
+      <Describe {...props} />
+      <Publishing {...props} />
       {asset.watchable && live && <PosterChoice {...props} />}
       <Captions {...props} />
       <Downloads {...props} />
@@ -68,10 +68,6 @@ function AssetParts({ asset }: { asset: Asset }) {
     </Page>
   );
 }
-
-/** What the forms show: they start anew only when this was changed elsewhere, so that work on the asset takes nothing that is being typed. */
-const described = (asset: Asset) => [asset.title, asset.description, asset.tags, asset.collections, asset.fields];
-const published = (asset: Asset) => [asset.published, asset.publish_from_ms, asset.publish_until_ms, asset.access];
 
 export interface AssetProps {
   asset: Asset;

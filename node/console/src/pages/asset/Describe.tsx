@@ -12,11 +12,13 @@ import {
 } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Plus, X } from 'lucide-react';
-import { useState } from 'react';
+import { useMemo } from 'react';
 import * as api from '../../api/calls';
+import type { Asset } from '../../api/model';
 import { collectionsQuery, keys, tagsQuery } from '../../api/queries';
 import { FormSection } from '../../parts/FormSection';
 import { useAct } from '../../parts/useAct';
+import { useEdited } from '../../parts/useEdited';
 import { useText } from '../../text/TextProvider';
 import type { AssetProps } from './AssetPage';
 
@@ -28,16 +30,26 @@ interface Field {
 
 let nextKey = 1;
 
+const rowsOf = (fields: Asset['fields']): Field[] =>
+  Object.entries(fields).map(([name, value]) => ({ key: nextKey++, name, value }));
+
+/** Rows without a name are not saved. */
+const namedOf = (rows: Field[]): Asset['fields'] =>
+  Object.fromEntries(rows.filter((row) => row.name.trim() !== '').map((row) => [row.name.trim(), row.value]));
+
+const sorted = (fields: Asset['fields']) => Object.entries(fields).sort(([one], [other]) => (one < other ? -1 : 1));
+const sameFields = (one: Asset['fields'], other: Asset['fields']) =>
+  JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+
 /** Title, description, tags, collections and the organisation's own fields. */
 export function Describe({ asset, mayEdit }: AssetProps) {
   const { t } = useText();
-  const [title, setTitle] = useState(asset.title);
-  const [description, setDescription] = useState(asset.description);
-  const [tags, setTags] = useState(asset.tags);
-  const [collections, setCollections] = useState(asset.collections);
-  const [fields, setFields] = useState<Field[]>(() =>
-    Object.entries(asset.fields).map(([name, value]) => ({ key: nextKey++, name, value })),
-  );
+  const [title, setTitle] = useEdited(asset.title, (own, saved) => own.trim() === saved);
+  const [description, setDescription] = useEdited(asset.description);
+  const [tags, setTags] = useEdited(asset.tags);
+  const [collections, setCollections] = useEdited(asset.collections);
+  const savedFields = useMemo(() => rowsOf(asset.fields), [asset.fields]);
+  const [fields, setFields] = useEdited(savedFields, (own, saved) => sameFields(namedOf(own), namedOf(saved)));
   const known = useQuery(collectionsQuery(asset.application)).data ?? [];
   const usedTags = useQuery({ ...tagsQuery(asset.application), enabled: mayEdit, retry: false }).data ?? [];
   const save = useAct({
@@ -47,9 +59,7 @@ export function Describe({ asset, mayEdit }: AssetProps) {
         description,
         tags,
         collections,
-        fields: Object.fromEntries(
-          fields.filter((field) => field.name.trim() !== '').map((field) => [field.name.trim(), field.value]),
-        ),
+        fields: namedOf(fields),
       }),
     done: t('saved'),
     touches: [keys.asset(asset.id), keys.assets(asset.application)],

@@ -1,12 +1,12 @@
 import { Button, Group, MultiSelect, Radio, Stack, Text, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
 import * as api from '../../api/calls';
 import type { AccessRule } from '../../api/model';
 import { keys, membersQuery } from '../../api/queries';
 import { fromLocalInput, toLocalInput } from '../../parts/localTime';
 import { Section } from '../../parts/Section';
 import { useAct } from '../../parts/useAct';
+import { useEdited } from '../../parts/useEdited';
 import { useText } from '../../text/TextProvider';
 import type { AssetProps } from './AssetPage';
 
@@ -23,8 +23,8 @@ export function Publishing(props: AssetProps) {
 
 function Window({ asset, mayEdit }: AssetProps) {
   const { t } = useText();
-  const [from, setFrom] = useState(toLocalInput(asset.publish_from_ms));
-  const [until, setUntil] = useState(toLocalInput(asset.publish_until_ms));
+  const [from, setFrom] = useEdited(toLocalInput(asset.publish_from_ms));
+  const [until, setUntil] = useEdited(toLocalInput(asset.publish_until_ms));
   const touches = [keys.asset(asset.id), keys.assets(asset.application)];
   const publish = useAct({
     act: () =>
@@ -89,8 +89,8 @@ function Window({ asset, mayEdit }: AssetProps) {
 
 function Access({ asset, mayEdit }: AssetProps) {
   const { t } = useText();
-  const [kind, setKind] = useState<AccessRule['kind']>(asset.access.kind);
-  const [users, setUsers] = useState(asset.access.kind === 'users' ? asset.access.users : []);
+  const [kind, setKind] = useEdited<AccessRule['kind']>(asset.access.kind);
+  const [users, setUsers] = useEdited(asset.access.kind === 'users' ? asset.access.users : []);
   const members = useQuery({ ...membersQuery(asset.application), enabled: mayEdit }).data ?? [];
   const save = useAct({
     act: () => api.changeAsset(asset.id, { access: kind === 'users' ? { kind, users } : { kind } }),

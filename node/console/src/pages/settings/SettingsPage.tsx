@@ -1,7 +1,6 @@
 import { Button, Group, NumberInput, Switch, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
-import { useState } from 'react';
 import * as api from '../../api/calls';
 import type { Application } from '../../api/model';
 import { applicationQuery, keys } from '../../api/queries';
@@ -11,6 +10,7 @@ import { Loaded } from '../../parts/Loaded';
 import { Page } from '../../parts/Page';
 import { Section } from '../../parts/Section';
 import { useAct } from '../../parts/useAct';
+import { useEdited } from '../../parts/useEdited';
 import { useText } from '../../text/TextProvider';
 import { useMe } from '../shell/session';
 import { Collections } from './Collections';
@@ -27,7 +27,7 @@ export function SettingsPage() {
       <Loaded query={query}>
         {(application) => (
           <>
-            <Policy key={JSON.stringify(application)} application={application} />
+            <Policy key={app} application={application} />
             <Collections app={app} />
             <DeleteApplication application={application} />
           </>
@@ -39,8 +39,8 @@ export function SettingsPage() {
 
 function Policy({ application }: { application: Application }) {
   const { t } = useText();
-  const [name, setName] = useState(application.name);
-  const [policy, setPolicy] = useState(application.policy);
+  const [name, setName] = useEdited(application.name, (own, saved) => own.trim() === saved);
+  const [policy, setPolicy] = useEdited(application.policy);
   const save = useAct({
     act: () => api.changeApplication(application.id, { name: name.trim(), policy }),
     done: t('saved'),

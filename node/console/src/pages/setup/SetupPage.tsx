@@ -2,7 +2,7 @@ import { Stepper } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { meQuery, systemQuery } from '../../api/queries';
-import { ErrorState, RowsSkeleton } from '../../parts/States';
+import { ErrorState, RowsSkeleton, takesThePage } from '../../parts/States';
 import { useText } from '../../text/TextProvider';
 import { Outside } from '../login/Outside';
 import { AccountStep } from './AccountStep';
@@ -27,7 +27,7 @@ export function SetupPage() {
   const confirmed = me.data?.recovery_unconfirmed !== true;
   const waiting = system.isPending || (claimed && me.isPending);
 
-  if (system.isError) {
+  if (takesThePage(system)) {
     return (
       <Outside title={t('setup.title')}>
         <ErrorState error={system.error} retry={() => void system.refetch()} />

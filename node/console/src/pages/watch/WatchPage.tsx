@@ -8,7 +8,7 @@ import { ButtonLink, TextLink } from '../../parts/links';
 import { Page } from '../../parts/Page';
 import { useReasonText } from '../../parts/reasonText';
 import { StateBadge } from '../../parts/StateBadge';
-import { Empty, ErrorState, RowsSkeleton } from '../../parts/States';
+import { Empty, ErrorState, RowsSkeleton, takesThePage } from '../../parts/States';
 import { TimeAgo } from '../../parts/TimeAgo';
 import { Player } from '../../player/Player';
 import { useText } from '../../text/TextProvider';
@@ -25,7 +25,7 @@ export function WatchPage() {
     refetchInterval: (query) => (query.state.data && !query.state.data.watchable ? 3_000 : false),
   });
   if (found.isPending) return <RowsSkeleton rows={4} />;
-  if (found.isError) {
+  if (found.data === undefined || takesThePage(found)) {
     return (
       <Page title={t('watch.title')}>
         <ErrorState error={found.error} retry={() => void found.refetch()} />
