@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::{Cluster, Inner, Mode};
 use crate::id::NodeId;
 use crate::net::PeerReport;
+use crate::raft::metrics;
 
 /// A clock is off when it is this far from the median.
 const OFF_MS: u64 = 5000;
@@ -47,8 +48,8 @@ pub(super) fn is_off(inner: &Inner) -> bool {
 
 pub(super) fn ahead_of_median_ms(inner: &Inner) -> Option<i64> {
     let Mode::Running(running) = &inner.mode else { return None };
-    let metrics = running.raft.metrics();
-    let voters: Vec<NodeId> = metrics.borrow().membership_config.voter_ids().map(NodeId).collect();
+    let metrics = metrics::now(&running.raft);
+    let voters: Vec<NodeId> = metrics.membership_config.voter_ids().map(NodeId).collect();
     let reports = inner.peers.reports();
     let heard = reports.iter().filter(|report| report.is_alive() && voters.contains(&report.node));
     let mut clocks: Vec<i64> = heard.map(|report: &PeerReport| report.clock_ahead_ms).collect();

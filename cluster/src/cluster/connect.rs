@@ -24,6 +24,7 @@ use crate::id::NodeId;
 use crate::net::NetError;
 use crate::net::tls::{ShownCertificate, TlsNet, TlsSettings};
 use crate::raft::machine::Shown;
+use crate::raft::metrics;
 use crate::state::ClusterAuthority;
 
 /// Every other node is asked this often whether it is there.
@@ -313,12 +314,9 @@ async fn watch_quorum(inner: Weak<Inner>) {
         sleep(LOOK_AT_QUORUM).await;
         let Some(held) = inner.upgrade() else { return };
         let super::Mode::Running(running) = &held.mode else { return };
-        let alone = {
-            let metrics = running.raft.metrics();
-            let metrics = metrics.borrow();
-            let leads = metrics.current_leader == Some(held.node.0);
-            leads && metrics.millis_since_quorum_ack.is_some_and(|silent| silent > QUORUM_WITHIN_MS)
-        };
+        let metrics = metrics::now(&running.raft);
+        let alone = metrics.current_leader == Some(held.node.0)
+            && metrics.millis_since_quorum_ack.is_some_and(|silent| silent > QUORUM_WITHIN_MS);
         if alone != silenced {
             tracing::warn!(alone, "a quorum of the others answers this leader: no longer, or again");
             running.raft.runtime_config().heartbeat(!alone);
@@ -332,7 +330,7 @@ async fn follow_leaders(inner: Weak<Inner>) {
     let mut metrics = {
         let Some(held) = inner.upgrade() else { return };
         let super::Mode::Running(running) = &held.mode else { return };
-        running.raft.metrics()
+        metrics::changes(&running.raft)
     };
     let mut said = None;
     loop {

@@ -13,6 +13,7 @@ use crate::entry::Request;
 use crate::id::NodeId;
 use crate::net::NetError;
 use crate::outcome::Outcome;
+use crate::raft::metrics;
 use crate::raft::types::TypeConfig;
 use crate::refusal::Refusal;
 
@@ -31,7 +32,7 @@ impl Cluster {
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         let running = self.running().ok()?;
-        running.raft.metrics().borrow().current_leader.map(NodeId)
+        metrics::now(&running.raft).current_leader.map(NodeId)
     }
 
     /// Whether this node leads, as far as it knows.
@@ -158,7 +159,7 @@ impl Cluster {
 
 /// Waits until `leader` is not known to lead any more.
 pub(super) async fn leads_no_longer(raft: &Raft<TypeConfig>, leader: NodeId) {
-    let mut metrics = raft.metrics();
+    let mut metrics = metrics::changes(raft);
     // Consensus that has ended leads nobody either.
     drop(metrics.wait_for(|metrics| metrics.current_leader.map(NodeId) != Some(leader)).await);
 }

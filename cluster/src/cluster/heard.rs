@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Cluster, Mode};
+use crate::raft::metrics;
 
 /// A leader that was heard within this time leads: several heartbeats, and room for a busy machine.
 const HEARD_WITHIN: Duration = Duration::from_millis(1500);
@@ -16,8 +17,7 @@ impl Cluster {
         if self.inner.stop.reason().is_some() {
             return false;
         }
-        let metrics = running.raft.metrics();
-        let metrics = metrics.borrow();
+        let metrics = metrics::now(&running.raft);
         if metrics.running_state.is_err() {
             return false;
         }

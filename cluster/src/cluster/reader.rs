@@ -15,6 +15,7 @@ use super::proposer::stopped;
 use super::{Inner, ProposeError};
 use crate::id::NodeId;
 use crate::raft::machine::Shown;
+use crate::raft::metrics;
 use crate::raft::types::TypeConfig;
 
 /// Reads that may wait; more are held back at the door.
@@ -74,7 +75,7 @@ impl Reader {
     }
 
     async fn try_round(&self) -> Result<(), ProposeError> {
-        let leader = self.raft.metrics().borrow().current_leader.map(NodeId);
+        let leader = metrics::now(&self.raft).current_leader.map(NodeId);
         match leader {
             Some(leader) if leader != self.me => tokio::select! {
                 biased;

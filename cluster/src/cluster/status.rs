@@ -5,6 +5,7 @@ use openraft::ServerState;
 use super::{Inner, Mode};
 use crate::id::NodeId;
 use crate::raft::log::MissingRange;
+use crate::raft::metrics;
 use crate::raft::time::ClockJump;
 use crate::transfer::Protection;
 
@@ -80,8 +81,7 @@ pub(super) fn of(inner: &Inner) -> ClusterStatus {
         }
         Mode::Running(running) => running,
     };
-    let metrics = running.raft.metrics();
-    let metrics = metrics.borrow();
+    let metrics = metrics::now(&running.raft);
     status.role = match metrics.state {
         ServerState::Leader => Role::Leader,
         ServerState::Follower => Role::Follower,

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::clocks::is_off;
 use super::{Inner, Mode};
 use crate::id::NodeId;
+use crate::raft::metrics;
 
 /// How often it is looked whether the leader's port is shut.
 const LOOK: Duration = Duration::from_millis(20);
@@ -47,8 +48,7 @@ pub(super) async fn follow_a_lost_leader(inner: Weak<Inner>) {
 fn turn(inner: &Inner) -> Option<u32> {
     let Mode::Running(running) = &inner.mode else { return None };
     let net = &inner.presence.get()?.net;
-    let metrics = running.raft.metrics();
-    let metrics = metrics.borrow();
+    let metrics = metrics::now(&running.raft);
     let leader = metrics.current_leader.filter(|leader| *leader != inner.node.0)?;
     if metrics.state != ServerState::Follower || !net.is_refused(NodeId(leader)) || is_off(inner) {
         return None;

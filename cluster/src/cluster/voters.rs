@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::control::{Ask, ask};
 use super::{Cluster, ProposeError};
 use crate::id::NodeId;
+use crate::raft::metrics;
 use crate::state::{NodeState, State};
 
 /// A learner this many records behind counts as caught up.
@@ -81,8 +82,7 @@ pub(crate) enum Step {
 
 impl Cluster {
     fn standing(&self) -> Result<Standing, ProposeError> {
-        let metrics = self.running()?.raft.metrics();
-        let metrics = metrics.borrow();
+        let metrics = metrics::now(&self.running()?.raft);
         let last = metrics.last_log_index.unwrap_or(0);
         let replication = metrics.replication.iter().flatten();
         let caught_up = replication
@@ -165,8 +165,7 @@ impl Cluster {
 
     fn successor(&self) -> Option<NodeId> {
         let state = self.state();
-        let metrics = self.running().ok()?.raft.metrics();
-        let metrics = metrics.borrow();
+        let metrics = metrics::now(&self.running().ok()?.raft);
         let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
         let others = metrics.replication.iter().flatten().filter(|(node, _)| {
             let fit = state.node(NodeId(**node)).is_some_and(|node| node.state == NodeState::Active);

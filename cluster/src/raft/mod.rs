@@ -4,6 +4,7 @@
 
 pub mod log;
 pub mod machine;
+pub mod metrics;
 pub mod network;
 pub mod runtime;
 pub mod serve;

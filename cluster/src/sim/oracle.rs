@@ -9,6 +9,7 @@ use crate::audit::AuditFilter;
 use crate::audit_record::{AuditRecord, ChainHead};
 use crate::id::NodeId;
 use crate::persist;
+use crate::raft::metrics;
 use crate::state::State;
 
 /// How long the nodes may take to agree once nothing hinders them, by the world's time.
@@ -59,7 +60,7 @@ pub(super) async fn agreed(world: &World) -> bool {
 
 fn standing(world: &World) -> String {
     let one = |node: &Node| {
-        let metrics = node.raft.metrics().borrow().clone();
+        let metrics = metrics::now(&node.raft);
         let applied = node.shown.applied.borrow().last.map(|last| last.index);
         let (vote, leader, state) = (metrics.vote, metrics.current_leader, metrics.state);
         let last = metrics.last_log_index;

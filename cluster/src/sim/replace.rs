@@ -8,6 +8,7 @@ use openraft::{EmptyNode, ServerState};
 use super::node::Node;
 use super::world::World;
 use crate::id::NodeId;
+use crate::raft::metrics;
 
 /// How long one step of a change of members may take before it is tried again.
 const STEP_WITHIN: Duration = Duration::from_secs(4);
@@ -32,8 +33,7 @@ pub(super) async fn replace(world: World, lost: NodeId) {
 /// The node that believes to lead and is believed by itself.
 pub(super) fn leader(world: &World) -> Option<Node> {
     world.up().into_iter().find(|node| {
-        let metrics = node.raft.metrics();
-        let metrics = metrics.borrow();
+        let metrics = metrics::now(&node.raft);
         metrics.state == ServerState::Leader && metrics.current_leader == Some(node.id.0)
     })
 }
@@ -44,7 +44,7 @@ async fn exchange(leader: &Node, lost: NodeId, fresh: NodeId) -> bool {
     if !matches!(tokio::time::timeout(STEP_WITHIN, learner).await, Ok(Ok(_))) {
         return false;
     }
-    let voters: Vec<u64> = leader.raft.metrics().borrow().membership_config.voter_ids().collect();
+    let voters: Vec<u64> = metrics::now(&leader.raft).membership_config.voter_ids().collect();
     let mut wanted: BTreeSet<u64> = voters.into_iter().filter(|id| *id != lost.0).collect();
     wanted.insert(fresh.0);
     let change = leader.raft.change_membership(wanted, false);

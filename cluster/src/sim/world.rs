@@ -18,6 +18,7 @@ use crate::cluster::requests::Requests;
 use crate::command::Incarnation;
 use crate::disk::{Disk, SimulatedDisk, Survival};
 use crate::id::NodeId;
+use crate::raft::metrics;
 
 /// Bytes of a disk: far more than a run writes.
 pub(super) const DISK: u64 = 1 << 32;
@@ -282,7 +283,7 @@ impl World {
 
     /// Why consensus has ended on a node, when it has.
     fn consensus_end(&self, node: &Node, closed: bool) -> Option<String> {
-        let running = node.raft.metrics().borrow().running_state.clone();
+        let running = metrics::now(&node.raft).running_state;
         match running {
             Err(openraft::error::Fatal::Panicked) => {
                 self.violation(format_args!("consensus panicked on node {}", node.id));
