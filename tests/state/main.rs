@@ -13,6 +13,7 @@ mod keys;
 mod lists;
 mod matrix;
 mod nodes;
+mod parts;
 mod properties;
 mod requests;
 mod samples;

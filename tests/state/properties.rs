@@ -151,6 +151,30 @@ fn job() -> impl Strategy<Value = JobCommand> {
         }),
         1 => few().prop_map(|n| JobCommand::Cancel { job: job_id(n) }),
         1 => few().prop_map(|n| JobCommand::Retry { job: job_id(n) }),
+        1 => (few(), 0..3_u64, vec(0..6_u64, 0..4)).prop_map(|(n, epoch, cuts)| JobCommand::Split {
+            job: job_id(n),
+            epoch,
+            cuts
+        }),
+        1 => (few(), 0..3_u16, 0..2_u64).prop_map(|(n, part, epoch)| JobCommand::LeasePart {
+            job: job_id(n),
+            part,
+            node: NODE,
+            epoch
+        }),
+        1 => (few(), 0..3_u16, few()).prop_map(|(n, part, blob)| JobCommand::OpenPart {
+            job: job_id(n),
+            part,
+            epoch: 1,
+            blob: blob_id(blob)
+        }),
+        1 => (few(), 0..3_u16).prop_map(|(n, part)| JobCommand::FinishPart {
+            job: job_id(n),
+            part,
+            epoch: 1,
+            damaged: false
+        }),
+        1 => (few(), 0..3_u16).prop_map(|(n, part)| JobCommand::KeepPart { job: job_id(n), epoch: 1, part }),
     ]
 }
 
@@ -204,6 +228,20 @@ fn holds(state: &State) {
     for job in state.active_jobs() {
         assert_eq!(state.active_job_of(job.asset).map(|active| active.id), Some(job.id));
         assert!(state.asset(job.asset).is_some_and(|asset| asset.is_live()));
+    }
+    for (job, split) in state.splits() {
+        let job = state.job(job).expect("what is divided is there");
+        assert!(job.state.is_active(), "parts end with their job");
+        assert!(
+            split.parts.windows(2).all(|pair| pair[0].end == Some(pair[1].first)),
+            "no segment is missing"
+        );
+    }
+    for asset in state.assets_by_id(None) {
+        let named =
+            |blob| state.splits().any(|(_, split)| split.parts.iter().any(|part| part.blob == Some(blob)));
+        let mut of_parts = asset.blobs.iter().filter(|blob| blob.label.starts_with("part-"));
+        assert!(of_parts.all(|blob| named(blob.id)), "no part's Blob outlives it");
     }
     let admins = state.users_by_name(None).filter(|user| user.cluster_admin && !user.suspended).count();
     assert!(admins >= 1, "somebody can always get in");

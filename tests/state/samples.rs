@@ -9,6 +9,7 @@ use cluster::command::{
     JobFence, JobKind, KeyHolder, MailSecurity, Policy, Release, Role, SealedClusterKey, SealedSecret,
     Severity, SiteNetwork, SyslogChannel, SyslogTransport, WebhookChannel,
 };
+use cluster::id::{AssetId, JobId};
 use cluster::outcome::Outcome;
 
 use crate::world::*;
@@ -35,7 +36,7 @@ variants! {
     Asset(AssetCommand): Create OpenBlob TakeOverBlob SealBlob DropBlob UploadFinished SetWatchable SetManifest Describe
         Publish SetAccess EndViews Trash Restore Purge AbandonUpload Expire SetLegalHold SetPoster CreateCollection
         UpdateCollection DeleteCollection Place AddHolder DropHolder ReplaceHolder FinishUpload;
-    Job(JobCommand): Queue Lease Finish Fail Cancel Retry;
+    Job(JobCommand): Queue Lease Finish Fail Cancel Retry Split LeasePart OpenPart FinishPart FailPart KeepPart;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
         RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease;
@@ -49,6 +50,7 @@ pub mod on {
     use cluster::id::NodeId;
 
     pub const UPLOADING: u8 = 20;
+    pub const PART_BLOBS: u8 = 121;
     pub const SEALED: u8 = 21;
     pub const PROCESSING: u8 = 22;
     pub const READY: u8 = 23;
@@ -119,9 +121,23 @@ pub fn stage() -> World {
     world.ok(&owner(), join_token(on::TOKEN));
     let joined = world.ok(&node(), admit(on::TOKEN_USED, "second", "s2"));
     assert_eq!(joined, Outcome::Node(on::JOINED));
+    divided(&mut world, job_id(on::JOB_LEASED), leased);
     backed_up(&mut world);
     world.ok(&node(), disk_nearly_full());
     world
+}
+
+/// The leased Job in four parts: one that is written, one that is made, one that was taken, and one that waits.
+fn divided(world: &mut World, job: JobId, asset: AssetId) {
+    world.ok(&node(), JobCommand::Split { job, epoch: 1, cuts: vec![0, 5, 10, 15] });
+    for part in 0..3 {
+        world.ok(&node(), JobCommand::LeasePart { job, part, node: NODE, epoch: 0 });
+    }
+    for (part, blob) in [(0, blob_id(on::PART_BLOBS)), (1, blob_id(on::PART_BLOBS + 1))] {
+        world.ok(&node(), JobCommand::OpenPart { job, part, epoch: 1, blob });
+        world.ok(&node(), seal(asset, blob, 1));
+    }
+    world.ok(&node(), JobCommand::FinishPart { job, part: 1, epoch: 1, damaged: false });
 }
 
 /// Two targets; at the first an old backup, a newer one, one that failed and one that is being taken.
@@ -307,6 +323,12 @@ fn jobs() -> Vec<Command> {
         JobCommand::Fail { job: leased, epoch: 1, code: "damaged".into(), reason: "Damaged.".into() },
         JobCommand::Cancel { job: queued },
         JobCommand::Retry { job: job_id(on::JOB_FAILED) },
+        JobCommand::Split { job: leased, epoch: 1, cuts: vec![0, 5, 10, 15] },
+        JobCommand::LeasePart { job: leased, part: 3, node: NODE, epoch: 0 },
+        JobCommand::OpenPart { job: leased, part: 2, epoch: 1, blob: blob_id(123) },
+        JobCommand::FinishPart { job: leased, part: 0, epoch: 1, damaged: true },
+        JobCommand::FailPart { job: leased, part: 2, epoch: 1, code: "damaged".into() },
+        JobCommand::KeepPart { job: leased, epoch: 1, part: 1 },
     ]
     .map(Command::from)
     .into()

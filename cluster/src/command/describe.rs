@@ -345,6 +345,12 @@ impl JobCommand {
             Self::Fail { .. } => "job.fail",
             Self::Cancel { .. } => "job.cancel",
             Self::Retry { .. } => "job.retry",
+            Self::Split { .. } => "job.split",
+            Self::LeasePart { .. } => "job.lease_part",
+            Self::OpenPart { .. } => "job.open_part",
+            Self::FinishPart { .. } => "job.finish_part",
+            Self::FailPart { .. } => "job.fail_part",
+            Self::KeepPart { .. } => "job.keep_part",
         }
     }
 
@@ -357,6 +363,12 @@ impl JobCommand {
             Self::Lease { job, node, .. } => (job, Some(("node", node.to_string()))),
             Self::Fail { job, code, .. } => (job, Some(("code", code.clone()))),
             Self::Finish { job, .. } | Self::Cancel { job } | Self::Retry { job } => (job, None),
+            Self::Split { job, cuts, .. } => (job, Some(("parts", cuts.len().to_string()))),
+            Self::LeasePart { job, part, .. }
+            | Self::OpenPart { job, part, .. }
+            | Self::FinishPart { job, part, .. }
+            | Self::FailPart { job, part, .. }
+            | Self::KeepPart { job, part, .. } => (job, Some(("part", part.to_string()))),
         };
         let subject = Subject::of("job", job);
         let subject = match state.job(*job) {

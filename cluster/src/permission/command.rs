@@ -95,9 +95,15 @@ fn asset(command: &AssetCommand) -> (Action, Target) {
 fn job(command: &JobCommand) -> (Action, Target) {
     match command {
         JobCommand::Queue { asset, .. } => (Action::QueueJob, Target::Asset(*asset)),
-        JobCommand::Lease { job, .. } | JobCommand::Finish { job, .. } | JobCommand::Fail { job, .. } => {
-            (Action::WorkOnJob, Target::Job(*job))
-        }
+        JobCommand::Lease { job, .. }
+        | JobCommand::Finish { job, .. }
+        | JobCommand::Fail { job, .. }
+        | JobCommand::Split { job, .. }
+        | JobCommand::LeasePart { job, .. }
+        | JobCommand::OpenPart { job, .. }
+        | JobCommand::FinishPart { job, .. }
+        | JobCommand::FailPart { job, .. }
+        | JobCommand::KeepPart { job, .. } => (Action::WorkOnJob, Target::Job(*job)),
         JobCommand::Cancel { job } => (Action::CancelJob, Target::Job(*job)),
         JobCommand::Retry { job } => (Action::RetryJob, Target::Job(*job)),
     }

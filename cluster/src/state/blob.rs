@@ -80,7 +80,7 @@ impl Change<'_> {
         }
     }
 
-    fn open_blob(&mut self, id: AssetId, blob: BlobId, kind: BlobKind, label: &str) -> Ruled {
+    pub(super) fn open_blob(&mut self, id: AssetId, blob: BlobId, kind: BlobKind, label: &str) -> Ruled {
         validate::line("label", label, 64)?;
         let mut asset = self.live_asset_copy(id)?;
         if asset.blob(blob).is_some() {
@@ -118,7 +118,7 @@ impl Change<'_> {
         Ok(Outcome::Done)
     }
 
-    fn drop_blob(&mut self, id: AssetId, blob: BlobId) -> Ruled {
+    pub(super) fn drop_blob(&mut self, id: AssetId, blob: BlobId) -> Ruled {
         let mut asset = self.asset_copy(id)?;
         let in_use = asset.original == blob
             || asset.poster == Some(blob)

@@ -22,10 +22,11 @@ impl Change<'_> {
             JobCommand::Fail { job, epoch, code, reason } => self.fail(*job, *epoch, code, reason),
             JobCommand::Cancel { job } => self.cancel(*job),
             JobCommand::Retry { job } => self.retry(*job),
+            parts => self.parts(parts),
         }
     }
 
-    fn job_copy(&self, id: JobId) -> Result<Job, Refusal> {
+    pub(super) fn job_copy(&self, id: JobId) -> Result<Job, Refusal> {
         self.state.job(id).map(|job| Job::clone(job)).ok_or(Refusal::NotFound(Noun::Job))
     }
 
@@ -33,6 +34,9 @@ impl Change<'_> {
         job.state = state;
         job.updated_ms = self.now_ms;
         let (id, asset, application) = (job.id, job.asset, job.application);
+        if !job.state.is_active() {
+            self.forget_parts(id, asset);
+        }
         self.state.put_job(id, job);
         self.forget_old_jobs();
         self.event(Event::JobChanged { job: id, asset, application });
@@ -95,7 +99,7 @@ impl Change<'_> {
     }
 
     /// The Job, when `epoch` is its newest lease and it is worked on.
-    fn leased(&self, id: JobId, epoch: u64) -> Result<Job, Refusal> {
+    pub(super) fn leased(&self, id: JobId, epoch: u64) -> Result<Job, Refusal> {
         let job = self.job_copy(id)?;
         if job.epoch != epoch {
             return Err(Refusal::StaleJobEpoch { current: job.epoch });
@@ -170,6 +174,7 @@ impl Change<'_> {
         let jobs: Vec<JobId> = self.state.indexes.asset_jobs.range(range).map(|(_, job)| *job).collect();
         for id in jobs {
             if let Some(job) = self.state.remove_job(id) {
+                self.state.records.splits.remove(&id);
                 self.event(Event::JobChanged { job: id, asset, application: job.application });
             }
         }

@@ -25,6 +25,8 @@ impl Limits {
     pub const BLOBS_PER_ASSET: usize = 128;
     /// Ended Jobs kept for the activity page.
     pub const ENDED_JOBS: usize = 1_000;
+    /// Parts of one Job: each has a Blob of its asset while it is worked on.
+    pub const PARTS_PER_JOB: u32 = 64;
     /// Tombstones kept.
     pub const TOMBSTONES: usize = 10_000;
     /// Names of one certificate.

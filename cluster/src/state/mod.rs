@@ -19,6 +19,7 @@ mod limits;
 mod map;
 mod node;
 mod page;
+mod part;
 mod previous;
 mod read;
 mod records;
@@ -38,6 +39,7 @@ pub use asset_record::{
 pub use holders::{FOUNDER, Holders, MOST_HOLDERS};
 pub use limits::Limits;
 pub use page::{AssetPage, AssetQuery, Cursor, CursorError};
+pub use part::{Part, PartState, Split};
 pub use records::{
     ApiKey, Application, BackupRun, BackupTarget, Backups, ClusterAuthority, ClusterInfo, Collection, Invite,
     Job, JobState, JoinToken, Member, Node, NodeState, Reset, RunState, SealedEpoch, Session, Tombstone,

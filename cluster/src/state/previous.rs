@@ -84,6 +84,7 @@ impl From<PreviousState> for State {
             answered: OrdMap::new(),
             backups: Backups::default(),
             alerts: Alerts::default(),
+            splits: OrdMap::new(),
         };
         Self::from(records)
     }

@@ -7,7 +7,7 @@ use super::limits::Limits;
 use super::shelf::{Shelf, folded};
 use super::{
     ApiKey, Application, Asset, ClusterInfo, Collection, Invite, Job, Member, Node, Reset, SealedEpoch,
-    Session, State, Tombstone, User,
+    Session, Split, State, Tombstone, User,
 };
 use crate::audit_record::ChainHead;
 use crate::command::{KeyEpoch, Role, SecretHash};
@@ -253,6 +253,17 @@ impl State {
     /// Jobs that wait or are worked on, oldest first.
     pub fn active_jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
         self.indexes.active_jobs.iter().filter_map(|(_, id)| self.job(*id))
+    }
+
+    /// How a Job is divided; `None` while it is one piece of work.
+    #[must_use]
+    pub fn split(&self, job: JobId) -> Option<&Arc<Split>> {
+        self.records.splits.get(&job)
+    }
+
+    /// The Jobs that are divided.
+    pub fn splits(&self) -> impl Iterator<Item = (JobId, &Arc<Split>)> {
+        self.records.splits.iter().map(|(job, split)| (*job, split))
     }
 
     /// Jobs that have ended, newest first.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::Alerts;
 use super::asset_record::{Asset, Life};
 use super::holders::Holders;
+use super::part::Split;
 use super::records::{
     ApiKey, Application, Backups, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset,
     SealedEpoch, Session, Tombstone, User,
@@ -64,6 +65,8 @@ pub(super) struct Records {
     pub(super) answered: OrdMap<NodeId, Arc<Answered>>,
     pub(super) backups: Backups,
     pub(super) alerts: Alerts,
+    #[serde(deserialize_with = "super::map::read")]
+    pub(super) splits: OrdMap<JobId, Arc<Split>>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -1,19 +1,25 @@
 //! The worker that makes the world match State's jobs: leases what waits, as far as there are places, runs it, and stops
-//! what is not wanted any more.
+//! what is not wanted any more. Jobs that are divided offer their parts beside: a part is leased and run like a job.
+//!
+//! All nodes see all that waits. The more of its places a node has taken, the longer it leaves work to others before it takes
+//! it, so that the one with the least to do is first.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cluster::command::{JobCommand, JobFence};
 use cluster::event::Event;
-use cluster::id::{AssetId, JobId, NodeId};
+use cluster::id::{AssetId, NodeId};
 use cluster::outcome::Outcome;
-use cluster::state::{Asset, AssetState, Job, JobState, State};
+use cluster::state::{AssetState, State};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
+use super::offer::{Offer, Task, offers};
+use super::part::PartWork;
 use super::work::{TryEnd, Work};
 use crate::asset_store::AssetStore;
 use crate::ingest::queue;
@@ -24,6 +30,8 @@ use crate::media::AssetLocks;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Pause before a try that failed for want of an answer is repeated.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// How long a node whose places are all taken but none would leave work to others; one that has half of them, half as long.
+const LEAVES_TO_OTHERS: Duration = Duration::from_millis(600);
 /// Jobs on uploads that still run, beside the others: they wait for bytes more than they work.
 const EARLY_PLACES: usize = 2;
 
@@ -39,8 +47,10 @@ struct Inner {
     live: Arc<Live>,
     locks: AssetLocks,
     wake: Notify,
-    running: Mutex<HashMap<JobId, Running>>,
-    resting: Mutex<HashMap<JobId, Instant>>,
+    running: Mutex<HashMap<Task, Running>>,
+    resting: Mutex<HashMap<Task, Instant>>,
+    /// Since when work waits that this node might take.
+    waiting: Mutex<HashMap<Task, Instant>>,
     places: usize,
     stop: CancellationToken,
 }
@@ -49,6 +59,7 @@ struct Inner {
 struct Running {
     epoch: u64,
     early: bool,
+    is_light: Arc<AtomicBool>,
     cancel: CancellationToken,
 }
 
@@ -63,6 +74,7 @@ impl Jobs {
             wake: Notify::new(),
             running: Mutex::default(),
             resting: Mutex::default(),
+            waiting: Mutex::default(),
             places: (cores / 2).clamp(1, 4),
             stop: CancellationToken::new(),
         };
@@ -88,11 +100,11 @@ impl Jobs {
         let mut events = self.inner.store.cluster().events();
         self.queue_forgotten().await;
         while !self.inner.stop.is_cancelled() {
-            self.reconcile().await;
+            let look_again = self.reconcile().await;
             tokio::select! {
                 () = self.inner.wake.notified() => {}
                 () = next_job_event(&mut events) => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(look_again) => {}
             }
         }
     }
@@ -112,22 +124,28 @@ impl Jobs {
         }
     }
 
-    async fn reconcile(&self) {
+    /// Begins and stops what there is to begin and stop; gives when to look again at the latest.
+    async fn reconcile(&self) -> Duration {
         let state = self.inner.store.cluster().state();
         self.cancel_unwanted(&state);
-        let node = self.inner.store.cluster().node_id();
-        for job in state.active_jobs() {
-            let ours = match job.state {
-                JobState::Queued => true,
-                // Work of a node that is gone is taken over; its epoch keeps it out, should it come back.
-                JobState::Leased { node: holder, .. } => holder == node || !self.is_there(&state, holder),
-                _ => false,
-            };
-            let Some(asset) = state.asset(job.asset) else { continue };
-            if ours && self.has_place(job, asset) {
-                self.begin(job, asset).await;
+        let is_free = |holder| holder == self.node_id() || !self.is_there(&state, holder);
+        let offered: Vec<Offer> = offers(&state, is_free).collect();
+        self.note_waiting(&offered);
+        let mut look_again = LOOK_EVERY;
+        for offer in &offered {
+            if !self.has_place(offer) {
+                continue;
+            }
+            match self.time_to_leave(offer) {
+                Duration::ZERO => self.begin(offer).await,
+                left => look_again = look_again.min(left),
             }
         }
+        look_again
+    }
+
+    fn node_id(&self) -> NodeId {
+        self.inner.store.cluster().node_id()
     }
 
     /// Whether another node belongs to the cluster and answers.
@@ -137,53 +155,93 @@ impl Jobs {
 
     /// Stops tries whose lease is not the newest any more.
     fn cancel_unwanted(&self, state: &State) {
-        for (id, running) in self.running().iter() {
-            let wanted = state.job(*id).is_some_and(|job| {
-                matches!(job.state, JobState::Leased { .. }) && job.epoch == running.epoch
-            });
-            if !wanted {
+        for (task, running) in self.running().iter() {
+            if !task.is_leased(state, running.epoch) {
                 running.cancel.cancel();
             }
         }
     }
 
-    fn has_place(&self, job: &Job, asset: &Asset) -> bool {
-        let rests = self.resting().get(&job.id).is_some_and(|until| *until > Instant::now());
-        let running = self.running();
-        if rests || running.contains_key(&job.id) || self.inner.stop.is_cancelled() {
-            return false;
+    fn note_waiting(&self, offered: &[Offer]) {
+        let mut waiting = self.waiting();
+        waiting.retain(|task, _| offered.iter().any(|offer| offer.task == *task));
+        for offer in offered {
+            waiting.entry(offer.task).or_insert_with(Instant::now);
         }
-        let early = asset.length.is_none();
-        let taken = running.values().filter(|running| running.early == early).count();
-        taken < if early { EARLY_PLACES } else { self.inner.places }
     }
 
-    async fn begin(&self, job: &Job, asset: &Arc<Asset>) {
-        let node = self.inner.store.cluster().node_id();
-        let lease = JobCommand::Lease { job: job.id, node, epoch: job.epoch };
+    /// How much longer this node leaves the work to others.
+    fn time_to_leave(&self, offer: &Offer) -> Duration {
+        let (taken, places) = (self.taken(false), self.inner.places);
+        let leaves = LEAVES_TO_OTHERS * u32::try_from(taken).unwrap_or(u32::MAX)
+            / u32::try_from(places).unwrap_or(1).max(1);
+        let waits = self.waiting().get(&offer.task).map_or(Duration::ZERO, Instant::elapsed);
+        leaves.saturating_sub(waits)
+    }
+
+    /// Places that are taken, of those for uploads that still run or of the others.
+    fn taken(&self, early: bool) -> usize {
+        let takes = |running: &&Running| running.early == early && !running.is_light.load(Ordering::Relaxed);
+        self.running().values().filter(takes).count()
+    }
+
+    fn has_place(&self, offer: &Offer) -> bool {
+        let rests = self.resting().get(&offer.task).is_some_and(|until| *until > Instant::now());
+        if rests || self.running().contains_key(&offer.task) || self.inner.stop.is_cancelled() {
+            return false;
+        }
+        self.taken(offer.early) < if offer.early { EARLY_PLACES } else { self.inner.places }
+    }
+
+    async fn begin(&self, offer: &Offer) {
+        let task = offer.task;
+        let lease = task.lease(self.node_id(), offer.epoch);
         let leased = self.inner.store.cluster().propose(self.inner.store.node(), lease.into()).await;
         let epoch = match leased {
             Ok(Outcome::JobEpoch(epoch)) => epoch,
             Ok(_) => return,
             Err(error) => {
-                tracing::info!(job = %job.id, %error, "a job could not be leased");
+                tracing::info!(%task, %error, "work could not be leased");
                 return;
             }
         };
-        let cancel = self.inner.stop.child_token();
-        let running = Running { epoch, early: asset.length.is_none(), cancel: cancel.clone() };
-        self.running().insert(job.id, running);
-        let work = Work {
-            store: self.inner.store.clone(),
-            live: self.inner.live.clone(),
-            locks: self.inner.locks.clone(),
-            fence: JobFence { job: job.id, epoch },
-            asset: asset.clone(),
-            cancel,
-        };
+        let (cancel, is_light) = (self.inner.stop.child_token(), Arc::<AtomicBool>::default());
+        let running =
+            Running { epoch, early: offer.early, is_light: is_light.clone(), cancel: cancel.clone() };
+        self.running().insert(task, running);
         let jobs = self.clone();
+        let (store, asset) = (self.inner.store.clone(), offer.asset.clone());
         // On this arbiter: the transcode's actor lives here.
-        actix_rt::spawn(async move { jobs.see_through(work).await });
+        match task {
+            Task::Job(job) => {
+                let (live, locks) = (self.inner.live.clone(), self.inner.locks.clone());
+                let fence = JobFence { job, epoch };
+                let work = Work { store, live, locks, fence, is_light, asset, cancel };
+                actix_rt::spawn(async move { jobs.see_through(work).await });
+            }
+            Task::Part(job, number) => {
+                let work = PartWork { store, job, number, epoch, asset: asset.id, cancel };
+                actix_rt::spawn(async move { jobs.see_part_through(work).await });
+            }
+        }
+    }
+
+    async fn see_part_through(&self, work: PartWork) {
+        let (task, cancel) = (Task::Part(work.job, work.number), work.cancel.clone());
+        tracing::info!(%task, epoch = work.epoch, "a part begins");
+        match work.run().await {
+            TryEnd::Finished => tracing::info!(%task, "a part is made"),
+            TryEnd::Failed { code, .. } => tracing::warn!(%task, code, "a part failed"),
+            TryEnd::Later(reason) => {
+                tracing::warn!(%task, reason, "a part is tried again later");
+                self.rest(task);
+            }
+            TryEnd::Over if cancel.is_cancelled() => {}
+            // Nobody asked for this end: begun again at once, it might end so again and again.
+            TryEnd::Over => self.rest(task),
+        }
+        self.running().remove(&task);
+        self.look();
     }
 
     async fn see_through(&self, work: Work) {
@@ -200,7 +258,7 @@ impl Jobs {
         }
         self.settle(fence, end, cancel.is_cancelled()).await;
         self.inner.live.ended(asset);
-        self.running().remove(&fence.job);
+        self.running().remove(&Task::Job(fence.job));
         self.look();
     }
 
@@ -220,33 +278,37 @@ impl Jobs {
             TryEnd::Over => {
                 // Nobody asked for this end: begun again at once, it might end so again and again.
                 if !cancelled {
-                    self.rest(job);
+                    self.rest(Task::Job(job));
                 }
                 return;
             }
             TryEnd::Later(reason) => {
                 tracing::warn!(%job, reason, "a job is tried again later");
-                self.rest(job);
+                self.rest(Task::Job(job));
                 return;
             }
         };
         if let Err(error) = self.inner.store.tell_job(command).await {
             tracing::warn!(%job, %error, "the end of a job could not be told; it is tried again");
-            self.rest(job);
+            self.rest(Task::Job(job));
         }
     }
 
-    fn rest(&self, job: JobId) {
+    fn rest(&self, task: Task) {
         let mut resting = self.resting();
         resting.retain(|_, until| *until > Instant::now());
-        resting.insert(job, Instant::now() + AGAIN_AFTER);
+        resting.insert(task, Instant::now() + AGAIN_AFTER);
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<JobId, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<Task, Running>> {
         self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn resting(&self) -> MutexGuard<'_, HashMap<JobId, Instant>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Task, Instant>> {
+        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resting(&self) -> MutexGuard<'_, HashMap<Task, Instant>> {
         self.inner.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

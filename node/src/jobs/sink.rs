@@ -76,7 +76,7 @@ impl StoreSink {
     ) -> Result<Self, StoreError> {
         let mut sink = Self {
             actor: store.node(),
-            content_key: store.key(asset)?.content_key(PERIOD)?,
+            content_key: segment_key(store, asset)?,
             store: store.clone(),
             asset: asset.id,
             fence,
@@ -185,22 +185,7 @@ impl StoreSink {
         if info.sequence != track.next_sequence() {
             return already(output.as_deref(), info.sequence);
         }
-        let (iv, iframe_iv) = two_vectors();
-        let plain_length = bytes.len() as u64;
-        // Uniquely held bytes are enciphered where they are.
-        let ciphertext = encrypt_segment(self.content_key.as_bytes(), &iv, Vec::from(bytes));
-        let mark = SegmentMark {
-            sequence: info.sequence,
-            offset: blob.writer.length(),
-            length: ciphertext.len() as u64,
-            plain_length,
-            start_us: info.start_us,
-            duration_us: info.duration_us,
-            iv,
-            iframe_iv,
-            period: PERIOD,
-            keyframes: info.keyframes,
-        };
+        let (mark, ciphertext) = enciphered(&self.content_key, blob.writer.length(), info, bytes);
         let encoded = BlobMark::Segment(mark.clone()).encode();
         if let Err(error) = blob.writer.append_marked(ciphertext, &encoded).await {
             return Err(self.note(error.into()));
@@ -208,6 +193,36 @@ impl StoreSink {
         track.push(mark);
         let announced = self.announce().await;
         announced.map_err(|error| self.note(error))
+    }
+
+    /// Takes in the header that a part has for a rendition. `false` when the rendition has another one.
+    pub async fn take_header(&mut self, id: RenditionId, bytes: Bytes) -> Result<bool, StoreError> {
+        if let Some(known) = self.outputs.get(&id).and_then(|output| output.track().init()) {
+            return Ok(*known == bytes);
+        }
+        self.store_init(id, bytes).await.map(|()| true)
+    }
+
+    /// The segment of a rendition that comes next; `None` for one that is complete or not begun.
+    pub fn next_sequence(&self, id: RenditionId) -> Option<u64> {
+        match self.outputs.get(&id)? {
+            Output::Open { track, .. } => Some(track.next_sequence()),
+            Output::Sealed { .. } => None,
+        }
+    }
+
+    /// Takes in the next segment of a rendition as a part has it: it is enciphered already, with the same key.
+    pub async fn take_segment(
+        &mut self,
+        id: RenditionId,
+        mark: SegmentMark,
+        ciphertext: Bytes,
+    ) -> Result<(), StoreError> {
+        let Some(Output::Open { blob, track }) = self.outputs.get_mut(&id) else { return Ok(()) };
+        let mark = SegmentMark { offset: blob.writer.length(), ..mark };
+        blob.writer.append_marked(ciphertext, &BlobMark::Segment(mark.clone()).encode()).await?;
+        track.push(mark);
+        self.announce().await
     }
 
     /// Tells State when there is enough to watch: once.
@@ -270,14 +285,55 @@ fn already(output: Option<&Output>, sequence: u64) -> Result<(), SinkError> {
     }
 }
 
+/// A segment enciphered under the asset's key for segments, and what is to be noted of it at this place of a Blob.
+pub fn enciphered(key: &ContentKey, offset: u64, info: SegmentInfo, bytes: Bytes) -> (SegmentMark, Bytes) {
+    let (iv, iframe_iv) = two_vectors();
+    let plain_length = bytes.len() as u64;
+    // Uniquely held bytes are enciphered where they are.
+    let ciphertext = encrypt_segment(key.as_bytes(), &iv, Vec::from(bytes));
+    let mark = SegmentMark {
+        sequence: info.sequence,
+        offset,
+        length: ciphertext.len() as u64,
+        plain_length,
+        start_us: info.start_us,
+        duration_us: info.duration_us,
+        iv,
+        iframe_iv,
+        period: PERIOD,
+        keyframes: info.keyframes,
+    };
+    (mark, ciphertext)
+}
+
+/// The asset's key for segments.
+pub fn segment_key(store: &AssetStore, asset: &Asset) -> Result<ContentKey, StoreError> {
+    Ok(store.key(asset)?.content_key(PERIOD)?)
+}
+
 /// The sink as the transcode holds it, while the job keeps another hold for the end.
 #[derive(Debug, Clone)]
-pub struct SharedSink(pub Arc<Mutex<StoreSink>>);
+pub struct SharedSink {
+    sink: Arc<Mutex<StoreSink>>,
+    tells_progress: bool,
+}
+
+impl SharedSink {
+    /// The sink of a transcode that does all of the work.
+    pub fn new(sink: Arc<Mutex<StoreSink>>) -> Self {
+        Self { sink, tells_progress: true }
+    }
+
+    /// The sink of one that does the lesser part of it: how far it is says nothing about the whole.
+    pub fn quiet(sink: Arc<Mutex<StoreSink>>) -> Self {
+        Self { sink, tells_progress: false }
+    }
+}
 
 #[async_trait]
 impl Sink for SharedSink {
     async fn init(&mut self, rendition: RenditionId, bytes: Bytes) -> Result<(), SinkError> {
-        let mut sink = self.0.lock().await;
+        let mut sink = self.sink.lock().await;
         let stored = sink.store_init(rendition, bytes).await;
         stored.map_err(|error| sink.note(error))
     }
@@ -288,17 +344,20 @@ impl Sink for SharedSink {
         info: SegmentInfo,
         bytes: Bytes,
     ) -> Result<(), SinkError> {
-        self.0.lock().await.store_segment(rendition, info, bytes).await
+        self.sink.lock().await.store_segment(rendition, info, bytes).await
     }
 
     async fn sidecar(&mut self, kind: Sidecar, bytes: Bytes) -> Result<(), SinkError> {
-        let mut sink = self.0.lock().await;
+        let mut sink = self.sink.lock().await;
         let stored = sink.store_sidecar(kind, bytes).await;
         stored.map_err(|error| sink.note(error))
     }
 
     async fn progress(&mut self, progress: Progress) -> Result<(), SinkError> {
-        let sink = self.0.lock().await;
+        if !self.tells_progress {
+            return Ok(());
+        }
+        let sink = self.sink.lock().await;
         sink.live.report(Report {
             asset: sink.asset,
             application: sink.application,

@@ -1,6 +1,7 @@
 //! One try at one job: plan, transcode, seal, manifest. Every step finds what an earlier try left and goes on from there.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use cluster::ProposeError;
@@ -12,7 +13,7 @@ use pipeline::ladder;
 use pipeline::probe::probe;
 use pipeline::tracks::{Probe, RenditionId};
 use pipeline::transcode::{Report, Transcode, TranscodeEnd, TranscodeSpec, Unpassable};
-use pipeline::{Failure, FailureCode};
+use pipeline::{Failure, FailureCode, Sink};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,8 @@ pub struct Work {
     pub locks: AssetLocks,
     /// By what right.
     pub fence: JobFence,
+    /// Set while others do the hard part of the work.
+    pub is_light: Arc<AtomicBool>,
     /// On what.
     pub asset: Arc<Asset>,
     /// Ends the try early.
@@ -86,6 +89,9 @@ impl Work {
             },
         };
         let asset = self.store.asset(asset.id)?;
+        if let Some(end) = self.divided(&plan, &asset, &source).await? {
+            return Ok(end);
+        }
         let (end, sink) = self.follow(&plan, &asset, source.clone()).await?;
         if let TranscodeEnd::Unpassable(reason) = end {
             drop(sink);
@@ -112,7 +118,8 @@ impl Work {
         spec.pass_through = plan.top_rung == TopRung::PassedThrough;
         spec.resume = sink.resume_points();
         let sink = Arc::new(Mutex::new(sink));
-        Ok((self.transcode(spec, source, sink.clone()).await, sink))
+        let shared = Box::new(SharedSink::new(sink.clone()));
+        Ok((transcode(spec, source, shared, &self.cancel).await, sink))
     }
 
     async fn conclude(
@@ -157,12 +164,11 @@ impl Work {
         asset: &Asset,
         source: &OriginalSource,
     ) -> Result<Result<Plan, Failure>, StoreError> {
+        if let Some(plan) = self.store.plan(asset).await? {
+            return Ok(Ok(plan));
+        }
         let node = self.store.node();
         for record in asset.blobs.iter().filter(|record| record.label == PLAN_LABEL) {
-            if record.sealed.is_some() {
-                let bytes = self.store.read_whole(asset, record.id, LARGEST).await?;
-                return Ok(Ok(Plan::decode(&bytes)?));
-            }
             self.store.drop_blob(&node, asset.id, record.id).await?;
         }
         let probe = match self.probe(source).await {
@@ -192,28 +198,12 @@ impl Work {
         answer
     }
 
-    async fn transcode(
+    pub(super) async fn finish(
         &self,
-        spec: TranscodeSpec,
-        source: OriginalSource,
-        sink: Arc<Mutex<StoreSink>>,
-    ) -> TranscodeEnd {
-        let begun = Transcode::begin(spec, Arc::new(source), Box::new(SharedSink(sink)));
-        let Ok(mut transcode) = begun else {
-            return TranscodeEnd::Failed(Failure::internal("finding the worker program"));
-        };
-        tokio::select! {
-            end = transcode.ended() => end,
-            () = self.cancel.cancelled() => {
-                transcode.cancel();
-                // The worker's process is gone when this returns: nothing it made arrives later.
-                transcode.ended().await;
-                TranscodeEnd::Cancelled
-            }
-        }
-    }
-
-    async fn finish(&self, plan: &Plan, sink: &mut StoreSink, report: Report) -> Result<TryEnd, StoreError> {
+        plan: &Plan,
+        sink: &mut StoreSink,
+        report: Report,
+    ) -> Result<TryEnd, StoreError> {
         let outputs = sink.seal().await?;
         let _lock = self.locks.lock(self.asset.id).await;
         let asset = self.store.asset(self.asset.id)?;
@@ -232,6 +222,27 @@ impl Work {
             self.store.drop_blob(&node, asset.id, plan.id).await?;
         }
         Ok(TryEnd::Finished)
+    }
+}
+
+/// Transcodes until the end, or until `cancel` says so.
+pub(super) async fn transcode(
+    spec: TranscodeSpec,
+    source: OriginalSource,
+    sink: Box<dyn Sink>,
+    cancel: &CancellationToken,
+) -> TranscodeEnd {
+    let Ok(mut transcode) = Transcode::begin(spec, Arc::new(source), sink) else {
+        return TranscodeEnd::Failed(Failure::internal("finding the worker program"));
+    };
+    tokio::select! {
+        end = transcode.ended() => end,
+        () = cancel.cancelled() => {
+            transcode.cancel();
+            // The worker's process is gone when this returns: nothing it made arrives later.
+            transcode.ended().await;
+            TranscodeEnd::Cancelled
+        }
     }
 }
 
@@ -261,6 +272,13 @@ impl AssetStore {
         Ok(())
     }
 
+    /// The plan by which the asset is being worked on, once it is settled.
+    pub async fn plan(&self, asset: &Asset) -> Result<Option<Plan>, StoreError> {
+        let is_settled = |record: &&BlobRecord| record.label == PLAN_LABEL && record.sealed.is_some();
+        let Some(record) = asset.blobs.iter().find(is_settled) else { return Ok(None) };
+        Ok(Some(Plan::decode(&self.read_whole(asset, record.id, LARGEST).await?)?))
+    }
+
     /// Tells State how a job ended.
     pub async fn tell_job(&self, command: JobCommand) -> Result<(), ProposeError> {
         self.cluster().propose(self.node(), command.into()).await.map(drop)
@@ -277,7 +295,7 @@ fn facts(manifest: &Manifest) -> MediaFacts {
     }
 }
 
-fn planned(plan: &Plan) -> Vec<RenditionId> {
+pub(super) fn planned(plan: &Plan) -> Vec<RenditionId> {
     let video = plan.rungs.iter().map(|rung| rung.id);
     video.chain(plan.probe.audio.iter().filter_map(audio_id)).collect()
 }
@@ -287,7 +305,7 @@ fn encode(value: &impl serde::Serialize) -> Result<Bytes, StoreError> {
     Ok(bytes.into())
 }
 
-fn failed(failure: Failure) -> TryEnd {
+pub(super) fn failed(failure: Failure) -> TryEnd {
     TryEnd::Failed { code: failure.code.as_str().to_owned(), reason: failure.reason }
 }
 
@@ -304,6 +322,10 @@ pub fn end_of(error: StoreError) -> TryEnd {
         | StoreError::Blob(BlobError::Fenced { .. } | BlobError::NotFound) => TryEnd::Over,
         StoreError::Propose(ProposeError::Refused(refusal)) => internal(&refusal),
         StoreError::Propose(error) => TryEnd::Later(error.to_string()),
+        // Other nodes are down or cut off: what was acknowledged is there when they are back.
+        StoreError::Blob(error @ (BlobError::TooFewCopies { .. } | BlobError::Unreachable(_))) => {
+            TryEnd::Later(error.to_string())
+        }
         StoreError::Blob(BlobError::Full) => TryEnd::Failed {
             code: "disk_full".to_owned(),
             reason: "The disk is too full to store what was made. Make room, then try again.".to_owned(),

@@ -13,7 +13,7 @@ use pipeline::tracks::SegmentMark;
 
 use crate::asset_store::{AssetStore, StoreError};
 use crate::jobs::StoredTrack;
-use crate::manifest::{LARGEST, Manifest, PLAN_LABEL, Plan};
+use crate::manifest::{Manifest, PLAN_LABEL, Plan};
 use crate::shelf::{Shelf, ShelfKey};
 
 /// Track indexes kept; one of a long film is some 100 KB.
@@ -103,8 +103,7 @@ impl Library {
         if let Some(known) = locked(&self.plans).get(record.id) {
             return Ok(Some(known));
         }
-        let bytes = self.store.read_whole(asset, record.id, LARGEST).await?;
-        let plan = Arc::new(Plan::decode(&bytes)?);
+        let Some(plan) = self.store.plan(asset).await?.map(Arc::new) else { return Ok(None) };
         locked(&self.plans).put(record.id, plan.clone());
         Ok(Some(plan))
     }

@@ -30,6 +30,16 @@ impl Alarm {
         }
     }
 
+    /// Ends the work before the end of the source: everything that was wanted of it is made.
+    pub(crate) fn end(&self) {
+        if let Some(pipeline) = self.pipeline.upgrade() {
+            // Put where the pipeline's own word would come; it would wait for tracks that nobody reads any more.
+            let ended = gst::message::Eos::builder().src(&pipeline).build();
+            // Refused only while the bus is being torn down, when nobody needs to be woken.
+            let _ = pipeline.bus().map(|bus| bus.post(ended));
+        }
+    }
+
     /// Raises the error of a step that failed.
     pub(crate) fn check(&self, done: Result<(), Failure>) {
         if let Err(failure) = done {

@@ -39,18 +39,19 @@ pub(crate) use alarm::Alarm;
 pub(crate) use branches::Branches;
 pub use plugins::PluginError;
 pub(crate) use plugins::load_plugins;
+pub(crate) use resume::can_begin_in_the_middle;
 
 use crate::failure::{Failure, FailureCode};
 use crate::ladder::{MAX_PASS_THROUGH_KEYFRAME_MS, Rung};
 use crate::sink::Sidecar;
 use crate::source_element::SourceReader;
 use crate::tracks::{LeftOut, LeftOutReason, RenditionId, Rotation, TrackKind};
-use crate::transcode::{Report, TranscodeSpec, Unpassable};
+use crate::transcode::{Report, Share, TranscodeSpec, Unpassable};
 use crate::worker_process::Connection;
 use catalog::Kind;
 use cuts::{Cuts, SourceCuts};
 use demux::Track;
-use grid::Grid;
+pub(crate) use grid::Grid;
 use output::Outputs;
 use pictures::Gallery;
 use subtitles::Subtitles;
@@ -115,10 +116,11 @@ impl Health {
     }
 
     /// Packets that became no good picture. A few may always be missing at the start of an open group.
-    fn errors(&self) -> u32 {
+    /// When the work ended before the source, some are still in the decoder.
+    fn errors(&self, ended_early: bool) -> u32 {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let lost = count(&self.packets).saturating_sub(count(&self.frames));
-        let lost = if lost > 4 { lost } else { 0 };
+        let lost = if lost > 4 && !ended_early { lost } else { 0 };
         u32::try_from(lost.max(count(&self.corrupt))).unwrap_or(u32::MAX)
     }
 }
@@ -137,7 +139,9 @@ impl Work {
             spec: spec.clone(),
             alarm: alarm.clone(),
             outputs: Outputs::new(spec, connection, alarm.clone()),
-            gallery: size.map(|size| Gallery::new(size, spec.probe.duration_ms)),
+            gallery: size
+                .filter(|_| !matches!(spec.share, Share::Pictures { .. }))
+                .map(|size| Gallery::new(size, spec.probe.duration_ms)),
             waveform: Arc::default(),
             subtitles: Subtitles::default(),
             health: Arc::default(),
@@ -155,6 +159,9 @@ impl Work {
 
     /// The rungs that are encoded.
     fn encoded_rungs(&self) -> &[Rung] {
+        if self.spec.share == Share::Beside {
+            return &[];
+        }
         let passed = usize::from(self.passing.is_some());
         self.spec.rungs.get(passed..).unwrap_or_default()
     }
@@ -176,18 +183,27 @@ impl Work {
         if broken { Err(Unpassable::Damaged) } else { Ok(()) }
     }
 
-    /// The first sequence that some encoded rung still needs.
+    /// The first segment that the rungs encode.
     fn first_video_sequence(&self) -> u64 {
-        self.encoded_rungs().iter().map(|rung| self.spec.next_sequence(rung.id)).min().unwrap_or(0)
+        resume::first_encoded(&self.spec, self.encoded_rungs())
+    }
+
+    /// Whether somebody else makes the sound, the text, the poster and the storyboard.
+    fn is_pictures_alone(&self) -> bool {
+        matches!(self.spec.share, Share::Pictures { .. })
+    }
+
+    /// Whether of the pictures that are shown only some are decoded here, for poster and storyboard.
+    fn is_sparse(&self) -> bool {
+        self.ahead.is_some() || self.spec.share == Share::Beside
     }
 
     fn attach(self: &Arc<Self>, track: &Track) -> Result<(), Failure> {
         let probe = &self.spec.probe;
         match track.kind {
-            Kind::Video if self.is_shown(track) && self.ahead.is_some() => {
-                pictures::attach_sparse(track, self)
-            }
+            Kind::Video if self.is_shown(track) && self.is_sparse() => pictures::attach_sparse(track, self),
             Kind::Video if self.is_shown(track) => video::attach(track, self),
+            _ if self.is_pictures_alone() => demux::discard(&self.pipeline, &track.pad),
             Kind::Audio if probe.audio.iter().any(|audio| audio.index == track.index) => {
                 audio::attach(track, self)
             }
@@ -251,9 +267,10 @@ fn transcode_from(
     let work = Work::new(spec, connection, &pipeline, &alarm, ahead);
     let builder = work.clone();
     let branches = Branches::default();
-    demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, &branches, move |track| {
-        builder.attach(&track)
-    })?;
+    if ahead.is_none() || !work.is_pictures_alone() {
+        let attach = move |track| builder.attach(&track);
+        demux::open(&pipeline, reader, container, spec.limits.tracks, &alarm, &branches, attach)?;
+    }
     if let Some(start) = ahead {
         resume::open_ahead(&work, reader, container, &branches, start)?;
     }
@@ -272,7 +289,9 @@ fn transcode_from(
     {
         return Ok(Verdict::Unpassable(Unpassable::Damaged));
     }
-    work.send_sidecars()?;
+    if !work.is_pictures_alone() {
+        work.send_sidecars()?;
+    }
     Ok(Verdict::Done(report))
 }
 
@@ -298,18 +317,19 @@ fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
     let renditions = work.outputs.reports();
     let end_us = renditions.iter().map(|report| report.end_us).max().unwrap_or(0);
     let is_resumed = work.spec.resume.iter().any(|(_, next)| *next > 0);
-    if end_us == 0 && !is_resumed {
+    let is_partial = work.spec.share != Share::Whole;
+    if end_us == 0 && !is_resumed && !is_partial {
         return Err(ending.failure.unwrap_or_else(|| Failure::new(FailureCode::Damaged)));
     }
     let made = |id| {
         work.spec.next_sequence(id) > 0
             || renditions.iter().any(|report| report.id == id && report.end_us > 0)
     };
-    let missing = work.spec.rungs.iter().any(|rung| !made(rung.id));
+    let missing = work.encoded_rungs().iter().any(|rung| !made(rung.id));
     let reached_ms = work.health.reached_ms.load(Ordering::Relaxed);
     // Containers round; half a second and two hundredths is more than rounding.
-    let short = work.spec.probe.duration_ms.is_some_and(|claimed| reached_ms + 500 + claimed / 50 < claimed);
-    let decode_errors = work.health.errors() + ending.warnings + complaints::count();
+    let short = claimed_ms(&work.spec).is_some_and(|claimed| reached_ms + 500 + claimed / 50 < claimed);
+    let decode_errors = work.health.errors(work.spec.end().is_some()) + ending.warnings + complaints::count();
     let left_out = left_out(&work.spec, made);
     Ok(Report {
         renditions,
@@ -326,6 +346,13 @@ fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
     })
 }
 
+/// How far the source says that this work reaches.
+fn claimed_ms(spec: &TranscodeSpec) -> Option<u64> {
+    let claimed = spec.probe.duration_ms.filter(|_| spec.share != Share::Beside)?;
+    let (Some(end), Some(top)) = (spec.end(), spec.rungs.first()) else { return Some(claimed) };
+    Some(claimed.min(Grid::of(top.frame_rate).start_of(end).mseconds()))
+}
+
 /// The tracks that looked sound and became nothing.
 fn left_out(spec: &TranscodeSpec, made: impl Fn(RenditionId) -> bool) -> Vec<LeftOut> {
     let broken = |kind, index, codec: &str| LeftOut {
@@ -334,10 +361,17 @@ fn left_out(spec: &TranscodeSpec, made: impl Fn(RenditionId) -> bool) -> Vec<Lef
         codec: codec.to_owned(),
         reason: LeftOutReason::Broken,
     };
-    let video = spec.probe.video.first().filter(|_| !spec.rungs.iter().any(|rung| made(rung.id)));
+    // Of what others make, others speak.
+    let (makes_pictures, makes_sound) = match spec.share {
+        Share::Whole => (true, true),
+        Share::Beside => (false, true),
+        Share::Pictures { .. } => (true, false),
+    };
+    let is_blind = makes_pictures && !spec.rungs.iter().any(|rung| made(rung.id));
+    let video = spec.probe.video.first().filter(|_| is_blind);
     let video = video.map(|track| broken(TrackKind::Video, track.index, &track.codec));
     let is_silent = |index: u32| u16::try_from(index).is_ok_and(|index| !made(RenditionId::Audio(index)));
-    let audio = spec.probe.audio.iter().filter(|track| is_silent(track.index));
+    let audio = spec.probe.audio.iter().filter(|track| makes_sound && is_silent(track.index));
     let audio = audio.map(|track| broken(TrackKind::Audio, track.index, &track.codec));
     video.into_iter().chain(audio).collect()
 }

@@ -1,7 +1,7 @@
 //! The end of every rendition: cut on the grid, packed as CMAF, sent to the node.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -29,6 +29,8 @@ pub(crate) struct Outputs {
     started: Instant,
     duration_us: u64,
     resumed_us: AtomicU64,
+    /// Renditions that have not ended yet, where the work ends with them and not with the source.
+    unended: Option<AtomicUsize>,
 }
 
 impl Outputs {
@@ -40,6 +42,7 @@ impl Outputs {
             started: Instant::now(),
             duration_us: spec.probe.duration_ms.unwrap_or(0) * 1000,
             resumed_us: AtomicU64::new(0),
+            unended: spec.end().map(|_| AtomicUsize::new(spec.rungs.len())),
         })
     }
 
@@ -75,6 +78,13 @@ impl Outputs {
                 .flatten(),
             done_ms: done_us / 1000,
             stage,
+        }
+    }
+
+    /// Takes note that nothing more comes of one rendition.
+    fn ended(&self) {
+        if self.unended.as_ref().is_some_and(|unended| unended.fetch_sub(1, Ordering::Relaxed) == 1) {
+            self.alarm.end();
         }
     }
 
@@ -173,7 +183,9 @@ fn cut(pad: &gst::Pad, packing: Packing) {
 fn callbacks(packing: Packing, outputs: Arc<Outputs>) -> gstreamer_app::AppSinkCallbacks {
     let mut sequence = packing.first;
     let mut header = None;
+    let ending = outputs.clone();
     gstreamer_app::AppSinkCallbacks::builder()
+        .eos(move |_| ending.ended())
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             match deliver(&sample, &packing, &mut sequence, &mut header, &outputs) {

@@ -17,12 +17,17 @@ use super::demux::{self, Track};
 use super::grid::Grid;
 use super::{Alarm, Branches, Work, video};
 use crate::failure::Failure;
+use crate::ladder::Rung;
 use crate::source_element::SourceReader;
-use crate::transcode::TranscodeSpec;
+use crate::transcode::{Share, TranscodeSpec};
 
 /// Containers with an index that says where keyframes are, and whose first picture lies on the grid. Matroska rounds times to
 /// milliseconds, which may put the groups of one run a frame beside those of another.
 const INDEXED: [&str; 1] = ["mp4"];
+
+/// Segments that a part encodes before its first one, and throws away: by then the encoder's rate control stands about where
+/// it would stand, had it come from the start of the source.
+const SETTLING: u64 = 1;
 
 /// When the first picture is shown that has still to be encoded, for a source in which that can be looked up. One that is
 /// passed through is cut where its own keyframes are, which only reading tells; and without a length the storyboard's
@@ -33,10 +38,25 @@ pub(super) fn first_needed(
     container: Container,
 ) -> Option<gst::ClockTime> {
     let top = spec.rungs.first().filter(|_| !spec.pass_through && spec.probe.duration_ms.is_some())?;
-    let sequence = spec.rungs.iter().map(|rung| spec.next_sequence(rung.id)).min()?;
-    let is_indexed = INDEXED.contains(&container.name) && reader.length().is_some();
+    let sequence = first_encoded(spec, &spec.rungs);
+    let is_indexed =
+        can_begin_in_the_middle(container.name) && reader.length().is_some() && spec.share != Share::Beside;
     let start = Cuts::Grid(Grid::of(top.frame_rate)).start_of(sequence)?;
     Some(start).filter(|start| is_indexed && !start.is_zero())
+}
+
+/// Whether work on a source in this container can begin in its middle.
+pub(crate) fn can_begin_in_the_middle(container: &str) -> bool {
+    INDEXED.contains(&container)
+}
+
+/// The first segment that is encoded, whether it is wanted or not.
+pub(super) fn first_encoded(spec: &TranscodeSpec, rungs: &[Rung]) -> u64 {
+    let wanted = rungs.iter().map(|rung| spec.next_sequence(rung.id)).min().unwrap_or(0);
+    match spec.share {
+        Share::Pictures { .. } => wanted.saturating_sub(SETTLING),
+        Share::Whole | Share::Beside => wanted,
+    }
 }
 
 /// Opens the source a second time, for its pictures from the last keyframe before `start` on.

@@ -1,10 +1,12 @@
 //! Pictures: decoded once, made upright and even, scaled from rung to rung, encoded on each.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
-use gstreamer::prelude::{ElementExt, ElementExtManual, GObjectExtManualGst, ObjectExt, PadExtManual};
+use gstreamer::prelude::{
+    ElementExt, ElementExtManual, GObjectExtManualGst, ObjectExt, PadExt, PadExtManual,
+};
 use gstreamer_video as gst_video;
 
 use super::catalog::{decoder_for, is_raw, parser_of};
@@ -23,6 +25,9 @@ use crate::ladder::Rung;
 
 /// What x264 calls infinite.
 const ENDLESS_GROUP: u32 = 1 << 30;
+
+/// Pictures lie on the grid but for rounding: one that is so near to a line lies on it.
+const NEAR: gst::ClockTime = gst::ClockTime::from_useconds(500);
 
 /// Builds everything from a video track to its renditions.
 pub(crate) fn attach(track: &Track, work: &Arc<Work>) -> Result<(), Failure> {
@@ -146,9 +151,29 @@ fn skip_before(pad: &gst::Pad, cuts: Cuts, first: u64) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let time = info.buffer().and_then(|buffer| running_time(pad, buffer));
         // Packets are read before their pictures: a start that is not known yet lies ahead.
-        let early = time.is_some_and(|time| cuts.start_of(first).is_none_or(|start| time < start));
+        let early = time.is_some_and(|time| cuts.start_of(first).is_none_or(|start| time + NEAR < start));
         if early { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
     });
+}
+
+/// Ends the rungs, which hang on `entry`, before the first picture of a segment that is not wanted any more. Later pictures
+/// are dropped before they get there: a decoder that hears of the end complains.
+fn end_before(entry: &gst::Pad, cuts: Cuts, end: u64) -> Result<(), Failure> {
+    let before = entry.peer().ok_or_else(|| Failure::internal("rungs without pictures"))?;
+    let (has_ended, entry) = (AtomicBool::new(false), entry.clone());
+    before.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let time = info.buffer().and_then(|buffer| running_time(pad, buffer));
+        let is_late = time.is_some_and(|time| cuts.start_of(end).is_some_and(|start| time + NEAR >= start));
+        if !is_late {
+            return gst::PadProbeReturn::Ok;
+        }
+        if !has_ended.swap(true, Ordering::Relaxed) {
+            // The work ends when the last rung has passed it on.
+            entry.send_event(gst::event::Eos::new());
+        }
+        gst::PadProbeReturn::Drop
+    });
+    Ok(())
 }
 
 /// The cascade: each rung is scaled from the one above, which is cheaper than scaling each from the source.
@@ -177,6 +202,9 @@ fn attach_rungs(
             skip_before(&entry, work.cuts(rung), first);
         }
         above.link(&row[0]).map_err(|_| Failure::internal("linking rungs"))?;
+        if let Some(end) = work.spec.end().filter(|_| position == 0) {
+            end_before(&entry, work.cuts(rung), end)?;
+        }
         above = row[row.len() - 1].clone();
         all.extend(row);
         all.extend(attach_encoder(&above, *rung, first, work)?);

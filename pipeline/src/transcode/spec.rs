@@ -71,6 +71,22 @@ impl Default for Patience {
     }
 }
 
+/// How much of a source one transcode makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// All of it.
+    #[default]
+    Whole,
+    /// All but the video renditions, which others make.
+    Beside,
+    /// The video renditions alone, from where they are to be resumed.
+    Pictures {
+        /// The first segment that is not wanted any more; `None` goes to the end of the source.
+        end: Option<u64>,
+    },
+}
+
 /// One transcode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TranscodeSpec {
@@ -83,6 +99,8 @@ pub struct TranscodeSpec {
     pub pass_through: bool,
     /// For each rendition the first sequence that is not stored yet; absent means 0.
     pub resume: Vec<(RenditionId, u64)>,
+    /// How much of it this transcode makes.
+    pub share: Share,
     /// How hard x264 tries.
     pub preset: Preset,
     /// What is refused.
@@ -100,9 +118,19 @@ impl TranscodeSpec {
             rungs,
             pass_through: false,
             resume: Vec::new(),
+            share: Share::default(),
             preset: Preset::default(),
             limits: Limits::default(),
             patience: Patience::default(),
+        }
+    }
+
+    /// The first segment that is not wanted, for a transcode that ends before its source does.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        match self.share {
+            Share::Pictures { end } => end,
+            Share::Whole | Share::Beside => None,
         }
     }
 
