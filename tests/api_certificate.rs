@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Node, builder};
+use crate::support::{Client, Node, builder, files};
 
 const PATH: &str = "/system/certificate";
 
@@ -56,17 +56,17 @@ async fn an_own_certificate_is_served_at_once_kept_over_a_restart_and_taken_out_
     let secret = key.lines().nth(1).unwrap().as_bytes().to_vec();
     let token = admin.token.clone();
     let folder = node.stop().await;
-    let mut files = 0;
-    for entry in walk(folder.path()) {
+    let mut seen = 0;
+    for entry in files(folder.path()) {
         let bytes = std::fs::read(&entry).unwrap();
         assert!(
             !bytes.windows(secret.len()).any(|part| part == secret),
             "the key lies in {}",
             entry.display()
         );
-        files += 1;
+        seen += 1;
     }
-    assert!(files > 10, "{files}");
+    assert!(seen > 10, "{seen}");
 
     let again = Node::start_again(folder).await;
     let client = Client { token, base: again.url().to_owned(), ..trusting(&again, &admin, &chain) };
@@ -75,15 +75,6 @@ async fn an_own_certificate_is_served_at_once_kept_over_a_restart_and_taken_out_
     assert_eq!((removed["source"].as_str(), warnings(&removed).len()), (Some("own"), 0));
     again.anonymous().get("/system").await.expect(200);
     again.stop().await;
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
-    }
-    found
 }
 
 #[tokio::test]

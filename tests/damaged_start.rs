@@ -10,8 +10,8 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::damaged::{DAMAGES, Damage, Home, Start, Story, copy_folder, files, no_panic};
-use crate::support::{PASSPHRASE, program, started, stop};
+use crate::damaged::{DAMAGES, Damage, Home, Start, Story, copy_folder, no_panic};
+use crate::support::{PASSPHRASE, files, program, started, stop};
 
 /// Nodes started at once.
 const AT_ONCE: usize = 3;

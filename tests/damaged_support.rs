@@ -197,16 +197,6 @@ pub fn no_panic(home: &Home, what: &str) {
     assert_eq!(panicked, None, "{what}");
 }
 
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found.sort();
-    found
-}
-
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Damage {
     FirstByte,

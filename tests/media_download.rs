@@ -4,7 +4,35 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::media_support::{clip, put, ready, renditions, view};
-use crate::support::Node;
+use crate::support::{Node, files};
+
+#[tokio::test]
+async fn damage_is_said_in_words_and_takes_nothing_else_along() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let asset = put(&node, &admin, clip()).await;
+    ready(&admin, &asset).await;
+    for file in files(&node.dir().join("blobs")) {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        // Only the original is as long.
+        if bytes.len() >= clip().len() {
+            bytes[middle] ^= 1;
+            std::fs::write(&file, bytes).unwrap();
+        }
+    }
+    let link = async |what: &str| {
+        let made = admin.post(&format!("/assets/{asset}/downloads"), &json!({ "what": what })).await;
+        format!("={}", made.expect(201)["url"].as_str().unwrap())
+    };
+    let nobody = node.anonymous();
+    let middle = format!("bytes={0}-{0}", clip().len() / 2);
+    let request = nobody.request(Method::GET, &link("original").await).header("Range", middle);
+    nobody.send(request).await.expect_problem(500, "damaged");
+    let viewed = view(&admin, &asset).await;
+    assert!(!renditions(&admin.get(&format!("{viewed}main.m3u8")).await.text()).is_empty());
+    node.stop().await;
+}
 
 #[tokio::test]
 async fn a_link_is_for_the_first_client_and_its_further_ranges() {

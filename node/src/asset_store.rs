@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use bytes::Bytes;
 use cluster::Cluster;
 use cluster::ProposeError;
@@ -69,29 +68,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Propose(error) => Self::from(error),
-            StoreError::Blob(error) => blob_problem(error),
+            StoreError::Blob(error) => error.into(),
             other => Self::internal(other),
         }
-    }
-}
-
-/// What a failed disk operation means to whoever asked.
-pub fn blob_problem(error: BlobError) -> Problem {
-    match error {
-        BlobError::Full => Problem::disk_full(),
-        BlobError::NotFound => Problem::not_found().caused_by(error),
-        BlobError::Fenced { .. } | BlobError::WriterOver => Problem::new(
-            StatusCode::CONFLICT,
-            "writer_replaced",
-            "Somebody else has taken over writing; ask again where it stands.",
-        ),
-        BlobError::TooFewCopies { .. } | BlobError::Unreachable(_) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too_few_copies",
-            "Too few nodes can be reached to keep this safely; what was acknowledged is safe. Try again soon.",
-        )
-        .caused_by(error),
-        other => Problem::internal(other),
     }
 }
 

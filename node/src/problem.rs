@@ -299,13 +299,28 @@ impl From<ProposeError> for Problem {
     }
 }
 
+/// What a failed operation on a Blob means to whoever asked.
 impl From<BlobError> for Problem {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::Full => Self::disk_full(),
-            BlobError::NotFound => Self::not_found(),
-            BlobError::Fenced { .. } => Self::conflict("blob_fenced", "Another writer has taken over."),
+            BlobError::NotFound => Self::not_found().caused_by(error),
+            BlobError::Fenced { .. } | BlobError::WriterOver => Self::conflict(
+                "writer_replaced",
+                "Somebody else has taken over writing; ask again where it stands.",
+            ),
             BlobError::Sealed(_) => Self::conflict("blob_sealed", "It is complete; nothing can be added."),
+            BlobError::TooFewCopies { .. } | BlobError::Unreachable(_) => Self::unavailable(
+                "too_few_copies",
+                "Too few nodes can be reached to keep this safely; what was acknowledged is safe. Try again soon.",
+            )
+            .caused_by(error),
+            BlobError::Corrupt { .. } | BlobError::Damaged(_) => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged",
+                "Every copy of this that can be reached is damaged here. Nothing was changed; a backup may hold it.",
+            )
+            .caused_by(error),
             other => Self::internal(other),
         }
     }

@@ -11,6 +11,7 @@ use cluster::command::AuditCommand;
 use cluster::id::AssetId;
 use cluster::permission::{Action, Target, check};
 use cluster::state::Asset;
+use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -115,7 +116,7 @@ pub async fn download_file(
             Admission::Expired => return Err(refused()),
         }
     }
-    let mut answer = answer(&asset, claims.what, content, part);
+    let mut answer = answer(&asset, claims.what, content, part).await?;
     if let Some(secret) = cookie {
         let path = format!("/download/{}", token.as_str());
         let cookie = Cookie::build(COOKIE, secret).path(path).secure(true).http_only(true);
@@ -169,7 +170,8 @@ async fn record(media: &Media, actor: Actor, claims: &DownloadClaims, asset: &As
     Ok(())
 }
 
-fn answer(asset: &Asset, what: What, content: Content, part: Part) -> HttpResponse {
+/// The first piece is read before the answer begins: what cannot be read is then refused in words.
+async fn answer(asset: &Asset, what: What, content: Content, part: Part) -> Result<HttpResponse, Problem> {
     let length = content.length();
     let (status, span) = match part {
         Part::Whole => (StatusCode::OK, 0..length),
@@ -196,7 +198,10 @@ fn answer(asset: &Asset, what: What, content: Content, part: Part) -> HttpRespon
         }
         Part::Whole => {}
     }
-    answer.body(SizedStream::new(span.end - span.start, content.stream(span)))
+    let length = span.end - span.start;
+    let mut pieces = content.stream(span);
+    let first = pieces.next().await.transpose()?;
+    Ok(answer.body(SizedStream::new(length, stream::iter(first.map(Ok)).chain(pieces))))
 }
 
 /// What an uploaded file claims to be is not repeated: nothing a browser would run comes from here.

@@ -19,6 +19,7 @@ const known: Record<string, TextKey> = {
   not_found: 'problem.not_found',
   asset_not_found: 'problem.not_found',
   disk_full: 'problem.disk_full',
+  damaged: 'problem.damaged',
   not_signed_in: 'problem.not_signed_in',
   session_ended: 'problem.not_signed_in',
   forbidden: 'problem.forbiddenText',
