@@ -76,6 +76,9 @@ impl CopyNode for Member {
         }
         Ok(applied.outcome?)
     }
+    fn leads(&self) -> bool {
+        true
+    }
     fn events(&self) -> broadcast::Receiver<Event> {
         self.parliament.events.subscribe()
     }
@@ -298,7 +301,6 @@ async fn a_copy_that_has_not_been_unneeded_for_long_stays() {
 
 #[tokio::test]
 async fn scrub_finds_a_flipped_bit_and_repair_mends_it() {
-    let folder = tempfile::tempdir().unwrap();
     let town = Town::of(3);
     let mut names = Vec::new();
     for number in 30..35 {
@@ -309,11 +311,11 @@ async fn scrub_finds_a_flipped_bit_and_repair_mends_it() {
     let files = member.disk.files();
     let path = files.iter().find(|path| path.to_string_lossy().contains(&bad.blob.to_string())).unwrap();
     member.disk.flip_bit(path, 4_000, 3);
-    let mut scrub = Scrub::new(member.clone(), folder.path().join("scrub"));
+    let mut scrub = Scrub::new(member.clone());
     run(&mut scrub).await;
     assert_eq!(scrub.status(), "5 copies read since start, 1 of them damaged");
     // The round is over: the next is due in a month, for a worker that starts anew, too.
-    run(&mut Scrub::new(member.clone(), folder.path().join("scrub"))).await;
+    run(&mut Scrub::new(member.clone())).await;
     assert!(!town.copies(bad).await.contains(&NODE));
     run(&mut town.repair(NODE)).await;
     town.assert_kept(bad, 3).await;

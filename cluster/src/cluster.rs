@@ -4,12 +4,12 @@ mod audit_share;
 mod clocks;
 mod config;
 mod connect;
-mod control;
+pub(crate) mod control;
 mod cut;
 mod describe;
 mod error;
 mod format;
-mod forward;
+pub(crate) mod forward;
 mod ground;
 mod heard;
 mod identity;
@@ -17,7 +17,7 @@ mod join;
 mod keys;
 mod members;
 pub(crate) mod proposer;
-mod reader;
+pub(crate) mod reader;
 pub(crate) mod requests;
 pub(crate) mod restored;
 pub(crate) mod start;
@@ -128,9 +128,10 @@ impl Cluster {
     /// [`ProposeError::Refused`] when State says no; the others say why it could not be put to the vote.
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
         self.may_propose()?;
+        let forwarding = self.forwarding()?;
         tokio::select! {
             biased;
-            done = self.propose_anywhere(actor, command) => done,
+            done = forwarding.propose(actor, command) => done,
             // It may be on its way already, and whoever stops will not hear of it.
             _ = self.inner.stop.raised() => Err(ProposeError::OutcomeUnknown),
         }

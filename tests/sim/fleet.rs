@@ -34,11 +34,15 @@ pub struct Outcome {
     pub said: String,
 }
 
-const ALL_PLANTED: [(&str, Planted); 4] = [
+const ALL_PLANTED: [(&str, Planted); 8] = [
     ("skip-sync", Planted::SkipSync),
     ("one-copy", Planted::AcknowledgeAtOneCopy),
     ("read-without-asking", Planted::ReadWithoutAsking),
     ("forget-requests", Planted::ForgetRequests),
+    ("skip-blob-sync", Planted::SkipBlobSync),
+    ("one-copy-of-a-blob", Planted::AcknowledgeBlobAtOneCopy),
+    ("lower-epoch", Planted::AcceptLowerEpoch),
+    ("no-grace", Planted::IgnoreGrace),
 ];
 
 pub fn number(name: &str) -> Option<u64> {

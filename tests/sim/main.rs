@@ -108,3 +108,23 @@ fn a_read_that_asks_nobody_is_found() {
 fn a_change_that_is_made_twice_is_found() {
     is_found(Planted::ForgetRequests);
 }
+
+#[test]
+fn a_skipped_sync_of_a_blob_is_found() {
+    is_found(Planted::SkipBlobSync);
+}
+
+#[test]
+fn an_acknowledgement_of_a_blob_at_one_copy_is_found() {
+    is_found(Planted::AcknowledgeBlobAtOneCopy);
+}
+
+#[test]
+fn a_lower_epoch_that_is_accepted_is_found() {
+    is_found(Planted::AcceptLowerEpoch);
+}
+
+#[test]
+fn a_removal_before_its_time_is_found() {
+    is_found(Planted::IgnoreGrace);
+}

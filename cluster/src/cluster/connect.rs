@@ -253,7 +253,7 @@ async fn ping_others(inner: Weak<Inner>) {
             let held = held.clone();
             tokio::spawn(async move {
                 let start = held.config.clock.monotonic();
-                match ask(&held, node, &Ask::Ping, PING_EVERY).await {
+                match ask(&*held.net, node, &Ask::Ping, PING_EVERY).await {
                     Ok(Answer::Pong { wall_ms }) => {
                         let round_trip = held.config.clock.monotonic().saturating_sub(start);
                         // Its clock was read half a round trip ago.

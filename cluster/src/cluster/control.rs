@@ -8,17 +8,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Cluster, Inner, NodeReport, ProposeError};
-use crate::actor::{Actor, ActorKind};
+use crate::actor::Actor;
 use crate::command::Command;
 use crate::entry::Request;
 use crate::id::NodeId;
 use crate::net::{Message, Net, NetError, Serve, Service};
 use crate::outcome::Outcome;
-use crate::refusal::{Needs, Refusal};
 
 /// A question to another node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     /// To the leader: put this to the vote.
     Propose { actor: Actor, command: Box<Command>, request: Request },
     /// To the leader: which record must I have applied, to see all that is acknowledged?
@@ -35,7 +34,7 @@ pub(super) enum Ask {
 
 /// Its answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Proposed(Result<(Outcome, u64), ProposeError>),
     ReadIndex(Result<u64, ProposeError>),
     Pong { wall_ms: u64 },
@@ -44,8 +43,8 @@ pub(super) enum Answer {
 }
 
 /// Asks `node`.
-pub(super) async fn ask(
-    inner: &Inner,
+pub(crate) async fn ask(
+    net: &dyn Net,
     node: NodeId,
     question: &Ask,
     deadline: Duration,
@@ -53,7 +52,7 @@ pub(super) async fn ask(
     let refused = |reason: String| NetError::Refused { node, reason };
     let head = postcard::to_allocvec(question).map_err(|error| refused(error.to_string()))?;
     let message = Message { head: head.into(), body: Bytes::new() };
-    let answer = inner.net.call(node, Service::Control, message, deadline).await?;
+    let answer = net.call(node, Service::Control, message, deadline).await?;
     postcard::from_bytes(&answer.head).map_err(|error| refused(error.to_string()))
 }
 
@@ -68,7 +67,11 @@ impl Serve for Control {
         let cluster = self.0.upgrade().map(|inner| Cluster { inner }).ok_or("this node is stopping")?;
         let answer = match question {
             Ask::Propose { actor, command, request } => {
-                Answer::Proposed(proposed_by(&cluster, from, actor, *command, request).await)
+                let forwarding = cluster.forwarding();
+                Answer::Proposed(match forwarding {
+                    Ok(forwarding) => forwarding.propose_for(from, actor, *command, request).await,
+                    Err(error) => Err(error),
+                })
             }
             Ask::ReadIndex => Answer::ReadIndex(cluster.read_index().await),
             Ask::Ping => Answer::Pong { wall_ms: cluster.inner.config.clock.wall_ms() },
@@ -86,20 +89,6 @@ impl Serve for Control {
         let head = postcard::to_allocvec(&answer).map_err(|error| error.to_string())?;
         Ok(Message { head: head.into(), body: Bytes::new() })
     }
-}
-
-/// A node speaks for the people it has let in, and for itself; never for another node.
-async fn proposed_by(
-    cluster: &Cluster,
-    from: NodeId,
-    actor: Actor,
-    command: Command,
-    request: Request,
-) -> Result<(Outcome, u64), ProposeError> {
-    if request.node != from || matches!(actor.kind, ActorKind::System(node) if node != from) {
-        return Err(ProposeError::Refused(Refusal::Forbidden { needs: Needs::Node }));
-    }
-    cluster.propose_here(actor, command, request).await
 }
 
 impl Cluster {

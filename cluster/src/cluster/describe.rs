@@ -50,7 +50,7 @@ impl Cluster {
         if !self.peers().is_alive(node) {
             return None;
         }
-        match ask(&self.inner, node, &Ask::Describe, WITHIN).await {
+        match ask(&*self.inner.net, node, &Ask::Describe, WITHIN).await {
             Ok(Answer::Described(report)) => Some(report),
             _ => None,
         }

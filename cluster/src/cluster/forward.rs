@@ -3,19 +3,24 @@
 use std::time::Duration;
 
 use openraft::Raft;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::control::{Answer, Ask, ask};
-use super::{Cluster, ProposeError, proposer, reader};
-use crate::actor::Actor;
+use super::proposer::{self, Proposal};
+use super::requests::Requests;
+use super::{Cluster, ProposeError, reader};
+use crate::actor::{Actor, ActorKind};
 use crate::command::Command;
+use crate::disk::StopFlag;
 use crate::entry::Request;
 use crate::id::NodeId;
-use crate::net::NetError;
+use crate::net::{Net, NetError};
 use crate::outcome::Outcome;
+use crate::raft::machine::Shown;
 use crate::raft::metrics;
 use crate::raft::types::TypeConfig;
-use crate::refusal::Refusal;
+use crate::refusal::{Needs, Refusal};
 
 /// Who leads is looked at again after this time at the latest.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
@@ -26,6 +31,20 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 const SAYS_WITHIN: Duration = Duration::from_secs(2);
 
 type Done = Result<(Outcome, u64), ProposeError>;
+
+/// What a change needs on its way to whoever leads.
+pub(crate) struct Forwarding<'a> {
+    /// This node.
+    pub(crate) me: NodeId,
+    pub(crate) raft: &'a Raft<TypeConfig>,
+    pub(crate) shown: &'a Shown,
+    pub(crate) net: &'a dyn Net,
+    pub(crate) proposals: &'a mpsc::Sender<Proposal>,
+    pub(crate) requests: &'a Requests,
+    pub(crate) stop: &'a StopFlag,
+    /// How long a change may take, elections included.
+    pub(crate) deadline: Duration,
+}
 
 impl Cluster {
     /// Who leads, as far as is known here.
@@ -41,11 +60,48 @@ impl Cluster {
         self.leader() == Some(self.inner.node)
     }
 
+    pub(super) fn forwarding(&self) -> Result<Forwarding<'_>, ProposeError> {
+        let running = self.running()?;
+        Ok(Forwarding {
+            me: self.inner.node,
+            raft: &running.raft,
+            shown: &self.inner.shown,
+            net: &*self.inner.net,
+            proposals: &running.proposals,
+            requests: &self.inner.requests,
+            stop: &self.inner.stop,
+            deadline: self.inner.config.propose_deadline,
+        })
+    }
+
+    /// The record that holds all that was acknowledged before this call. For the leader.
+    pub(super) async fn read_index(&self) -> Result<u64, ProposeError> {
+        reader::read_index(&self.running()?.reads, &self.inner.shown).await
+    }
+}
+
+impl Forwarding<'_> {
     /// To this node's own consensus, which must lead.
-    pub(super) async fn propose_here(&self, actor: Actor, command: Command, request: Request) -> Done {
-        self.may_propose()?;
+    async fn propose_here(&self, actor: Actor, command: Command, request: Request) -> Done {
+        if let Some(reason) = self.stop.reason() {
+            return Err(ProposeError::Unavailable(reason));
+        }
         self.all_understand(&command).await?;
-        proposer::propose(&self.running()?.proposals, actor, command, Some(request)).await
+        proposer::propose(self.proposals, actor, command, Some(request)).await
+    }
+
+    /// For another node. It speaks for the people it has let in, and for itself; never for a third.
+    pub(crate) async fn propose_for(
+        &self,
+        from: NodeId,
+        actor: Actor,
+        command: Command,
+        request: Request,
+    ) -> Done {
+        if request.node != from || matches!(actor.kind, ActorKind::System(node) if node != from) {
+            return Err(ProposeError::Refused(Refusal::Forbidden { needs: Needs::Node }));
+        }
+        self.propose_here(actor, command, request).await
     }
 
     /// Keeps a Command out of the log that some node could not carry out: it would have to stop there. A node that has
@@ -55,9 +111,10 @@ impl Cluster {
         if needs == 0 {
             return Ok(());
         }
-        let runs = || self.state().level_with(self.inner.node, Command::LEVEL);
-        let mut applied = self.inner.shown.applied.subscribe();
-        let all_said = applied.wait_for(|_| needs <= runs() || self.state().all_have_said(self.inner.node));
+        let state = || self.shown.state.load();
+        let runs = || state().level_with(self.me, Command::LEVEL);
+        let mut applied = self.shown.applied.subscribe();
+        let all_said = applied.wait_for(|_| needs <= runs() || state().all_have_said(self.me));
         // Late or not: what they have said by now counts.
         drop(timeout(SAYS_WITHIN, all_said).await);
         let runs = runs();
@@ -66,14 +123,10 @@ impl Cluster {
 
     /// To whoever leads, until somebody has answered or time is up. Each try is the same request, so that the change is
     /// made once, whatever became of the tries before.
-    pub(super) async fn propose_anywhere(
-        &self,
-        actor: Actor,
-        command: Command,
-    ) -> Result<Outcome, ProposeError> {
+    pub(crate) async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
         self.all_understand(&command).await?;
-        let until = Instant::now() + self.inner.config.propose_deadline;
-        let waiting = self.inner.requests.begin();
+        let until = Instant::now() + self.deadline;
+        let waiting = self.requests.begin();
         let mut may_be_made = false;
         loop {
             match self.propose_to_leader(&actor, &command, waiting.request(), until).await {
@@ -104,10 +157,10 @@ impl Cluster {
         request: Request,
         until: Instant,
     ) -> Done {
-        let leader = self.leader();
+        let leader = metrics::now(self.raft).current_leader.map(NodeId);
         let asked = async {
             match leader {
-                Some(leader) if leader != self.inner.node => {
+                Some(leader) if leader != self.me => {
                     self.forward(leader, actor.clone(), command.clone(), request, until).await
                 }
                 _ => self.propose_here(actor.clone(), command.clone(), request).await,
@@ -117,7 +170,7 @@ impl Cluster {
         tokio::select! {
             biased;
             done = asked => done,
-            () = leads_no_longer(&self.running()?.raft, asked_of) => Err(ProposeError::OutcomeUnknown),
+            () = leads_no_longer(self.raft, asked_of) => Err(ProposeError::OutcomeUnknown),
         }
     }
 
@@ -131,7 +184,7 @@ impl Cluster {
     ) -> Done {
         let left = until.saturating_duration_since(Instant::now());
         let question = Ask::Propose { actor, command: Box::new(command), request };
-        match ask(&self.inner, leader, &question, left).await {
+        match ask(self.net, leader, &question, left).await {
             Ok(Answer::Proposed(result)) => result,
             Ok(_) | Err(NetError::TimedOut(_) | NetError::Lost(_)) => Err(ProposeError::OutcomeUnknown),
             // It was not sent, or not taken: whoever leads next may have it.
@@ -143,17 +196,11 @@ impl Cluster {
 
     /// Waits until this node has carried out record `index`, so that whoever made a change here sees it here.
     async fn see(&self, index: u64) {
-        let mut applied = self.inner.shown.applied.subscribe();
+        let mut applied = self.shown.applied.subscribe();
         let seen = applied.wait_for(|applied| applied.last.is_some_and(|last| last.index >= index));
         if timeout(SEEN_WITHIN, seen).await.is_err() {
             tracing::warn!(index, "a change that was made is not seen on this node yet");
         }
-    }
-
-    /// The record that holds all that was acknowledged before this call. For the leader.
-    pub(super) async fn read_index(&self) -> Result<u64, ProposeError> {
-        reader::linearizable(&self.running()?.reads).await?;
-        Ok(self.inner.shown.applied.borrow().last.map_or(0, |last| last.index))
     }
 }
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use openraft::Raft;
 use openraft::error::{CheckIsLeaderError, RaftError};
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::ProposeError;
 use super::control::{Answer, Ask, ask};
 use super::forward::leads_no_longer;
 use super::proposer::stopped;
-use super::{Inner, ProposeError};
 use crate::id::NodeId;
+use crate::net::Net;
 use crate::raft::machine::Shown;
 use crate::raft::metrics;
 use crate::raft::types::TypeConfig;
@@ -34,18 +35,27 @@ pub(crate) async fn linearizable(reads: &mpsc::Sender<ReadRequest>) -> Result<()
     done.await.map_err(|_| stopped())?
 }
 
+/// The record that holds all that was acknowledged before this call. For the leader.
+pub(crate) async fn read_index(
+    reads: &mpsc::Sender<ReadRequest>,
+    shown: &Shown,
+) -> Result<u64, ProposeError> {
+    linearizable(reads).await?;
+    Ok(shown.applied.borrow().last.map_or(0, |last| last.index))
+}
+
 /// What a round needs.
-pub(super) struct Reader {
-    pub(super) me: NodeId,
-    pub(super) raft: Raft<TypeConfig>,
-    pub(super) shown: Arc<Shown>,
-    /// The node itself, once it is whole: others are asked through it.
-    pub(super) inner: Arc<OnceCell<std::sync::Weak<Inner>>>,
+pub(crate) struct Reader {
+    pub(crate) me: NodeId,
+    pub(crate) raft: Raft<TypeConfig>,
+    pub(crate) shown: Arc<Shown>,
+    /// The way to the others.
+    pub(crate) net: Arc<dyn Net>,
 }
 
 impl Reader {
     /// Starts the task that makes the rounds, until every sender is gone.
-    pub(super) fn spawn(self) -> mpsc::Sender<ReadRequest> {
+    pub(crate) fn spawn(self) -> mpsc::Sender<ReadRequest> {
         let (sender, mut receiver) = mpsc::channel::<ReadRequest>(WAITING);
         tokio::spawn(async move {
             let mut waiting = Vec::new();
@@ -88,9 +98,7 @@ impl Reader {
 
     async fn ask_leader(&self, leader: NodeId) -> Result<(), ProposeError> {
         let nobody = ProposeError::NotLeader { leader: None };
-        let inner = self.inner.get().and_then(std::sync::Weak::upgrade).ok_or_else(stopped)?;
-        let answer = ask(&inner, leader, &Ask::ReadIndex, ROUND_WITHIN).await;
-        drop(inner);
+        let answer = ask(&*self.net, leader, &Ask::ReadIndex, ROUND_WITHIN).await;
         let Ok(Answer::ReadIndex(index)) = answer else { return Err(nobody) };
         let index = index?;
         let mut applied = self.shown.applied.subscribe();

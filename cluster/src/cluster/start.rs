@@ -1,11 +1,10 @@
 //! Opening a node: secrets, snapshot, log, consensus.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::{Config, Raft, SnapshotPolicy};
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -184,7 +183,6 @@ pub(super) async fn start(
         }
         Transport::None | Transport::Tls(_) => Services::default(),
     };
-    let whole = Arc::new(OnceCell::new());
     let begun = begin(BeginWith {
         config: &config,
         storage_key: &ground.storage_key,
@@ -193,7 +191,6 @@ pub(super) async fn start(
             found: ground.identity.is_none(),
             net: net.clone(),
             services: &services,
-            whole: whole.clone(),
         },
         folder: ground.folder,
         audit: &ground.audit,
@@ -234,8 +231,6 @@ pub(super) async fn start(
             _lock: ground.lock,
         }),
     };
-    // Set once: nobody else has the cell.
-    drop(whole.set(Arc::downgrade(&cluster.inner)));
     get_to_work(&cluster, begun.accepted_loss).await?;
     Ok(cluster)
 }
@@ -331,7 +326,6 @@ struct Consensus<'a> {
     found: bool,
     net: Arc<LateNet>,
     services: &'a Services,
-    whole: Arc<OnceCell<Weak<Inner>>>,
 }
 
 impl Consensus<'_> {
@@ -359,7 +353,7 @@ impl Consensus<'_> {
         follow_voters(&raft, &store);
         let proposer =
             Proposer { raft: raft.clone(), shown: shown.clone(), deadline: config.propose_deadline };
-        let reader = Reader { me: self.node, raft: raft.clone(), shown, inner: self.whole };
+        let reader = Reader { me: self.node, raft: raft.clone(), shown, net: self.net };
         Ok(Running { proposals: proposer.spawn(), reads: reader.spawn(), raft, log: store, heard })
     }
 

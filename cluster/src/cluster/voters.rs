@@ -151,7 +151,7 @@ impl Cluster {
         running.raft.runtime_config().heartbeat(false);
         // Nobody may vote for another before this one's lease has run out.
         sleep(Duration::from_millis(*self.inner.config.distance.election_ms().end()) + ROOM).await;
-        let asked = ask(&self.inner, next, &Ask::StandForElection, HAND_OVER_WITHIN).await;
+        let asked = ask(&*self.inner.net, next, &Ask::StandForElection, HAND_OVER_WITHIN).await;
         if let Err(error) = asked {
             tracing::warn!(%error, "the hand-over was not taken");
         }

@@ -1,4 +1,4 @@
-//! A planted fault: a disk that says it has synced the log, and has not.
+//! A planted fault: a disk that says it has synced some folder, and has not.
 
 use std::io;
 use std::path::Path;
@@ -6,32 +6,33 @@ use std::sync::Arc;
 
 use crate::disk::{Capacity, Disk, DiskFile};
 
-/// Syncs everything but what lies in the log's folder.
+/// Syncs everything but what lies in one folder.
 #[derive(Debug)]
 pub(super) struct Forgetful {
     disk: Arc<dyn Disk>,
+    folder: &'static str,
 }
 
 #[derive(Debug)]
 struct ForgetfulFile(Arc<dyn DiskFile>);
 
 impl Forgetful {
-    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk }
+    pub(super) fn new(disk: Arc<dyn Disk>, folder: &'static str) -> Self {
+        Self { disk, folder }
     }
 
-    fn wrap(path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        if path.starts_with("raft") { Arc::new(ForgetfulFile(file)) } else { file }
+    fn wrap(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        if path.starts_with(self.folder) { Arc::new(ForgetfulFile(file)) } else { file }
     }
 }
 
 impl Disk for Forgetful {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Self::wrap(path, self.disk.create(path)?))
+        Ok(self.wrap(path, self.disk.create(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Self::wrap(path, self.disk.open(path)?))
+        Ok(self.wrap(path, self.disk.open(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

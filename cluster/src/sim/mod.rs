@@ -4,27 +4,35 @@
 //! ```text
 //! clients -> proposer -> openraft -> journal and watermark (SimulatedDisk)   nemesis: crashes, power cuts, partitions,
 //!                           |    \-> State, audit, snapshots                 loss, slow, full and failing disks, flipped
-//!                           \------> Network -> the other nodes              bits, clock jumps, log cuts
+//!                           \------> Network -> the other nodes              bits, clock jumps, log cuts, lost nodes
+//! uploaders -> Replicas -> Blobs (SimulatedDisk) and the other holders; repair, rebalance, scrub, collect, expire, forget
 //! ```
 //! First clients work while there is trouble; then all trouble ends and the nodes must agree. What they heard must have
-//! one order that explains it ([`history`]), and all nodes must hold the same ([`oracle`]).
+//! one order that explains it ([`history`]), and all nodes must hold the same ([`oracle`]). Where Blobs were written, each
+//! must be whole in its copies and read as it was acknowledged, and what was purged must be gone ([`kept`]).
 //!
 //! Two things are not here and must be given by whoever runs it: the process's `getrandom`, on which the order of hash
 //! maps and tokio's choices depend, and a process of its own for each run (tokio numbers its runtimes).
 
 mod chance;
 mod clock;
+mod copies;
 mod early;
 mod folder;
 mod forgetful;
+mod growth;
 mod history;
+mod kept;
+mod ledger;
+mod lenient;
 mod nemesis;
 mod network;
 mod node;
 mod oracle;
-mod replace;
+mod pace;
 mod table;
 mod trace;
+mod uploads;
 mod workload;
 mod world;
 
@@ -32,12 +40,17 @@ use std::time::Duration;
 
 pub use chance::{fill, is_here};
 use history::{Heard, History};
+use ledger::Ledger;
+pub(crate) use pace::rest;
 use trace::Trace;
+use uploads::Uploader;
 use workload::Client;
 use world::World;
 
 /// Clients there are.
 const CLIENTS: u64 = 4;
+/// And those that write Blobs, in worlds that have some.
+const UPLOADERS: u64 = 3;
 /// How long a founding may take, by the world's time.
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
@@ -52,6 +65,14 @@ pub enum Planted {
     ReadWithoutAsking,
     /// A change that is sent again is not known to be the same.
     ForgetRequests,
+    /// The syncs of Blobs do nothing.
+    SkipBlobSync,
+    /// A writer counts a copy that is not there.
+    AcknowledgeBlobAtOneCopy,
+    /// A holder takes the writes of a writer that was fenced off.
+    AcceptLowerEpoch,
+    /// What is in the trash is removed before its time.
+    IgnoreGrace,
 }
 
 /// What world to run.
@@ -104,12 +125,15 @@ pub fn run(plan: Plan) -> std::io::Result<Report> {
 async fn live(plan: Plan) -> Report {
     let trace = Trace::new(plan.keep);
     let world = World::new(plan, trace.clone());
-    let history = History::default();
-    if tokio::time::timeout(FOUND_WITHIN, found(&world)).await.is_err() {
+    let (history, ledger) = (History::default(), Ledger::default());
+    let mut chance = world.chance("plan");
+    let count = if chance.percent(25) { 5 } else { 3 };
+    let uploaders = if world.has_blobs() { UPLOADERS } else { 0 };
+    if tokio::time::timeout(FOUND_WITHIN, growth::found(&world, count)).await.is_err() {
         world.violation(format_args!("no cluster was founded in time"));
     } else {
-        trouble(&world, &history).await;
-        peace(&world, &history).await;
+        trouble(&world, &history, &ledger, uploaders).await;
+        peace(&world, &history, &ledger).await;
     }
     let (hash, events, kept, violations) = trace.finish();
     let (crashes, replaced) = world.counts();
@@ -118,40 +142,14 @@ async fn live(plan: Plan) -> Report {
     Report { hash, events, kept, violations, answered, crashes, replaced, messages, lost }
 }
 
-/// Starts the nodes and tells the cluster what clients need.
-async fn found(world: &World) {
-    let mut chance = world.chance("plan");
-    let count = if chance.percent(25) { 5 } else { 3 };
-    let ids: Vec<_> = (0..count).map(|_| world.new_seat()).collect();
-    for id in &ids {
-        world.start(*id).await;
-    }
-    let Some(first) = world.up().into_iter().next() else { return };
-    let voters: std::collections::BTreeSet<u64> = ids.iter().map(|id| id.0).collect();
-    if let Err(error) = first.raft.initialize(voters).await {
-        return world.violation(format_args!("the first members were refused: {error}"));
-    }
-    for (actor, command) in workload::beginnings(first.id, first.shown.time.now_ms()) {
-        loop {
-            let leader = replace::leader(world);
-            let answer = match leader {
-                Some(leader) => leader.propose(actor.clone(), command.clone(), None).await,
-                None => Err(crate::ProposeError::NotLeader { leader: None }),
-            };
-            match answer {
-                Ok(_) => break,
-                Err(crate::ProposeError::Refused(refusal)) => {
-                    return world.violation(format_args!("a beginning was refused: {refusal}"));
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    }
-}
-
 /// Clients at work, and trouble.
-async fn trouble(world: &World, history: &History) {
+async fn trouble(world: &World, history: &History, ledger: &Ledger, uploaders: u64) {
     let mut clients = Vec::new();
+    for number in 1..=uploaders {
+        let chance = world.chance(&format!("uploader {number}"));
+        let uploader = Uploader { number, world: world.clone(), ledger: ledger.clone(), chance };
+        clients.push(tokio::spawn(uploader.run()));
+    }
     for number in 1..=CLIENTS {
         clients.push(tokio::spawn(client(world, history, number).run()));
     }
@@ -176,7 +174,7 @@ fn client(world: &World, history: &History, number: u64) -> Client {
 }
 
 /// Nothing hinders anybody: the nodes must come to agree, take one more change, and show what was acknowledged.
-async fn peace(world: &World, history: &History) {
+async fn peace(world: &World, history: &History, ledger: &Ledger) {
     if !oracle::agreed(world).await {
         return world.violation(format_args!("the nodes did not agree in time"));
     }
@@ -189,6 +187,9 @@ async fn peace(world: &World, history: &History) {
         world.violation(format_args!("one more change came to {heard:?}"));
     }
     last.look_at_all().await;
+    if world.has_blobs() {
+        kept::settle(world, ledger).await;
+    }
     if !oracle::agreed(world).await {
         return world.violation(format_args!("the nodes did not agree at the end"));
     }

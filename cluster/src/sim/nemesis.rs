@@ -1,12 +1,12 @@
 //! Whoever makes trouble.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::chance::Chance;
 use super::network::Weather;
 use super::world::World;
-use crate::disk::Survival;
+use crate::disk::{Survival, files};
 use crate::id::NodeId;
 
 /// Makes trouble until the world is calm.
@@ -33,7 +33,9 @@ pub(super) async fn run(world: World) {
             62..76 => disk(&world, &mut chance, node),
             76..82 => clock(&world, &mut chance, node),
             82..95 => cut_log(&world, &mut chance, node),
-            _ if may_spoil => may_spoil = !spoil(&world, &mut chance, node),
+            // At most one node of a world loses what it acknowledged, so that the others always hold it.
+            _ if may_spoil && chance.percent(60) => may_spoil = !spoil(&world, &mut chance, node),
+            _ if may_spoil => may_spoil = !world.lose(node),
             _ => {}
         }
     }
@@ -104,6 +106,7 @@ fn clock(world: &World, chance: &mut Chance, node: NodeId) {
     world.note(format_args!("the wall clock of node {node} is {ahead_ms} ms ahead"));
     if let Some(seat) = world.seats().get(&node) {
         seat.clock.set_ahead(ahead_ms);
+        world.note_clock_set();
     }
 }
 
@@ -114,17 +117,22 @@ fn cut_log(world: &World, chance: &mut Chance, node: NodeId) {
     tokio::spawn(async move { node.cut_log(keep).await });
 }
 
-/// Flips a bit of a file of a node that ends and comes back. At most one node of a world loses what it acknowledged, so
-/// that the others always hold it.
+/// Flips a bit of a file of a node that ends and comes back, in every second case of one of its Blobs.
 fn spoil(world: &World, chance: &mut Chance, node: NodeId) -> bool {
     world.crash(node, Survival::All, 300);
     let mut seats = world.seats();
     let Some(seat) = seats.get_mut(&node) else { return false };
-    let files: Vec<PathBuf> = seat.disk.files();
-    let numbers: Vec<usize> = (0..files.len()).collect();
-    let Some(file) = chance.pick(&numbers).and_then(|at| files.get(at)) else { return false };
+    let mut all: Vec<PathBuf> = seat.disk.files();
+    let of_blobs: Vec<PathBuf> = all.iter().filter(|path| path.starts_with("bytes")).cloned().collect();
+    if !of_blobs.is_empty() && chance.percent(50) {
+        all = of_blobs;
+    }
+    let numbers: Vec<usize> = (0..all.len()).collect();
+    let Some(file) = chance.pick(&numbers).and_then(|at| all.get(at)) else { return false };
     let length = seat.disk.contents(file).map_or(0, |contents| contents.len());
     let at = usize::try_from(chance.below(length as u64)).unwrap_or(0);
+    // The note of how far scrubbing is goes with it: the next round begins at once.
+    drop(files::remove_if_present(&seat.disk, Path::new("bytes/scrub")));
     seat.disk.flip_bit(file, at, u8::try_from(chance.below(8)).unwrap_or(0));
     seat.spoiled = true;
     let folder = file.iter().next().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,7 +1,7 @@
 //! One simulated node in one of its lives: everything of a real one between its disk and its network.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::Raft;
@@ -9,15 +9,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Planted;
-use super::chance::Chance;
 use super::clock::SimulatedClock;
+use super::copies::{Control, start_workers};
 use super::early::Early;
 use super::folder::Folder;
+use super::lenient::{Careless, Lenient};
 use super::network::Network;
+use super::pace::{Paced, SyncPace};
 use super::table::Tables;
 use crate::actor::Actor;
 use crate::audit::{AuditError, AuditLog};
+use crate::cluster::forward::Forwarding;
 use crate::cluster::proposer::{self, Proposal, Proposer};
+use crate::cluster::reader::{ReadRequest, Reader};
+use crate::cluster::requests::Requests;
 use crate::cluster::start::{follow_voters, raft_config};
 use crate::cluster::{Distance, OpenError, ProposeError};
 use crate::command::Command;
@@ -25,7 +30,7 @@ use crate::disk::{Disk, StopFlag};
 use crate::entry::Request;
 use crate::id::NodeId;
 use crate::keyring::{AeadKey, KeyError};
-use crate::net::Services;
+use crate::net::{Net, Serve, Service, Services};
 use crate::outcome::Outcome;
 use crate::raft::log::{self, LogError, LogOptions, LogPlace, LogStore, MissingRange, Opened};
 use crate::raft::machine::{Machine, Restored, Shown};
@@ -35,6 +40,8 @@ use crate::raft::snapshot::{SnapshotError, SnapshotFolder};
 use crate::raft::time::ClusterTime;
 use crate::raft::types::TypeConfig;
 use crate::state::State;
+use crate::store::{BlobError, Blobs, BlobsConfig};
+use crate::transfer::{Replicas, StateMap};
 
 /// How long a proposal may wait for a quorum, by the world's time.
 const PROPOSE_WITHIN: Duration = Duration::from_secs(3);
@@ -55,32 +62,13 @@ pub(super) enum StartError {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
+    Blobs(#[from] BlobError),
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("consensus did not start: {0}")]
     Consensus(String),
-}
-
-/// How slow the syncs of one node's log are.
-#[derive(Debug, Clone)]
-pub(super) struct SyncPace(Arc<Mutex<(Chance, u64)>>);
-
-impl SyncPace {
-    pub(super) fn new(chance: Chance) -> Self {
-        Self(Arc::new(Mutex::new((chance, 1000))))
-    }
-
-    /// A sync takes up to `most_us` from now on.
-    pub(super) fn set(&self, most_us: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = most_us;
-    }
-
-    fn next(&self) -> Duration {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let most_us = inner.1;
-        Duration::from_micros(inner.0.between(50, most_us.max(50)))
-    }
 }
 
 /// What a node is made of.
@@ -91,6 +79,31 @@ pub(super) struct Parts {
     pub(super) clock: Arc<SimulatedClock>,
     pub(super) pace: SyncPace,
     pub(super) planted: Option<Planted>,
+    /// Whether there are Blobs to care for.
+    pub(super) has_blobs: bool,
+}
+
+/// A node's Blobs, whose syncs take time.
+fn open_blobs(disk: Arc<dyn Disk>, pace: SyncPace, stop: StopFlag) -> Result<Blobs, StartError> {
+    let disk = Arc::new(Paced { disk: Folder::open(disk, "bytes")?, pace });
+    Ok(Blobs::open(disk, stop, BlobsConfig::default())?)
+}
+
+/// The way to the others, with what is planted there.
+fn way_out(planted: Option<Planted>, net: Arc<dyn Net>) -> Arc<dyn Net> {
+    match planted {
+        Some(Planted::AcknowledgeAtOneCopy) => Arc::new(Early(net)),
+        Some(Planted::AcknowledgeBlobAtOneCopy) => Arc::new(Careless(net)),
+        _ => net,
+    }
+}
+
+/// What other nodes reach of the copies here, with what is planted there.
+fn holder(planted: Option<Planted>, holder: Arc<dyn Serve>) -> Arc<dyn Serve> {
+    match planted {
+        Some(Planted::AcceptLowerEpoch) => Arc::new(Lenient::new(holder)),
+        _ => holder,
+    }
 }
 
 /// A running node. Clones are the same node.
@@ -104,7 +117,12 @@ pub(super) struct Node {
     pub(super) stop: StopFlag,
     /// Cancelled when the node is cut off: nobody hears an answer from it any more.
     pub(super) ended: CancellationToken,
-    planted: Option<Planted>,
+    pub(super) planted: Option<Planted>,
+    /// Its Blobs, and those of the others.
+    pub(super) bytes: Replicas,
+    pub(super) reads: mpsc::Sender<ReadRequest>,
+    net: Arc<dyn Net>,
+    requests: Requests,
     log: LogStore,
     proposals: mpsc::Sender<Proposal>,
 }
@@ -112,13 +130,14 @@ pub(super) struct Node {
 impl Node {
     /// Starts a node from what is on its disk.
     pub(super) async fn start(parts: Parts, network: &Network) -> Result<Self, StartError> {
-        let Parts { id, life, disk, clock, pace, planted } = parts;
+        let Parts { id, life, disk, clock, pace, planted, has_blobs } = parts;
         let stop = StopFlag::new();
         let key = Arc::new(AeadKey::new(&[u8::try_from(id.0 % 251).unwrap_or(0) + 1; 32])?);
         let folder = SnapshotFolder::open(Folder::open(disk.clone(), "snapshots")?, key.clone())?;
         let restored = Restored::read(&folder)?;
         let audit = AuditLog::open(Folder::open(disk.clone(), "audit")?, key.clone(), stop.clone())?;
         audit.resume_after(restored.state.chain_head().sequence);
+        let blobs = open_blobs(disk.clone(), pace.clone(), stop.clone())?;
         let opened = log::open(LogOptions {
             place: LogPlace {
                 disk: Folder::open(disk, "raft")?,
@@ -142,18 +161,23 @@ impl Node {
         let services = Services::default();
         log.start_as_follower();
         log.purge_behind(shown.applied.subscribe());
-        let mut net = network.attach(id, life, services.clone());
-        if planted == Some(Planted::AcknowledgeAtOneCopy) {
-            net = Arc::new(Early(net));
-        }
-        let raft =
-            Raft::new(id.0, Arc::new(raft_config(Distance::Near)?), Links::new(net), log.clone(), machine)
-                .await
-                .map_err(|error| StartError::Consensus(error.to_string()))?;
+        let net = way_out(planted, network.attach(id, life, services.clone()));
+        let raft = Raft::new(
+            id.0,
+            Arc::new(raft_config(Distance::Near)?),
+            Links::new(net.clone()),
+            log.clone(),
+            machine,
+        )
+        .await
+        .map_err(|error| StartError::Consensus(error.to_string()))?;
         RaftService::register(&services, raft.clone(), folder);
         follow_voters(&raft, &log);
         let proposer = Proposer { raft: raft.clone(), shown: shown.clone(), deadline: PROPOSE_WITHIN };
-        Ok(Self {
+        let reader = Reader { me: id, raft: raft.clone(), shown: shown.clone(), net: net.clone() };
+        let bytes = Replicas::new(id, blobs, net.clone(), Arc::new(StateMap::new(shown.clone())));
+        services.register(Service::Blob, holder(planted, bytes.service()));
+        let node = Self {
             id,
             life,
             proposals: proposer.spawn(),
@@ -163,8 +187,31 @@ impl Node {
             stop,
             ended: CancellationToken::new(),
             planted,
+            bytes,
+            reads: reader.spawn(),
+            net,
+            requests: Requests::of_new_life(id, life)?,
             log,
-        })
+        };
+        services.register(Service::Control, Arc::new(Control(node.clone())));
+        if has_blobs {
+            start_workers(&node);
+        }
+        Ok(node)
+    }
+
+    /// The way of a change that is asked of this node.
+    pub(super) fn forwarding(&self) -> Forwarding<'_> {
+        Forwarding {
+            me: self.id,
+            raft: &self.raft,
+            shown: &self.shown,
+            net: &*self.net,
+            proposals: &self.proposals,
+            requests: &self.requests,
+            stop: &self.stop,
+            deadline: PROPOSE_WITHIN,
+        }
     }
 
     /// Proposes a change here. A node that ends meanwhile leaves the outcome open.

@@ -23,7 +23,7 @@ const KEYS: u64 = 5;
 const TRIES: u32 = 40;
 /// How long the person stays signed in.
 const SIGNED_IN_MS: u64 = 20 * 24 * 3_600_000;
-const APPLICATION: ApplicationId = ApplicationId([1; 16]);
+pub(super) const APPLICATION: ApplicationId = ApplicationId([1; 16]);
 const USER: UserId = UserId([2; 16]);
 const SESSION: SessionId = SessionId([3; 16]);
 
@@ -32,7 +32,7 @@ fn asset(key: u8) -> AssetId {
 }
 
 /// The person all clients sign in as.
-fn person() -> Actor {
+pub(super) fn person() -> Actor {
     Actor::user(USER, SESSION)
 }
 

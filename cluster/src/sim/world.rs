@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::chance::Chance;
 use super::clock::SimulatedClock;
 use super::forgetful::Forgetful;
 use super::network::Network;
-use super::node::{Node, Parts, StartError, SyncPace};
+use super::node::{Node, Parts, StartError};
 use super::oracle::Chain;
+use super::pace::SyncPace;
 use super::trace::Trace;
 use super::{Plan, Planted};
 use crate::cluster::requests::Requests;
@@ -20,6 +21,8 @@ use crate::disk::{Disk, SimulatedDisk, Survival};
 use crate::id::NodeId;
 use crate::raft::metrics;
 
+/// Worlds of a hundred in which Blobs are written.
+const BLOBS_PERCENT: u64 = 40;
 /// Bytes of a disk: far more than a run writes.
 pub(super) const DISK: u64 = 1 << 32;
 
@@ -28,6 +31,7 @@ pub(super) const DISK: u64 = 1 << 32;
 pub(super) struct World(Arc<Inner>);
 
 struct Inner {
+    has_blobs: bool,
     plan: Plan,
     trace: Trace,
     network: Network,
@@ -39,8 +43,11 @@ struct Inner {
     calm: AtomicBool,
     crashes: AtomicU64,
     replaced: AtomicU64,
-    next_id: AtomicU64,
-    requests: Requests,
+    tokens: AtomicU64,
+    /// Numbers for what clients ask for.
+    desk: OnceLock<Requests>,
+    leapt_ms: Arc<AtomicU64>,
+    clock_set: AtomicBool,
 }
 
 /// Where a node sits: what outlives its lives.
@@ -56,12 +63,15 @@ pub(super) struct Seat {
     pub(super) spoiled: bool,
     /// It is no node any more.
     gone: bool,
+    site: &'static str,
 }
 
 impl World {
     pub(super) fn new(plan: Plan, trace: Trace) -> Self {
         let network = Network::new(Chance::new(plan.seed, "network"), trace.clone());
+        let has_blobs = Chance::new(plan.seed, "blobs").percent(BLOBS_PERCENT);
         Self(Arc::new(Inner {
+            has_blobs,
             plan,
             trace,
             network,
@@ -71,14 +81,41 @@ impl World {
             calm: AtomicBool::new(false),
             crashes: AtomicU64::new(0),
             replaced: AtomicU64::new(0),
-            next_id: AtomicU64::new(1),
-            requests: Requests::new(NodeId(1), Incarnation::default()),
+            tokens: AtomicU64::new(0),
+            desk: OnceLock::new(),
+            leapt_ms: Arc::default(),
+            clock_set: AtomicBool::new(false),
         }))
     }
 
-    /// Numbers for what clients ask for, as if the founder asked for all of them.
+    /// Numbers for what clients ask for, as if one node asked for all of them.
     pub(super) fn requests(&self) -> &Requests {
-        &self.0.requests
+        self.0.desk.get_or_init(|| Requests::new(NodeId(0), Incarnation::default()))
+    }
+
+    /// The wall clock of a node was set.
+    pub(super) fn note_clock_set(&self) {
+        self.0.clock_set.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn clocks_were_set(&self) -> bool {
+        self.0.clock_set.load(Ordering::Relaxed)
+    }
+
+    /// From now on clients ask in the name of `node`.
+    pub(super) fn open_desk(&self, node: NodeId) {
+        drop(self.0.desk.set(Requests::new(node, Incarnation::default())));
+    }
+
+    /// A number for a token, none twice.
+    pub(super) fn next_token(&self) -> u8 {
+        u8::try_from(self.0.tokens.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(u8::MAX)
+    }
+
+    /// So much time passes at once on all clocks, and nothing happens in it.
+    pub(super) fn leap(&self, by_ms: u64) {
+        self.note(format_args!("{by_ms} ms pass at once"));
+        self.0.leapt_ms.fetch_add(by_ms, Ordering::Relaxed);
     }
 
     pub(super) fn network(&self) -> &Network {
@@ -95,6 +132,11 @@ impl World {
 
     pub(super) fn chance(&self, part: &str) -> Chance {
         Chance::new(self.0.plan.seed, part)
+    }
+
+    /// Whether Blobs are written in this world.
+    pub(super) fn has_blobs(&self) -> bool {
+        self.0.has_blobs
     }
 
     /// Whether clients have done enough.
@@ -121,22 +163,21 @@ impl World {
     }
 
     /// A place for a new node, with an empty disk and a wall clock of its own.
-    pub(super) fn new_seat(&self) -> NodeId {
-        let id = NodeId(self.0.next_id.fetch_add(1, Ordering::Relaxed));
+    pub(super) fn seat(&self, id: NodeId, site: &'static str) {
         let mut chance = self.chance(&format!("seat {id}"));
         let ahead_ms = i64::try_from(chance.below(4000)).unwrap_or(0) - 2000;
         let seat = Seat {
             disk: SimulatedDisk::new(DISK),
-            clock: Arc::new(SimulatedClock::new(ahead_ms)),
+            clock: Arc::new(SimulatedClock::new(ahead_ms, self.0.leapt_ms.clone())),
             pace: SyncPace::new(chance),
             node: None,
             life: 0,
             armed: false,
             spoiled: false,
             gone: false,
+            site,
         };
         self.seats().insert(id, seat);
-        id
     }
 
     /// Every node that is one, up or not.
@@ -186,11 +227,13 @@ impl World {
     fn parts(&self, id: NodeId, seat: &Seat) -> Parts {
         let planted = self.0.plan.planted;
         let disk: Arc<dyn Disk> = match planted {
-            Some(Planted::SkipSync) => Arc::new(Forgetful::new(Arc::new(seat.disk.clone()))),
+            Some(Planted::SkipSync) => Arc::new(Forgetful::new(Arc::new(seat.disk.clone()), "raft")),
+            Some(Planted::SkipBlobSync) => Arc::new(Forgetful::new(Arc::new(seat.disk.clone()), "bytes")),
             _ => Arc::new(seat.disk.clone()),
         };
         let (clock, pace) = (seat.clock.clone(), seat.pace.clone());
-        Parts { id, life: seat.life, disk, clock, pace, planted }
+        let has_blobs = self.has_blobs();
+        Parts { id, life: seat.life, disk, clock, pace, planted, has_blobs }
     }
 
     fn not_started(&self, id: NodeId, error: &StartError) {
@@ -202,16 +245,36 @@ impl World {
             (std::mem::take(&mut seat.armed), seat.spoiled)
         };
         if spoiled {
-            if let Some(seat) = self.seats().get_mut(&id) {
-                seat.gone = true;
-            }
-            tokio::spawn(super::replace::replace(self.clone(), id));
+            self.give_up(id);
         } else if armed && !matches!(error, StartError::Short(_)) {
             self.after_power_cut(id, Survival::All);
             self.start_later(id, 300);
         } else {
             self.violation(format_args!("node {id} did not start for no reason: {error}"));
         }
+    }
+
+    /// A node that does not come back: another takes its place.
+    fn give_up(&self, id: NodeId) {
+        let site = self.seats().get_mut(&id).map(|seat| {
+            seat.gone = true;
+            seat.site
+        });
+        if let Some(site) = site {
+            tokio::spawn(super::growth::replace(self.clone(), id, site));
+        }
+    }
+
+    /// Ends a node for good, with its disk.
+    pub(super) fn lose(&self, id: NodeId) -> bool {
+        let Some(node) = self.seats().get_mut(&id).and_then(|seat| seat.node.take()) else { return false };
+        self.0.crashes.fetch_add(1, Ordering::Relaxed);
+        self.note(format_args!("node {id} is lost for good"));
+        self.0.network.detach(id);
+        self.after_power_cut(id, Survival::None);
+        node.bury();
+        self.give_up(id);
+        true
     }
 
     /// Cuts a node off where it stands. What its disk keeps of what was not synced is said by `survival`. It comes back

@@ -394,7 +394,10 @@ fn read_fence(bytes: &[u8]) -> Result<u64, BlobError> {
 impl Inner {
     pub(super) fn make_folder(&self, paths: &Paths) -> Result<(), BlobError> {
         // One at a time: whoever finds the folder there must be able to rely on its being durable.
-        let _one = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.folders();
+        if gone.contains(&paths.asset) {
+            return Err(BlobError::NotFound);
+        }
         if self.disk.list(&paths.folder).is_ok() {
             return Ok(());
         }

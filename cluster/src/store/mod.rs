@@ -136,8 +136,8 @@ struct Inner {
     config: BlobsConfig,
     /// The Blobs somebody has open, so that a reader sees what a writer appends.
     opened: Mutex<HashMap<BlobName, Weak<Content>>>,
-    /// Held while an asset's folder is made.
-    folders: Mutex<()>,
+    /// Held while an asset's folder is made. The assets that are gone for good: nothing of them is made again.
+    folders: Mutex<HashSet<AssetId>>,
     /// Blobs being created: only one caller may clear up after a creation that failed.
     creating: Mutex<HashSet<BlobName>>,
     /// Copies that other nodes write.
@@ -220,6 +220,20 @@ impl Blobs {
         blocking(move || inner.remove_asset(asset)).await
     }
 
+    /// Removes all Blobs of an asset that is gone for good, durably: from now on nothing of it can come here again, however
+    /// late. Nothing there is fine.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn forget(&self, asset: AssetId) -> Result<(), BlobError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            inner.folders().insert(asset);
+            inner.remove_asset(asset)
+        })
+        .await
+    }
+
     /// Removes one Blob, durably. Nothing there is fine.
     ///
     /// # Errors
@@ -236,6 +250,15 @@ impl Blobs {
     pub async fn list(&self) -> Result<Vec<StoredBlob>, BlobError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.list()).await
+    }
+
+    /// Every asset with a folder on this node's disk.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn assets(&self) -> Result<Vec<AssetId>, BlobError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.assets()).await
     }
 
     /// Every Blob of one asset on this node's disk.
@@ -255,6 +278,11 @@ impl Blobs {
         self.inner.space()
     }
 
+    /// The disk the Blobs are on.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.inner.disk
+    }
+
     /// The flag that goes up when a sync fails.
     #[must_use]
     pub fn stop_flag(&self) -> &StopFlag {
@@ -271,6 +299,10 @@ impl fmt::Debug for Blobs {
 impl Inner {
     fn creating(&self) -> MutexGuard<'_, HashSet<BlobName>> {
         self.creating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folders(&self) -> MutexGuard<'_, HashSet<AssetId>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn opened(&self) -> MutexGuard<'_, HashMap<BlobName, Weak<Content>>> {

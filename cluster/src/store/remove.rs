@@ -81,14 +81,16 @@ impl Inner {
     }
 
     pub(super) fn list(&self) -> Result<Vec<StoredBlob>, BlobError> {
-        let io = |error: std::io::Error| BlobError::from_io(&error);
         let mut stored = Vec::new();
-        for folder in self.disk.list(ROOT.as_ref()).map_err(io)? {
-            if let Ok(asset) = folder.parse::<AssetId>() {
-                stored.extend(self.list_asset(asset)?);
-            }
+        for asset in self.assets()? {
+            stored.extend(self.list_asset(asset)?);
         }
         Ok(stored)
+    }
+
+    pub(super) fn assets(&self) -> Result<Vec<AssetId>, BlobError> {
+        let folders = self.disk.list(ROOT.as_ref()).map_err(|error| BlobError::from_io(&error))?;
+        Ok(folders.iter().filter_map(|folder| folder.parse().ok()).collect())
     }
 
     pub(super) fn list_asset(&self, asset: AssetId) -> Result<Vec<StoredBlob>, BlobError> {

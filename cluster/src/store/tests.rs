@@ -150,3 +150,27 @@ async fn no_key_and_nonce_ever_seal_twice() {
     let (sealed, _) = crate::blob::cipher::recorder::counts();
     assert!(sealed > 1000, "only {sealed} records were sealed: the lives are too short to show anything");
 }
+
+#[tokio::test]
+async fn nothing_of_an_asset_that_is_gone_for_good_comes_back() {
+    let disk = SimulatedDisk::new(1 << 30);
+    let blobs = Blobs::open(Arc::new(disk.clone()), StopFlag::new(), BlobsConfig::default()).unwrap();
+    let (asset, blob) = (AssetId([7; 16]), BlobId([8; 16]));
+    let name = BlobName { asset, blob };
+    let key = DataKey::random().unwrap();
+    let writer = blobs.create(asset, blob, BlobKind::Original, 1, &key).await.unwrap();
+    writer.append(Bytes::from_static(b"some")).await.unwrap();
+    let late = blobs.part_begin(BlobName { asset, blob: BlobId([9; 16]) }, 1000).await.unwrap();
+    blobs.forget(asset).await.unwrap();
+    assert!(writer.append(Bytes::from_static(b"more")).await.is_err());
+    assert!(late.finish([0; 32]).await.is_err());
+    assert_eq!(blobs.part_begin(name, 1000).await.err(), Some(BlobError::NotFound));
+    assert_eq!(blobs.held_fence(name, 2).await.err(), Some(BlobError::NotFound));
+    let other = blobs.create(asset, BlobId([9; 16]), BlobKind::Poster, 1, &key).await;
+    assert_eq!(other.err(), Some(BlobError::NotFound));
+    assert_eq!(blobs.assets().await.unwrap(), []);
+    // One that was only given to other nodes may come again.
+    let moved = AssetId([5; 16]);
+    blobs.remove(moved).await.unwrap();
+    blobs.create(moved, blob, BlobKind::Original, 1, &key).await.unwrap();
+}

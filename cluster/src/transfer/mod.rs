@@ -26,7 +26,7 @@ pub use holder::BlobService;
 pub use pull::Pulled;
 pub use repairs::{Damage, Repairs};
 #[cfg(feature = "sim")]
-pub(crate) use wire::read as read_wire_head;
+pub(crate) use wire::{Answer, Request, head as wire_head, message as wire_message, read as read_wire_head};
 
 use crate::blob::{BlobKind, BlobName};
 use crate::id::{AssetId, BlobId, NodeId};
@@ -39,7 +39,9 @@ use crate::store::{BlobError, BlobReader, BlobWriter, Blobs};
 use elsewhere::Elsewhere;
 use lanes::{Lanes, Quorum};
 use peers::Peers;
-use wire::{Answer, Failure, Listed, Request};
+#[cfg(not(feature = "sim"))]
+use wire::{Answer, Request};
+use wire::{Failure, Listed};
 
 /// How long one answer may take: a megabyte to a slow disk and its sync.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 
 /// What is asked of a holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// Refuse lower epochs from now on, and report.
     Fence {
         name: BlobName,
@@ -51,16 +51,16 @@ pub(super) enum Request {
 
 /// A sealed Blob as it is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Listed {
-    pub(super) asset: AssetId,
-    pub(super) blob: BlobId,
-    pub(super) file_length: u64,
-    pub(super) hash: [u8; 32],
+pub(crate) struct Listed {
+    pub(crate) asset: AssetId,
+    pub(crate) blob: BlobId,
+    pub(crate) file_length: u64,
+    pub(crate) hash: [u8; 32],
 }
 
 /// What a holder answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Done,
     /// The bytes come beside it.
     Bytes,
@@ -71,7 +71,7 @@ pub(super) enum Answer {
 
 /// [`BlobError`] on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Full,
     Fenced { have: u64, got: u64 },
     NotFound,
@@ -114,14 +114,14 @@ pub(crate) fn read(message: &Message) {
 }
 
 /// Puts a head and its bytes into a message.
-pub(super) fn message(head: &impl Serialize, body: Bytes) -> Result<Message, BlobError> {
+pub(crate) fn message(head: &impl Serialize, body: Bytes) -> Result<Message, BlobError> {
     let head = postcard::to_extend(head, vec![VERSION]);
     let head = head.map_err(|error| BlobError::Io(format!("a message cannot be encoded: {error}")))?;
     Ok(Message { head: head.into(), body })
 }
 
 /// Reads a head.
-pub(super) fn head<T: DeserializeOwned>(message: &Message) -> Result<T, String> {
+pub(crate) fn head<T: DeserializeOwned>(message: &Message) -> Result<T, String> {
     match message.head.split_first() {
         Some((&VERSION, head)) => postcard::from_bytes(head).map_err(|error| error.to_string()),
         Some((version, _)) => Err(format!("version {version} of the transfer is not spoken here")),

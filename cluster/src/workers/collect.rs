@@ -38,23 +38,33 @@ impl<N: CopyNode> Collect<N> {
 
     /// Assets with copies here that others hold, and not this node.
     async fn not_held(&self, state: &State) -> Result<Vec<AssetId>, WorkError> {
-        let stored = self.node.bytes().here().list().await.map_err(|error| WorkError::new(&error))?;
-        let mut assets: Vec<AssetId> = stored.into_iter().map(|blob| blob.asset).collect();
-        assets.dedup();
+        let assets = self.node.bytes().here().assets().await.map_err(|error| WorkError::new(&error))?;
         let me = self.node.bytes().node();
         let known = assets.into_iter().filter(|asset| state.asset(*asset).is_some());
         Ok(known.filter(|asset| !state.holders(*asset).contains(me)).collect())
     }
 
-    /// Whether every holder has each sealed Blob that is here, and none is open here.
+    /// Whether nobody writes to the asset, and every holder has each Blob that is here, sealed: whoever began it here may
+    /// have left, and another sealed it elsewhere.
     async fn all_have_it(&self, state: &State, asset: AssetId) -> Result<bool, WorkError> {
         let failed = |error: &dyn std::fmt::Display| WorkError::new(error);
+        let Some(record) =
+            state.asset(asset).filter(|asset| asset.blobs.iter().all(|blob| blob.sealed.is_some()))
+        else {
+            return Ok(false);
+        };
         let mut here = BTreeMap::new();
         for stored in self.node.bytes().here().list_asset(asset).await.map_err(|error| failed(&error))? {
             let name = BlobName { asset, blob: stored.blob };
             let report = self.node.bytes().here().held_report(name).await.map_err(|error| failed(&error))?;
+            // What State names must be elsewhere as State names it, whatever a writer that was late left here. One that
+            // State does not name is named by the manifest, by which it is sealed.
+            let named = record.blob(stored.blob).and_then(|blob| blob.sealed).map(|sealed| sealed.hash);
             match (stored.state, report) {
-                (StoredState::Sealed, Report::Sealed { hash, .. }) => _ = here.insert(name, hash),
+                (StoredState::Sealed, Report::Sealed { hash, .. }) => {
+                    _ = here.insert(name, named.or(Some(hash)))
+                }
+                (StoredState::Open, Report::Open { .. }) => _ = here.insert(name, named),
                 _ => return Ok(false),
             }
         }
@@ -65,7 +75,10 @@ impl<N: CopyNode> Collect<N> {
         for holder in holders.iter() {
             let Ok(listed) = self.node.bytes().listed(holder, &[asset]).await else { return Ok(false) };
             let there: BTreeMap<_, _> = listed.into_iter().map(|(name, _, hash)| (name, hash)).collect();
-            if here.iter().any(|(name, hash)| there.get(name) != Some(hash)) {
+            let has = |name, hash: &Option<_>| {
+                there.get(name).is_some_and(|found| hash.is_none_or(|hash| hash == *found))
+            };
+            if !here.iter().all(|(name, hash)| has(name, hash)) {
                 return Ok(false);
             }
         }

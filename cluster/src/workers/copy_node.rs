@@ -29,6 +29,8 @@ pub trait CopyNode: Clone + fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`Cluster::propose`].
     async fn propose(&self, command: Command) -> Result<Outcome, ProposeError>;
+    /// Whether this node leads, as far as it knows.
+    fn leads(&self) -> bool;
     /// What changes from now on.
     fn events(&self) -> broadcast::Receiver<Event>;
     /// Cluster time.
@@ -49,6 +51,10 @@ impl CopyNode for Cluster {
 
     async fn propose(&self, command: Command) -> Result<Outcome, ProposeError> {
         Self::propose(self, Actor::system(self.node_id()), command).await
+    }
+
+    fn leads(&self) -> bool {
+        Self::leads(self)
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

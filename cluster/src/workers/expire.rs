@@ -7,31 +7,32 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::actor::Actor;
-use crate::cluster::{Cluster, ProposeError};
+use super::copy_node::CopyNode;
+use crate::cluster::ProposeError;
 use crate::command::{AccessCommand, AssetCommand, Command};
 use crate::state::{Life, Limits, State};
 use crate::worker::{WorkError, Worked, Worker};
 
 /// How often it looks. An hour more or less in the trash hurts nobody.
-const EVERY: Duration = Duration::from_secs(60);
+pub(super) const EVERY: Duration = Duration::from_secs(60);
 /// What is ended in one piece of work.
 const TOGETHER: usize = 100;
 
-pub(super) struct Expire {
-    cluster: Cluster,
+pub(crate) struct Expire<N> {
+    node: N,
     every: Duration,
     ended: u64,
 }
 
-impl Expire {
-    pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster, every: EVERY, ended: 0 }
+impl<N: CopyNode> Expire<N> {
+    /// For `node`; it looks this often.
+    pub(crate) fn new(node: N, every: Duration) -> Self {
+        Self { node, every, ended: 0 }
     }
 }
 
 #[async_trait]
-impl Worker for Expire {
+impl<N: CopyNode> Worker for Expire<N> {
     fn name(&self) -> &'static str {
         "expire"
     }
@@ -41,13 +42,13 @@ impl Worker for Expire {
     }
 
     async fn work(&mut self) -> Result<Worked, WorkError> {
-        if !self.cluster.leads() {
+        if !self.node.leads() {
             return Ok(Worked::Idle);
         }
-        let due = due(&self.cluster.state(), self.cluster.now_ms());
+        let due = due(&self.node.state(), self.node.now_ms());
         let more = due.len() == TOGETHER;
         for command in due {
-            match self.cluster.propose(Actor::system(self.cluster.node_id()), command).await {
+            match self.node.propose(command).await {
                 // What was due may have been changed since.
                 Ok(_) | Err(ProposeError::Refused(_)) => self.ended += 1,
                 // Whoever leads does the same.

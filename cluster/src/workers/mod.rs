@@ -6,7 +6,8 @@ mod clock;
 mod collect;
 mod copy_node;
 mod cut;
-mod expire;
+pub(crate) mod expire;
+mod forget;
 mod members;
 mod moves;
 mod presence;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use backup::next_planned_ms;
 pub use collect::Collect;
 pub use copy_node::CopyNode;
+pub use forget::{Forget, Named};
 pub use protection::Count;
 pub use repair::{Purpose, Repair};
 pub use scrub::Scrub;
@@ -33,13 +35,13 @@ use crate::worker::Worker;
 #[must_use]
 pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
     vec![
-        Box::new(expire::Expire::new(cluster.clone())),
+        Box::new(expire::Expire::new(cluster.clone(), expire::EVERY)),
         Box::new(cut::Cut::new(cluster.clone())),
         Box::new(clock::WatchClock::new(cluster.clone())),
         Box::new(audit::FetchAudit::new(cluster.clone())),
         Box::new(Repair::new(cluster.clone(), Purpose::Repair)),
         Box::new(Repair::new(cluster.clone(), Purpose::Rebalance)),
-        Box::new(Scrub::new(cluster.clone(), cluster.config().dir.join("scrub"))),
+        Box::new(Scrub::new(cluster.clone())),
         Box::new(Collect::new(cluster.clone(), collect::GRACE)),
         Box::new(Count::new(cluster.clone())),
         Box::new(members::Members::new(cluster.clone())),

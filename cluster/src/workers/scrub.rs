@@ -1,7 +1,7 @@
 //! Reads every copy here again and compares it with its hash, all within thirty days, slowly. A bad one is set aside,
 //! fetched from another node and checked by the worker that repairs.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::copy_node::CopyNode;
 use crate::blob::BlobName;
+use crate::disk::files;
 use crate::id::BlobId;
 use crate::persist::{self, Persist};
-use crate::raft::log::files;
 use crate::store::{BlobError, StoredState};
 use crate::worker::{WorkError, Worked, Worker};
 
@@ -23,6 +23,8 @@ const BYTES_PER_SECOND: u64 = 20 << 20;
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// The place is written down after so many copies.
 const NOTED_EVERY: u64 = 16;
+/// Where the place is noted.
+const NOTE: &str = "scrub";
 
 /// Where the round stands, as kept on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,18 +49,19 @@ impl Persist for Place {
 #[derive(Debug)]
 pub struct Scrub<N> {
     node: N,
-    /// Where the place is noted.
-    file: PathBuf,
     place: Option<Place>,
+    /// Damaged copies that were not mended yet. Nothing is noted on disk as long as there are any: whoever starts anew has
+    /// to find them again.
+    unmended: Vec<BlobName>,
     read: u64,
     bad: u64,
 }
 
 impl<N: CopyNode> Scrub<N> {
-    /// For `node`; how far it is is noted in `file`.
+    /// For `node`; how far it is is noted on the disk of its Blobs.
     #[must_use]
-    pub fn new(node: N, file: PathBuf) -> Self {
-        Self { node, file, place: None, read: 0, bad: 0 }
+    pub fn new(node: N) -> Self {
+        Self { node, place: None, unmended: Vec::new(), read: 0, bad: 0 }
     }
 
     /// The place as it was noted; a lost or damaged note only means that the round begins again.
@@ -66,14 +69,15 @@ impl<N: CopyNode> Scrub<N> {
         if let Some(place) = &self.place {
             return place.clone();
         }
-        let noted = std::fs::read(&self.file).ok();
+        let noted = files::read_if_present(self.node.bytes().here().disk(), Path::new(NOTE)).ok().flatten();
         noted.and_then(|bytes| persist::decode::<Place>(&bytes).ok()).unwrap_or_default()
     }
 
     fn note(&mut self, place: Place, on_disk: bool) -> Result<(), WorkError> {
-        if on_disk {
+        if on_disk && self.unmended.is_empty() {
             let bytes = persist::encode(&place).map_err(|error| WorkError::new(&error))?;
-            files::write_atomically(&self.file, &bytes).map_err(|error| WorkError::new(&error))?;
+            let disk = self.node.bytes().here().disk();
+            files::write_atomically(disk, Path::new(NOTE), &bytes).map_err(|error| WorkError::new(&error))?;
         }
         self.place = Some(place);
         Ok(())
@@ -104,6 +108,18 @@ impl<N: CopyNode> Scrub<N> {
         }
     }
 
+    /// Forgets what was mended, set aside or removed since.
+    async fn look_at_unmended(&mut self) {
+        for name in std::mem::take(&mut self.unmended) {
+            if matches!(
+                self.node.bytes().verify(name).await,
+                Err(BlobError::Damaged(_) | BlobError::Corrupt { .. })
+            ) {
+                self.unmended.push(name);
+            }
+        }
+    }
+
     /// Reads one copy. Damage is told to whoever repairs.
     async fn check(&mut self, name: BlobName) -> Result<(), WorkError> {
         let bytes = self.node.bytes();
@@ -115,6 +131,10 @@ impl<N: CopyNode> Scrub<N> {
                 self.bad += 1;
                 tracing::error!(asset = %name.asset, blob = %name.blob, "a copy is damaged");
                 bytes.repairs().damaged(name);
+                // The only copy is beyond repair.
+                if self.node.state().holders(name.asset).iter().any(|holder| holder != bytes.node()) {
+                    self.unmended.push(name);
+                }
             }
             // Removed meanwhile.
             Err(BlobError::NotFound) => {}
@@ -148,6 +168,10 @@ impl<N: CopyNode> Worker for Scrub<N> {
             self.note(place.clone(), true)?;
         }
         let Some(name) = self.next(place.last).await? else {
+            self.look_at_unmended().await;
+            if !self.unmended.is_empty() {
+                return Ok(Worked::Idle);
+            }
             self.note(Place { last: None, under_way: false, ..place }, true)?;
             return Ok(Worked::Idle);
         };
