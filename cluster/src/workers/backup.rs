@@ -20,6 +20,11 @@ use crate::worker::{WorkError, Worked, Worker};
 
 /// How often it looks what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// What another node carries out is looked at this often.
+const LOOK_SOON: Duration = Duration::from_secs(5);
+/// A node that carries out a run and was not heard for so long is waited for no more: longer than a restart takes, after
+/// which it goes on by itself.
+const SILENT_FOR: Duration = Duration::from_secs(15);
 /// A run that is carried out says so this often: several times within the time of its pin.
 const RENEW_EVERY: Duration = Duration::from_secs(5 * 60);
 /// A backup that came to nothing is tried again after this.
@@ -99,6 +104,23 @@ impl Backup {
             BackupKind::Copy => backup::carry_out(cluster, run, target, progress).await,
             BackupKind::Verify { of, full } => backup::verify(cluster, of, full, target, progress).await,
             BackupKind::Drill { of } => backup::drill(cluster, of, target, progress).await,
+        }
+    }
+
+    /// Whether the node that carries out a run is gone, or not heard any more.
+    fn is_silent(&self, state: &State, run: &BackupRun) -> bool {
+        let report = self.cluster.peers().report(run.node);
+        state.node(run.node).is_none() || report.is_some_and(|report| report.silent_for > SILENT_FOR)
+    }
+
+    /// Ends a run whose node is silent: nobody goes on under its name, since that node may still write there.
+    async fn cut_off(&self, run: &BackupRun) -> Result<(), WorkError> {
+        let reason = "the node that carried it out does not answer".to_owned();
+        let command =
+            BackupCommand::Fail { run: run.id, epoch: run.epoch, code: "node_silent".to_owned(), reason };
+        match self.propose(command).await {
+            Ok(()) | Err(ProposeError::Refused(_)) => Ok(()),
+            Err(error) => Err(WorkError::new(&error)),
         }
     }
 
@@ -194,7 +216,11 @@ impl Worker for Backup {
                 self.carry_out(&state, &run).await?;
                 Ok(Worked::Busy)
             }
-            // Its node is gone, or cannot be heard: somebody else goes on.
+            Some(run) if self.cluster.leads() && self.is_silent(&state, run) => {
+                self.cut_off(run).await?;
+                Ok(Worked::Busy)
+            }
+            // Its node answers, and does not get on: somebody else goes on.
             Some(run) if self.cluster.leads() && run.pinned_until_ms <= self.cluster.now_ms() => {
                 let command = BackupCommand::TakeOver { run: run.id, node: me };
                 self.propose(command).await.map_err(|error| WorkError::new(&error))?;
@@ -207,7 +233,9 @@ impl Worker for Backup {
     }
 
     async fn wait(&mut self) {
-        heard(&mut self.events, LOOK_EVERY, |event| matches!(event, Event::BackupsChanged)).await;
+        let elsewhere = self.cluster.state().running_backup().is_some();
+        let longest = if elsewhere { LOOK_SOON } else { LOOK_EVERY };
+        heard(&mut self.events, longest, |event| matches!(event, Event::BackupsChanged)).await;
     }
 }
 
