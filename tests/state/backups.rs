@@ -119,3 +119,47 @@ fn a_state_that_was_restored_is_whole_and_belongs_to_its_new_node() {
     assert_eq!(state.backup_targets().count(), 0);
     assert_eq!(state.users_by_name(None).map(|user| state.sessions_of(user.id).count()).sum::<usize>(), 0);
 }
+
+#[test]
+fn the_age_of_the_newest_whole_backup_counts_from_when_the_target_was_set_and_only_with_a_schedule() {
+    let mut world = with_target();
+    let age = |world: &World| {
+        let target = world.state.backup_target(target_id(1)).expect("it was set");
+        world.state.backup_age_ms(target, world.now_ms)
+    };
+    world.later(2 * DAY);
+    assert_eq!(age(&world), Some(2 * DAY), "never made");
+    world.ok(&node(), begin(1, BackupKind::Copy));
+    world.later(HOUR);
+    assert_eq!(age(&world), Some(2 * DAY + HOUR), "one that runs is none yet");
+    let (code, reason) = ("target_full".to_owned(), "There is no room.".to_owned());
+    world.ok(&node(), BackupCommand::Fail { run: run_id(1), epoch: 1, code, reason });
+    assert_eq!(age(&world), Some(2 * DAY + HOUR), "one that came to nothing is none");
+    taken(&mut world, 2);
+    assert_eq!(age(&world), Some(0));
+    world.later(7 * DAY);
+    assert_eq!(age(&world), Some(7 * DAY));
+    // Changed in what does not matter, it is no younger; without a schedule nothing is expected of it.
+    world.ok(&owner(), BackupCommand::SetTarget { target: target_id(1), settings: kept(60), secret: None });
+    assert_eq!(age(&world), Some(7 * DAY));
+    let settings = cluster::command::TargetSettings { daily_at_minute: None, ..kept(30) };
+    world.ok(&owner(), BackupCommand::SetTarget { target: target_id(1), settings, secret: None });
+    assert_eq!(age(&world), None);
+}
+
+#[test]
+fn the_newest_drill_says_whether_all_was_well() {
+    let mut world = with_target();
+    taken(&mut world, 1);
+    assert_eq!(world.state.newest_drill(target_id(1)), None);
+    world.ok(&node(), begin(2, BackupKind::Drill { of: run_id(1) }));
+    assert_eq!(world.state.newest_drill(target_id(1)), None, "it has not ended");
+    world.ok(&node(), finish(2, 1));
+    assert_eq!(world.state.newest_drill(target_id(1)), Some((world.now_ms, true)));
+    world.later(HOUR);
+    world.ok(&node(), begin(3, BackupKind::Drill { of: run_id(1) }));
+    let result =
+        BackupResult { flaw_count: 1, flaws: vec!["an object is gone".into()], ..Default::default() };
+    world.ok(&node(), BackupCommand::Finish { run: run_id(3), epoch: 1, result });
+    assert_eq!(world.state.newest_drill(target_id(1)), Some((world.now_ms, false)));
+}

@@ -287,6 +287,27 @@ impl State {
         self.whole_backups(target).into_iter().next()
     }
 
+    /// For how long, in ms, a target with a daily schedule has had no newer whole backup: since the newest one began, or,
+    /// before the first, since the target was set. None for a target that is used on demand only.
+    #[must_use]
+    pub fn backup_age_ms(&self, target: &BackupTarget, now_ms: u64) -> Option<u64> {
+        target.settings.daily_at_minute?;
+        let since_ms = self.newest_whole(target.id).map_or(target.created_ms, |run| run.began_ms);
+        Some(now_ms.saturating_sub(since_ms))
+    }
+
+    /// When the newest drill at a target ended (ms since 1970), and whether everything was well.
+    #[must_use]
+    pub fn newest_drill(&self, target: BackupTargetId) -> Option<(u64, bool)> {
+        let runs = self.backup_runs().into_iter();
+        let mut drills = runs.filter(|run| run.target == target && run.kind.name() == "drill");
+        drills.find_map(|run| match &run.state {
+            RunState::Done { ended_ms, result, .. } => Some((*ended_ms, result.flaw_count == 0)),
+            RunState::Failed { ended_ms, .. } => Some((*ended_ms, false)),
+            RunState::Running | RunState::Expiring => None,
+        })
+    }
+
     /// The whole backups at a target, the newest first.
     #[must_use]
     pub fn whole_backups(&self, target: BackupTargetId) -> Vec<&Arc<BackupRun>> {

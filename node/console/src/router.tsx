@@ -163,6 +163,11 @@ const alerts = createRoute({
   path: '/alerts',
   component: lazyRouteComponent(() => import('./pages/alerts/AlertsPage'), 'AlertsPage'),
 });
+const backups = createRoute({
+  getParentRoute: () => inside,
+  path: '/backups',
+  component: lazyRouteComponent(() => import('./pages/backups/BackupsPage'), 'BackupsPage'),
+});
 const system = createRoute({
   getParentRoute: () => inside,
   path: '/system',
@@ -190,6 +195,7 @@ const tree = root.addChildren([
     account,
     cluster,
     alerts,
+    backups,
     system,
   ]),
 ]);

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { axeFindings, launchChromium, loaded, logIn, openPage, shot, until } from './browser.mjs';
 import { makeClip } from './clip.mjs';
-import { adminToken, claimedNode, joiningNode, putFile } from './node.mjs';
+import { adminToken, callApi, claimedNode, joiningNode, putFile } from './node.mjs';
 
 let node;
 let browser;
@@ -82,6 +82,43 @@ test('a node joins while the dialog is open, gives up its part, takes part again
   await remove.click();
   await said(page, 'Node removed');
   await site(page, 's4').waitFor({ state: 'detached' });
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
+test('an admin says which site is near to whom: what is wrong is said at its row, and what is right is kept', async () => {
+  const { page, context, troubles } = await clusterPage();
+  const section = page.getByRole('region', { name: 'Where viewers are sent' });
+  await section.getByText('No networks yet').waitFor();
+  await section.getByRole('button', { name: 'Add a network' }).click();
+  await section.getByLabel('Network in row 1').fill('10.1.2.0/16');
+  await section.getByRole('button', { name: 'Add a network' }).click();
+  await section.getByLabel('Network in row 2').fill('somewhere');
+  await section.getByRole('combobox', { name: 'Site in row 2' }).fill('');
+  await section.getByRole('button', { name: 'Save' }).click();
+  await section.getByText('Did you mean 10.1.0.0/16?').waitFor();
+  await section.getByText('Such as 10.1.0.0/16').waitFor();
+  await section.getByText('A site is missing').waitFor();
+  assert.deepEqual(await axeFindings(page), []);
+  const token = await adminToken(node);
+  const saved = async () => (await callApi(node, 'GET', '/cluster/site-map', { token })).networks;
+  assert.deepEqual(await saved(), [], 'nothing was sent');
+
+  await section.getByLabel('Network in row 1').fill('10.1.0.0/16');
+  await section.getByLabel('Network in row 2').fill('2001:db8::/32');
+  await section.getByRole('combobox', { name: 'Site in row 2' }).fill('s2');
+  await section.getByLabel('Round trip in row 2, in milliseconds').fill('12');
+  await section.getByRole('button', { name: 'Save' }).click();
+  await said(page, 'In force');
+  assert.deepEqual(await saved(), [
+    { network: '10.1.0.0/16', site: 's1', round_trip_ms: null },
+    { network: '2001:db8::/32', site: 's2', round_trip_ms: 12 },
+  ]);
+  await shot(page, 'cluster-site-map');
+  await page.reload();
+  await section.getByRole('button', { name: 'Remove row 1' }).click();
+  await section.getByRole('button', { name: 'Save' }).click();
+  await until('the row to be gone', async () => (await saved()).length === 1);
   assert.deepEqual(troubles, []);
   await context.close();
 });

@@ -40,6 +40,7 @@ const pages = () => {
     ['/account', 'My account'],
     ['/cluster', 'Cluster'],
     ['/alerts', 'Alerts'],
+    ['/backups', 'Backups'],
     ['/system', 'System'],
     ['/nowhere', 'Page not found'],
   ];

@@ -99,6 +99,24 @@ pub const ALL: &[Condition] = &[
         check: jobs_failed,
     },
     Condition {
+        kind: "backup_old",
+        title: "The newest backup is too old",
+        advice: "See why the last run came to nothing, and back up now.",
+        link: "/backups",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: backup_old,
+    },
+    Condition {
+        kind: "backup_drill_failed",
+        title: "A backup could not be opened again",
+        advice: "See what the drill found, back up now, and try again. Until it is well, do not count on this place.",
+        link: "/backups",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: backup_drill_failed,
+    },
+    Condition {
         kind: "disk_nearly_full",
         title: "A disk is nearly full",
         advice: "Free room: empty the trash, or add a node or a larger disk.",
@@ -208,6 +226,34 @@ fn jobs_failed(facts: &Facts<'_>, found: &mut Found<'_>) {
     }
 }
 
+/// How bad it is that there has been no whole backup for so long; nothing while that is how it should be.
+fn lateness(age_ms: u64) -> Option<Severity> {
+    match age_ms / DAY_MS {
+        0..2 => None,
+        2..7 => Some(Severity::Warning),
+        _ => Some(Severity::Critical),
+    }
+}
+
+/// A place that is used daily, and has had no whole backup for too long.
+fn backup_old(facts: &Facts<'_>, found: &mut Found<'_>) {
+    for target in facts.state.backup_targets() {
+        let Some(age_ms) = facts.state.backup_age_ms(target, facts.now_ms) else { continue };
+        let Some(severity) = lateness(age_ms) else { continue };
+        let details = [("target", target.settings.name.clone()), ("age_days", (age_ms / DAY_MS).to_string())];
+        found.add(format!("target:{}", target.id), severity, details);
+    }
+}
+
+fn backup_drill_failed(facts: &Facts<'_>, found: &mut Found<'_>) {
+    for target in facts.state.backup_targets() {
+        if facts.state.newest_drill(target.id).is_some_and(|(_, well)| !well) {
+            let details = [("target", target.settings.name.clone())];
+            found.add(format!("target:{}", target.id), Severity::Critical, details);
+        }
+    }
+}
+
 fn disk_nearly_full(facts: &Facts<'_>, found: &mut Found<'_>) {
     let Ok(space) = facts.app.cluster.blobs().space() else { return };
     let severity = match space.level {
@@ -269,5 +315,19 @@ fn work_failing(facts: &Facts<'_>, found: &mut Found<'_>) {
         let mut details = facts.naming(facts.me());
         details.push(("work", report.name.to_owned()));
         found.add(format!("{}:{}", facts.this_node(), report.name), Severity::Warning, details);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_is_late_after_two_days_and_badly_after_seven() {
+        assert_eq!(lateness(0), None);
+        assert_eq!(lateness(2 * DAY_MS - 1), None);
+        assert_eq!(lateness(2 * DAY_MS), Some(Severity::Warning));
+        assert_eq!(lateness(7 * DAY_MS - 1), Some(Severity::Warning));
+        assert_eq!(lateness(7 * DAY_MS), Some(Severity::Critical));
     }
 }

@@ -5,7 +5,7 @@ use cluster::backup::{Marker, TargetError, TargetLogin, open_secret, seal_secret
 use cluster::command::{BackupCommand, TargetPlace, TargetSettings};
 use cluster::id::{BackupTargetId, NodeId};
 use cluster::permission::{Action, Target};
-use cluster::state::{BackupTarget, RunState, State};
+use cluster::state::{BackupTarget, State};
 use cluster::workers::next_planned_ms;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -152,7 +152,7 @@ pub struct BackupTargetView {
 
 impl BackupTargetView {
     fn of(state: &State, target: &BackupTarget, now_ms: u64) -> Self {
-        let drill = newest_drill(state, target.id);
+        let drill = state.newest_drill(target.id);
         let settings = &target.settings;
         Self {
             id: target.id.to_string(),
@@ -171,24 +171,12 @@ impl BackupTargetView {
     }
 }
 
-/// When the newest drill of a target ended, and whether everything was well.
-#[must_use]
-pub fn newest_drill(state: &State, target: BackupTargetId) -> Option<(u64, bool)> {
-    let runs = state.backup_runs().into_iter();
-    let mut drills = runs.filter(|run| run.target == target && run.kind.name() == "drill");
-    drills.find_map(|run| match &run.state {
-        RunState::Done { ended_ms, result, .. } => Some((*ended_ms, result.flaw_count == 0)),
-        RunState::Failed { ended_ms, .. } => Some((*ended_ms, false)),
-        RunState::Running | RunState::Expiring => None,
-    })
-}
-
 /// How each target does, for the metrics.
 #[must_use]
 pub fn figures(state: &State) -> Vec<BackupFigures> {
     let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or(i64::MAX);
     let of = |target: &std::sync::Arc<BackupTarget>| {
-        let drill = newest_drill(state, target.id);
+        let drill = state.newest_drill(target.id);
         BackupFigures {
             target: target.id.to_string(),
             last_whole_seconds: state.newest_whole(target.id).map_or(0, |run| seconds(run.began_ms)),

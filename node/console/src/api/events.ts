@@ -61,7 +61,7 @@ function openStream(client: QueryClient, isFirst: boolean, refused: () => void):
     else refresh(event);
   };
   source.onmessage = take;
-  for (const name of ['asset', 'job', 'progress', 'access', 'collection', 'cluster', 'alert', 'lagged']) {
+  for (const name of ['asset', 'job', 'progress', 'access', 'collection', 'cluster', 'alert', 'backup', 'lagged']) {
     source.addEventListener(name, take as EventListener);
   }
   // After a gap nobody knows what was missed: ask for everything that is on the screen again.
@@ -106,7 +106,7 @@ function refresher(client: QueryClient): (event: LiveEvent) => void {
       }
       refreshLists(client, [...assets]);
       assets.clear();
-      for (const name of ['jobs', 'collections', 'members', 'invites', 'users', 'cluster', 'alerts']) {
+      for (const name of ['jobs', 'collections', 'members', 'invites', 'users', 'cluster', 'alerts', 'backups']) {
         void client.invalidateQueries({ queryKey: [name] });
       }
     }, calm);

@@ -9,11 +9,19 @@ export function FormDialog(props: {
   busy: boolean;
   submit: () => void;
   close: () => void;
+  /** Room for more than a few short fields. */
+  wide?: boolean;
   children: ReactNode;
 }) {
   const { t } = useText();
   return (
-    <Modal opened onClose={props.close} title={props.title} closeButtonProps={{ 'aria-label': t('action.close') }}>
+    <Modal
+      opened
+      onClose={props.close}
+      title={props.title}
+      size={props.wide ? 'lg' : undefined}
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+    >
       <form
         onSubmit={(event) => {
           event.preventDefault();

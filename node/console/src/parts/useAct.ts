@@ -9,6 +9,8 @@ export function useAct<Input = void, Output = unknown>(options: {
   done?: string;
   touches: QueryKey[];
   after?: (output: Output, input: Input) => void;
+  /** Takes what went wrong instead of the corner: for forms that say it at the field. */
+  failed?: (error: unknown) => void;
 }) {
   const client = useQueryClient();
   const toasts = useToasts();
@@ -23,7 +25,7 @@ export function useAct<Input = void, Output = unknown>(options: {
       options.after?.(output, input);
       await Promise.all(options.touches.map((queryKey) => client.invalidateQueries({ queryKey })));
     },
-    onError: toasts.failed,
+    onError: options.failed ?? toasts.failed,
   });
   // A double click arrives before the button can show that it is busy: the same change is not sent again meanwhile.
   const mutate: typeof mutation.mutate = (...given) => {

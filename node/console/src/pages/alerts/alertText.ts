@@ -18,6 +18,7 @@ const kinds = new Set([
   'damage_found',
   'work_failing',
   'backup_old',
+  'backup_drill_failed',
 ]);
 
 /** Details that have a word of their own: `alerts.detail.NAME`. */
@@ -32,6 +33,8 @@ const details = new Set([
   'free_percent',
   'ahead_seconds',
   'days',
+  'age_days',
+  'target',
   'copies',
   'beyond_repair',
   'work',

@@ -10,6 +10,7 @@ import { useText } from '../../text/TextProvider';
 import { CopiesSection } from './CopiesSection';
 import { JoinDialog } from './JoinDialog';
 import { NodeCard } from './NodeCard';
+import { SiteMapSection } from './SiteMapSection';
 
 /** How often the page asks how the nodes do; their silence is no event. */
 const lookEvery = 3_000;
@@ -37,6 +38,7 @@ export function ClusterPage() {
             <Safety cluster={cluster} />
             <Sites cluster={cluster} />
             <CopiesSection cluster={cluster} />
+            <SiteMapSection cluster={cluster} />
             {joining && <JoinDialog cluster={cluster} close={() => setJoining(false)} />}
           </>
         )}

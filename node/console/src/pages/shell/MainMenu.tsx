@@ -5,6 +5,7 @@ import {
   Bell,
   Boxes,
   Clapperboard,
+  DatabaseBackup,
   FileClock,
   KeyRound,
   Network,
@@ -45,6 +46,7 @@ export function MainMenu({ application }: { application: Membership | undefined 
               <MenuLink to="/users" label={t('nav.users')} leftSection={<Users size={iconSize} />} />
               <MenuLink to="/alerts" label={t('nav.alerts')} leftSection={<Bell size={iconSize} />} />
               <MenuLink to="/cluster" label={t('nav.cluster')} leftSection={<Network size={iconSize} />} />
+              <MenuLink to="/backups" label={t('nav.backups')} leftSection={<DatabaseBackup size={iconSize} />} />
               <MenuLink to="/applications" label={t('nav.applications')} leftSection={<Boxes size={iconSize} />} />
             </>
           )}
