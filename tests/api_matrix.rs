@@ -36,6 +36,8 @@ impl Place {
         let nothing = "999999".to_owned();
         let id = [
             ("/alerts/", &nothing),
+            ("/edges/warm/", &self.asset),
+            ("/edges/", &nothing),
             ("/collections/", &self.collection),
             ("/users/", &self.user),
             ("/sessions/", &self.session),

@@ -1,9 +1,10 @@
 //! The certificate authority of the cluster: it says who is a node. Its key lies in State, sealed under the cluster key.
 //!
-//! A node's certificate carries a URI `mediakeep:<cluster>:node:<id>`. What browsers are shown carries none, and so never
+//! A node's certificate carries a URI `mediakeep:<cluster>:node:<id>`, an edge's `mediakeep:<cluster>:edge:<id>`. What browsers are shown carries none, and so never
 //! passes for a node.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest;
@@ -35,6 +36,9 @@ pub enum AuthorityError {
     /// The key does not open.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The cluster has none yet.
+    #[error("the cluster has no certificate authority yet")]
+    None,
     /// Not the certificate of a node.
     #[error("this is not the certificate of a node")]
     NotANode,
@@ -114,6 +118,31 @@ impl Authority {
         // Nothing but the key is taken from the request.
         Ok(node_params(name, life)?.signed_by(&asked.public_key, &issuer)?.der().to_vec())
     }
+
+    /// A certificate (DER) that browsers are shown by an edge, for these names and addresses, over the key of `request`.
+    /// It names no node, and so never passes for one.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`] when the request is not one, or a name is not.
+    pub fn certify_host(
+        &self,
+        request: &[u8],
+        hosts: &[String],
+        addresses: &[IpAddr],
+        life: Lifetime,
+    ) -> Result<Vec<u8>, AuthorityError> {
+        let request = CertificateSigningRequestDer::from(request.to_vec());
+        let asked = CertificateSigningRequestParams::from_der(&request)?;
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, &self.key)?;
+        let mut params = CertificateParams::new(hosts.to_vec())?;
+        params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+        params.distinguished_name = common_name("mediakeep edge");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        between(&mut params, life);
+        Ok(params.signed_by(&asked.public_key, &issuer)?.der().to_vec())
+    }
 }
 
 impl fmt::Debug for Authority {
@@ -138,17 +167,51 @@ pub struct NodeName {
     pub cluster: [u8; 16],
     /// Which node.
     pub node: NodeId,
+    /// As what it takes part.
+    pub part: Part,
+}
+
+/// As what the holder of a certificate takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// A node of the cluster: agreement, keys and copies.
+    Node,
+    /// An edge: it may ask what is meant for edges, and is asked nothing.
+    Edge,
+}
+
+impl Part {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Edge => "edge",
+        }
+    }
 }
 
 impl NodeName {
+    /// A node of the cluster.
+    #[must_use]
+    pub fn node(cluster: [u8; 16], node: NodeId) -> Self {
+        Self { cluster, node, part: Part::Node }
+    }
+
+    /// An edge.
+    #[must_use]
+    pub fn edge(cluster: [u8; 16], node: NodeId) -> Self {
+        Self { cluster, node, part: Part::Edge }
+    }
+
     fn uri(self) -> String {
-        format!("mediakeep:{}:node:{}", HEXLOWER.encode(&self.cluster), self.node.0)
+        format!("mediakeep:{}:{}:{}", HEXLOWER.encode(&self.cluster), self.part.word(), self.node.0)
     }
 
     fn parse(uri: &str) -> Option<Self> {
-        let (cluster, node) = uri.strip_prefix("mediakeep:")?.split_once(":node:")?;
+        let (cluster, rest) = uri.strip_prefix("mediakeep:")?.split_once(':')?;
+        let (word, node) = rest.split_once(':')?;
+        let part = [Part::Node, Part::Edge].into_iter().find(|part| part.word() == word)?;
         let cluster = HEXLOWER.decode(cluster.as_bytes()).ok()?.try_into().ok()?;
-        let name = Self { cluster, node: NodeId(node.parse().ok()?) };
+        let name = Self { cluster, node: NodeId(node.parse().ok()?), part };
         (name.uri() == uri).then_some(name)
     }
 
@@ -252,11 +315,15 @@ fn node_params(name: NodeName, life: Lifetime) -> Result<CertificateParams, Auth
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    // A clock that is a little behind takes it too.
+    between(&mut params, life);
+    Ok(params)
+}
+
+/// From a little earlier than now: a clock that is a little behind takes it too.
+fn between(params: &mut CertificateParams, life: Lifetime) {
     let start = UNIX_EPOCH + Duration::from_millis(life.now_ms);
     params.not_before = (start - HOUR.min(life.life / 4)).into();
     params.not_after = (start + life.life).into();
-    Ok(params)
 }
 
 fn common_name(name: &str) -> DistinguishedName {
@@ -276,7 +343,7 @@ fn lifetime(params: &mut CertificateParams, days: u64) {
 mod tests {
     use super::*;
 
-    const NAME: NodeName = NodeName { cluster: [3; 16], node: NodeId(42) };
+    const NAME: NodeName = NodeName { cluster: [3; 16], node: NodeId(42), part: Part::Node };
 
     #[test]
     fn a_certificate_names_the_node_it_was_made_for() {
@@ -307,5 +374,8 @@ mod tests {
         for other in [uri.to_uppercase(), uri.replace("42", "042"), uri.replace("42", "+42"), uri + " "] {
             assert_eq!(NodeName::parse(&other), None, "{other}");
         }
+        let edge = NodeName::edge(NAME.cluster, NAME.node);
+        assert_eq!(NodeName::parse(&edge.uri()), Some(edge), "and an edge is not the node of its number");
+        assert_ne!(edge, NAME);
     }
 }

@@ -7,6 +7,7 @@ mod connect;
 pub(crate) mod control;
 mod cut;
 mod describe;
+mod edge;
 mod error;
 mod format;
 pub(crate) mod forward;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::raft::log::MissingRange;
 pub use config::{ClusterConfig, Distance, TlsTransport, Transport};
 pub use describe::NodeReport;
+pub use edge::{EdgeConfig, EdgeNode};
 pub use error::{OpenError, ProposeError};
 #[cfg(feature = "sim")]
 pub(crate) use join::read_join_messages;

@@ -113,4 +113,6 @@ pub enum Event {
     BackupsChanged,
     /// An alert came, went or was acknowledged, or alerts are told elsewhere.
     AlertsChanged,
+    /// An edge came, went or started, or what edges keep warm or must forget was changed.
+    EdgesChanged,
 }

@@ -134,6 +134,8 @@ id_types! {
     BackupTargetId
     /// One backup, or one check of one.
     BackupRunId
+    /// What an edge keeps warm.
+    WarmId
 }
 
 /// A node: the log index at which it was added, so never used twice.

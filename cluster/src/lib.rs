@@ -44,6 +44,6 @@ pub mod workers;
 pub mod sim;
 
 pub use cluster::{
-    Cluster, ClusterConfig, ClusterStatus, Distance, JoinError, JoinToken, JoinTokenError, NewClusterSecrets,
-    NodeReport, OpenError, ProposeError, TlsTransport, Transport,
+    Cluster, ClusterConfig, ClusterStatus, Distance, EdgeConfig, EdgeNode, JoinError, JoinToken,
+    JoinTokenError, NewClusterSecrets, NodeReport, OpenError, ProposeError, TlsTransport, Transport,
 };

@@ -38,6 +38,10 @@ pub enum Noun {
     BackupRun,
     /// An alert.
     Alert,
+    /// An edge node.
+    Edge,
+    /// What an edge keeps warm.
+    Warm,
 }
 
 impl Noun {
@@ -60,6 +64,8 @@ impl Noun {
             Self::BackupTarget => "backup_target",
             Self::BackupRun => "backup",
             Self::Alert => "alert",
+            Self::Edge => "edge",
+            Self::Warm => "warm",
         }
     }
 }
@@ -389,5 +395,7 @@ fn not_found_code(noun: Noun) -> &'static str {
         Noun::BackupTarget => "backup_target_not_found",
         Noun::BackupRun => "backup_not_found",
         Noun::Alert => "alert_not_found",
+        Noun::Edge => "edge_not_found",
+        Noun::Warm => "warm_not_found",
     }
 }

@@ -78,6 +78,30 @@ pub struct Config {
     pub limits: Limits,
     /// Where backups may go.
     pub backup: Backup,
+    /// What an edge may take.
+    pub edge: EdgeLimits,
+}
+
+/// What an edge may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EdgeLimits {
+    /// Mebibytes of its disk.
+    pub cache_mib: u64,
+}
+
+impl EdgeLimits {
+    /// The same in bytes.
+    #[must_use]
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache_mib.saturating_mul(1024 * 1024)
+    }
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self { cache_mib: 20 * 1024 }
+    }
 }
 
 /// Where backups may go. Administrators choose a place within this; only the operator of the machine widens it.
@@ -152,6 +176,7 @@ impl Default for Config {
             key_file: None,
             limits: Limits::default(),
             backup: Backup::default(),
+            edge: EdgeLimits::default(),
         }
     }
 }

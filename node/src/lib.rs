@@ -17,6 +17,7 @@ pub mod config;
 pub mod console;
 pub mod dev;
 pub mod download;
+pub mod edge;
 pub mod headers;
 pub mod ingest;
 pub mod jobs;

@@ -1,16 +1,22 @@
 //! `mediakeep`: the node, its development set-up, its worker processes and its command line, in one binary.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // but for one listed exception: `wiping`
+
+mod wiping;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use node::cli::{self, ClientCommand, RunArguments, StartAs};
+use node::cli::{self, ClientCommand, RunArguments, StartAs, StartEdge};
 use node::dev::{self, DevOptions};
+use node::edge;
 use node::logs::{self, LogFormat};
 use node::no_core;
 use node::open_files;
 use node::run;
+
+#[global_allocator]
+static ALLOCATOR: wiping::Wiping = wiping::Wiping;
 
 /// Keeps an organisation's videos: encrypted, several times over, and playable.
 #[derive(Debug, Parser)]
@@ -56,9 +62,10 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run_node(&arguments, StartAs::Known),
         Command::Dev(arguments) => run_dev(arguments),
-        Command::Client(command) => match command.node_to_start() {
-            Some((arguments, how)) => run_node(arguments, how),
-            None => return cli::run::<Cli>(command),
+        Command::Client(command) => match (command.node_to_start(), command.edge_to_start()) {
+            (Some((arguments, how)), _) => run_node(arguments, how),
+            (None, Some((arguments, how))) => run_edge(arguments, how),
+            (None, None) => return cli::run::<Cli>(command),
         },
     };
     match result {
@@ -75,6 +82,14 @@ fn run_node(arguments: &RunArguments, how: StartAs<'_>) -> anyhow::Result<()> {
     open_files::allow_all()?;
     logs::start(if arguments.log_json { LogFormat::Json } else { LogFormat::Text });
     run::run(arguments.config(how)?, arguments.options(how)?)
+}
+
+fn run_edge(arguments: &RunArguments, how: StartEdge<'_>) -> anyhow::Result<()> {
+    wiping::begin();
+    no_core::forbid()?;
+    open_files::allow_all()?;
+    logs::start(if arguments.log_json { LogFormat::Json } else { LogFormat::Text });
+    edge::run(arguments.config(StartAs::Known)?, &arguments.edge_options(how)?)
 }
 
 fn run_dev(arguments: DevArguments) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use crate::asset_store::AssetStore;
 use crate::download::Downloads;
+use crate::edge::Contacts;
 use crate::ingest::uploads::Uploads;
 use crate::ingest::{CheckedRoom, tend};
 use crate::jobs::{Jobs, collect, early};
@@ -34,6 +35,8 @@ pub struct Media {
     pub outage: Outage,
     /// Download links in use.
     pub downloads: Downloads,
+    /// Edges, as this node hears of them.
+    pub edges: Contacts,
     /// One change of an asset's manifest at a time.
     pub locks: AssetLocks,
     /// New uploads whose fronts are followed.
@@ -62,6 +65,7 @@ impl Media {
             outage: Outage::new(cluster.clone(), journal),
             tokens: TokenKeys::new(cluster),
             downloads: Downloads::default(),
+            edges: Contacts::default(),
             fronts: Arc::new(Semaphore::new(FRONTS)),
             locks,
             store,

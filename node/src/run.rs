@@ -20,6 +20,7 @@ use crate::auth::claim::ClaimCode;
 use crate::auth::hashing::Passphrases;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
+use crate::edge::Desk;
 use crate::limits::Limiter;
 use crate::live::Live;
 use crate::media::Media;
@@ -43,6 +44,8 @@ const LAST_BYTES: Duration = Duration::from_millis(100);
 const CLUSTER_THREADS: usize = 2;
 
 mod open;
+
+pub(crate) use open::public_address;
 
 /// What only the command line says.
 #[derive(Debug, Clone, Default)]
@@ -131,8 +134,10 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     let limiter = Limiter::new(config.limits.clone(), metrics.connections.clone());
     let claim = ClaimCode::open(&config.dir, cluster.state().is_claimed())?;
     let live = Arc::new(Live::default());
+    let media = Media::start(cluster.clone(), live.clone(), config.limits.hot_cache_bytes())?;
+    Desk::open(media.clone());
     Ok(App {
-        media: web::Data::new(Media::start(cluster.clone(), live.clone(), config.limits.hot_cache_bytes())?),
+        media: web::Data::new(media),
         cluster,
         config: Arc::new(config),
         tls,

@@ -6,6 +6,7 @@ mod applications;
 mod assets;
 mod backups;
 mod blobs;
+mod edges;
 mod encodings;
 mod holders;
 mod jobs;

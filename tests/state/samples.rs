@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use cluster::command::{
     AccessCommand, AccessRule, AlertChange, AlertChannels, AlertCommand, AlertFact, AlertScope,
     ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand, BackupKind, BackupResult,
-    BlobKind, ChannelKind, ChannelSecret, ClusterCommand, Command, EmailChannel, Incarnation, JobCommand,
-    JobFence, JobKind, KeyHolder, MailSecurity, Policy, Release, Role, SealedClusterKey, SealedSecret,
-    Severity, SiteNetwork, SyslogChannel, SyslogTransport, WebhookChannel,
+    BlobKind, ChannelKind, ChannelSecret, ClusterCommand, Command, EdgeCommand, EmailChannel, Incarnation,
+    JobCommand, JobFence, JobKind, KeyHolder, MailSecurity, Policy, Release, Role, SealedClusterKey,
+    SealedSecret, Selection, Severity, SiteNetwork, SyslogChannel, SyslogTransport, WebhookChannel,
 };
 use cluster::id::{AssetId, JobId};
 use cluster::outcome::Outcome;
@@ -43,6 +43,7 @@ variants! {
     Audit(AuditCommand): Record;
     Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored;
     Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
+    Edge(EdgeCommand): CreateToken Admit Report Remove Warm EndWarm Purge;
 }
 
 /// What the samples act on, made by [`stage`].
@@ -76,6 +77,11 @@ pub mod on {
     pub const TOKEN_USED: u8 = 63;
     /// The node that has joined. Its id is the number of the entry that admitted it.
     pub const JOINED: NodeId = NodeId(54);
+    pub const EDGE_TOKEN: u8 = 64;
+    pub const EDGE_TOKEN_USED: u8 = 65;
+    pub const WARM: u8 = 1;
+    /// The edge that has joined, likewise.
+    pub const EDGE: NodeId = NodeId(56);
 }
 
 /// A claimed cluster with one thing in every state a Command may need.
@@ -121,6 +127,11 @@ pub fn stage() -> World {
     world.ok(&owner(), join_token(on::TOKEN));
     let joined = world.ok(&node(), admit(on::TOKEN_USED, "second", "s2"));
     assert_eq!(joined, Outcome::Node(on::JOINED));
+    world.ok(&owner(), edge_token(on::EDGE_TOKEN_USED));
+    assert_eq!(world.ok(&node(), admit_edge(on::EDGE_TOKEN_USED, "edge one")), Outcome::Node(on::EDGE));
+    world.ok(&owner(), edge_token(on::EDGE_TOKEN));
+    let selection = Selection::Collection(collection_id(on::COLLECTION));
+    world.ok(&owner(), EdgeCommand::Warm { warm: warm_id(on::WARM), edge: on::EDGE, selection });
     divided(&mut world, job_id(on::JOB_LEASED), leased);
     backed_up(&mut world);
     world.ok(&node(), disk_nearly_full());
@@ -201,6 +212,7 @@ pub fn commands() -> Vec<Command> {
     commands.extend(cluster());
     commands.extend(backups());
     commands.extend(alerts());
+    commands.extend(edges());
     commands
 }
 
@@ -393,6 +405,26 @@ fn cluster() -> Vec<Command> {
         ClusterCommand::ReportRelease { node: NODE, release: Release { version: "0.1.0".into(), level: 1 } },
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
+}
+
+fn edges() -> Vec<Command> {
+    let tag = Selection::Tag { application: APP, tag: "tag".into() };
+    [
+        edge_token(66),
+        admit_edge(on::EDGE_TOKEN, "edge two"),
+        EdgeCommand::Report {
+            edge: on::EDGE,
+            public_address: "edge.example:443".into(),
+            version: "0.1.0".into(),
+            incarnation: Incarnation { count: 2, instance: [5; 16] },
+        },
+        EdgeCommand::Remove { edge: on::EDGE },
+        EdgeCommand::Warm { warm: warm_id(2), edge: on::EDGE, selection: tag },
+        EdgeCommand::EndWarm { warm: warm_id(on::WARM) },
+        EdgeCommand::Purge { selection: Selection::Asset(asset_id(on::READY)) },
+    ]
+    .map(Command::from)
+    .into()
 }
 
 fn backups() -> Vec<Command> {

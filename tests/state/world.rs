@@ -3,15 +3,15 @@
 use cluster::actor::{Actor, ActorKind};
 use cluster::audit_record::{AuditRecord, ChainHead};
 use cluster::command::{
-    AccessCommand, AssetCommand, BlobKind, ClusterCommand, Command, JobCommand, JobKind, KeyHolder,
-    MediaFacts, NewNode, PasswordHash, Role, SealedClusterKey, SecretHash, TargetPlace, TargetSettings,
-    WrappedKey,
+    AccessCommand, AssetCommand, BlobKind, ClusterCommand, Command, EdgeCommand, JobCommand, JobKind,
+    KeyHolder, MediaFacts, NewEdge, NewNode, PasswordHash, Role, SealedClusterKey, SecretHash, TargetPlace,
+    TargetSettings, WrappedKey,
 };
 use cluster::entry::Entry;
 use cluster::event::Event;
 use cluster::id::{
     ApiKeyId, ApplicationId, AssetId, BackupRunId, BackupTargetId, BlobId, CollectionId, InviteId, JobId,
-    NodeId, SessionId, UserId,
+    NodeId, SessionId, UserId, WarmId,
 };
 use cluster::outcome::Outcome;
 use cluster::refusal::Refusal;
@@ -288,6 +288,25 @@ pub fn admit(token: u8, name: &str, site: &str) -> ClusterCommand {
         public_address: format!("{name}.example:443"),
     };
     ClusterCommand::AdmitNode { secret_hash: secret(token), node: new, sealed: vec![(1, vec![7; 80])] }
+}
+
+pub fn edge_token(number: u8) -> EdgeCommand {
+    EdgeCommand::CreateToken { secret_hash: secret(number), expires_ms: START + 30 * 60 * 1000 }
+}
+
+/// An edge named `name` shows the token of that number.
+pub fn admit_edge(token: u8, name: &str) -> EdgeCommand {
+    let edge = NewEdge {
+        name: name.into(),
+        site: "branch".into(),
+        certificate_key: [token; 32],
+        public_address: "edge.example:443".into(),
+    };
+    EdgeCommand::Admit { secret_hash: secret(token), edge }
+}
+
+pub fn warm_id(number: u8) -> WarmId {
+    WarmId([number; 16])
 }
 
 pub fn claim(user: u8, username: &str, application: ApplicationId) -> AccessCommand {

@@ -93,6 +93,15 @@ impl Node {
         Self::start_in(folder, settings).await
     }
 
+    /// Starts again on the same data, once its process was killed.
+    pub async fn start_killed_again(self) -> Self {
+        let Self { mut child, settings, folder, .. } = self;
+        drop(child.stdin.take());
+        // `dev` says that its node has ended; that is what was wanted.
+        tokio::time::timeout(DEADLINE, child.wait()).await.expect("it stops in time").unwrap();
+        Self::start_in(folder, settings).await
+    }
+
     /// Starts a node again on what [`Node::stop`] left.
     pub async fn start_again(folder: tempfile::TempDir) -> Self {
         let settings = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();

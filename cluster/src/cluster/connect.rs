@@ -87,13 +87,13 @@ impl Cluster {
             seeds: identity.seeds.clone(),
         });
         let net = TlsNet::start(TlsSettings {
-            name: NodeName { cluster: identity.cluster, node: identity.node },
+            name: NodeName::node(identity.cluster, identity.node),
             incarnation,
             authority: identity.authority.clone(),
             shown: shown.clone(),
             membership,
             services: self.inner.services.clone(),
-            listener,
+            listener: Some(listener),
             time: Arc::new(ByClusterTime(self.inner.shown.clone())),
         })?;
         net.serve_joins(Arc::new(Door(Arc::downgrade(&self.inner))));
@@ -113,7 +113,7 @@ impl Cluster {
     async fn found_identity(&self) -> Result<Identity, OpenError> {
         let authority = self.found_authority().await?;
         let cluster = self.state().cluster_info().map(|info| info.id).unwrap_or_default();
-        let name = NodeName { cluster, node: self.inner.node };
+        let name = NodeName::node(cluster, self.inner.node);
         Identity::founder(name, &authority, self.certificate_life()).map_err(certificates)
     }
 
@@ -380,7 +380,7 @@ impl Cluster {
         let Some(stored) = state.authority() else { return Ok(false) };
         let authority = Authority::open(stored, &self.inner.keyring).map_err(certificates)?;
         let key = CertificateKey::generate().map_err(certificates)?;
-        let name = NodeName { cluster: identity.cluster, node: identity.node };
+        let name = NodeName::node(identity.cluster, identity.node);
         let certificate =
             authority.certify(&key.request, name, self.certificate_life()).map_err(certificates)?;
         let renewed = Identity { certificate, key: key.key.to_vec(), ..identity };

@@ -121,7 +121,7 @@ fn check_loss(config: &ClusterConfig, left: &Content, snapshot: Option<LogId>) -
     }
 }
 
-fn lock(config: &ClusterConfig) -> Result<File, OpenError> {
+pub(super) fn lock(config: &ClusterConfig) -> Result<File, OpenError> {
     let file = File::options().create(true).truncate(false).write(true).open(config.lock_file())?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -25,6 +25,8 @@ use crate::refusal::Refusal;
 use crate::seal::Seal;
 
 const PREFIX: &str = "MKJ1-";
+/// Of a token for an edge: so that nobody takes one for the other.
+const EDGE_PREFIX: &str = "MKE1-";
 const CHECKSUM: usize = 4;
 /// A token names this many addresses at most.
 const ADDRESSES: usize = 8;
@@ -56,16 +58,32 @@ pub enum JoinTokenError {
     /// Cut, mistyped or changed.
     #[error("this join token is incomplete or was changed")]
     Damaged,
+    /// For an edge, where a node's was wanted.
+    #[error("this token is for an edge: use `mediakeep edge join`")]
+    ForAnEdge,
+    /// For a node, where an edge's was wanted.
+    #[error("this token is for a node: use `mediakeep cluster join`")]
+    ForANode,
 }
 
 impl JoinToken {
     /// The token as it is handed over: text without spaces.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
+        self.written(PREFIX)
+    }
+
+    /// The same for a token that an edge joins by.
+    #[must_use]
+    pub fn to_edge_text(&self) -> Zeroizing<String> {
+        self.written(EDGE_PREFIX)
+    }
+
+    fn written(&self, prefix: &str) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new(postcard::to_allocvec(self).unwrap_or_default());
         let sum = fingerprint(&bytes);
         bytes.extend_from_slice(&sum[..CHECKSUM]);
-        Zeroizing::new(format!("{PREFIX}{}", BASE32_NOPAD.encode(&bytes)))
+        Zeroizing::new(format!("{prefix}{}", BASE32_NOPAD.encode(&bytes)))
     }
 
     /// Reads it back.
@@ -73,7 +91,24 @@ impl JoinToken {
     /// # Errors
     /// [`JoinTokenError`].
     pub fn parse(text: &str) -> Result<Self, JoinTokenError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(JoinTokenError::NotAToken)?;
+        if text.trim().starts_with(EDGE_PREFIX) {
+            return Err(JoinTokenError::ForAnEdge);
+        }
+        Self::read(text.trim().strip_prefix(PREFIX).ok_or(JoinTokenError::NotAToken)?)
+    }
+
+    /// Reads back a token for an edge.
+    ///
+    /// # Errors
+    /// [`JoinTokenError`].
+    pub fn parse_edge(text: &str) -> Result<Self, JoinTokenError> {
+        if text.trim().starts_with(PREFIX) {
+            return Err(JoinTokenError::ForANode);
+        }
+        Self::read(text.trim().strip_prefix(EDGE_PREFIX).ok_or(JoinTokenError::NotAToken)?)
+    }
+
+    fn read(encoded: &str) -> Result<Self, JoinTokenError> {
         let bytes = BASE32_NOPAD.decode(encoded.as_bytes()).map_err(|_| JoinTokenError::Damaged)?;
         let split = bytes.len().checked_sub(CHECKSUM).ok_or(JoinTokenError::Damaged)?;
         let (body, sum) = bytes.split_at(split);
@@ -94,7 +129,11 @@ impl JoinToken {
         words.join("-")
     }
 
-    fn secret_hash(&self) -> SecretHash {
+    pub(super) fn secret(&self) -> [u8; 32] {
+        self.secret
+    }
+
+    pub(super) fn secret_hash(&self) -> SecretHash {
         SecretHash(fingerprint(&self.secret))
     }
 }
@@ -126,19 +165,19 @@ pub enum JoinError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Request {
-    secret: [u8; 32],
-    node: NewNode,
+pub(super) struct Request {
+    pub(super) secret: [u8; 32],
+    pub(super) node: NewNode,
     /// A CSR (DER).
-    request: Vec<u8>,
+    pub(super) request: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Admitted {
-    node: NodeId,
-    authority: Vec<u8>,
-    certificate: Vec<u8>,
-    seeds: Vec<(NodeId, String)>,
+pub(super) struct Admitted {
+    pub(super) node: NodeId,
+    pub(super) authority: Vec<u8>,
+    pub(super) certificate: Vec<u8>,
+    pub(super) seeds: Vec<(NodeId, String)>,
 }
 
 type Answer = Result<Admitted, ProposeError>;
@@ -187,6 +226,14 @@ impl Cluster {
     /// # Errors
     /// [`ProposeError`] when `actor` may not make one, or the cluster cannot agree on it.
     pub async fn new_join_token(&self, actor: Actor, expires_ms: u64) -> Result<JoinToken, ProposeError> {
+        let token = self.draw_token(expires_ms)?;
+        let command = ClusterCommand::CreateJoinToken { secret_hash: token.secret_hash(), expires_ms };
+        self.propose(actor, Command::Cluster(command)).await?;
+        Ok(token)
+    }
+
+    /// A token of which State does not know yet.
+    pub(super) fn draw_token(&self, expires_ms: u64) -> Result<JoinToken, ProposeError> {
         let unavailable = |reason: &str| ProposeError::Unavailable(reason.to_owned());
         let state = self.state();
         let info = state.cluster_info().ok_or_else(|| unavailable("there is no cluster yet"))?;
@@ -203,16 +250,13 @@ impl Cluster {
         addresses.truncate(ADDRESSES);
         let mut secret = [0; 32];
         fill_random(&mut secret).map_err(|error| ProposeError::Unavailable(error.to_string()))?;
-        let token = JoinToken {
+        Ok(JoinToken {
             cluster: info.id,
             authority: fingerprint(&authority.certificate),
             secret,
             expires_ms,
             addresses,
-        };
-        let command = ClusterCommand::CreateJoinToken { secret_hash: token.secret_hash(), expires_ms };
-        self.propose(actor, Command::Cluster(command)).await?;
-        Ok(token)
+        })
     }
 
     async fn admit(&self, request: Request) -> Answer {
@@ -223,26 +267,39 @@ impl Cluster {
         if asked != request.node.certificate_key {
             return Err(malformed());
         }
-        let recipient = PublicKey::from_bytes(request.node.public_key);
-        let sealed = self.inner.keyring.seal_all_to(&recipient).map_err(|_| malformed())?;
-        let command = ClusterCommand::AdmitNode {
-            secret_hash: SecretHash(fingerprint(&request.secret)),
-            node: request.node,
-            sealed: sealed.into_iter().map(|one| (one.epoch, one.sealed)).collect(),
+        let secret_hash = SecretHash(fingerprint(&request.secret));
+        // A node that joins says where the others reach it; an edge has no such place.
+        let is_edge = request.node.cluster_address.is_empty();
+        let node = if is_edge {
+            self.admit_edge(secret_hash, request.node).await?
+        } else {
+            self.admit_node(secret_hash, request.node).await?
         };
-        let done = self.propose(Actor::system(self.inner.node), Command::Cluster(command)).await?;
-        let Outcome::Node(node) = done else { return Err(unavailable(&"no id was given")) };
         let state = self.state();
         let stored = state.authority().ok_or_else(|| unavailable(&"the cluster has no authority"))?;
         let cluster = state.cluster_info().map(|info| info.id).unwrap_or_default();
         let authority = Authority::open(stored, &self.inner.keyring).map_err(|error| unavailable(&error))?;
+        let name = if is_edge { NodeName::edge(cluster, node) } else { NodeName::node(cluster, node) };
         let certificate = authority
-            .certify(&request.request, NodeName { cluster, node }, self.certificate_life())
+            .certify(&request.request, name, self.certificate_life())
             .map_err(|error| unavailable(&error))?;
         let seeds = state.nodes().filter(|one| one.id != node);
         let seeds = seeds.map(|one| (one.id, one.cluster_address.clone())).collect();
-        tracing::info!(%node, "a node was admitted");
+        tracing::info!(%node, is_edge, "a node was admitted");
         Ok(Admitted { node, authority: stored.certificate.clone(), certificate, seeds })
+    }
+
+    async fn admit_node(&self, secret_hash: SecretHash, node: NewNode) -> Result<NodeId, ProposeError> {
+        let malformed =
+            || ProposeError::Refused(Refusal::invalid("request", crate::refusal::Problem::Malformed));
+        let recipient = PublicKey::from_bytes(node.public_key);
+        let sealed = self.inner.keyring.seal_all_to(&recipient).map_err(|_| malformed())?;
+        let sealed = sealed.into_iter().map(|one| (one.epoch, one.sealed)).collect();
+        let command = ClusterCommand::AdmitNode { secret_hash, node, sealed };
+        match self.propose(Actor::system(self.inner.node), Command::Cluster(command)).await? {
+            Outcome::Node(node) => Ok(node),
+            _ => Err(ProposeError::Unavailable("no id was given".to_owned())),
+        }
     }
 
     /// Joins a cluster by `token` with the empty folder `config.dir`, and opens the node once it knows all the others know.
@@ -296,7 +353,7 @@ impl Cluster {
 }
 
 /// Asks every address of the token in turn, and again while the cluster cannot agree.
-async fn knock(token: &JoinToken, request: &Request) -> Result<Admitted, JoinError> {
+pub(super) async fn knock(token: &JoinToken, request: &Request) -> Result<Admitted, JoinError> {
     let encoded = postcard::to_allocvec(request).map_err(|error| OpenError::Consensus(error.to_string()))?;
     let encoded = Bytes::from(encoded);
     let mut failed = JoinError::Call(JoinCallError::Refused("the token names no address".to_owned()));
@@ -359,6 +416,10 @@ mod tests {
             assert!(JoinToken::parse(&text[..at]).is_err());
         }
         assert_eq!(JoinToken::parse("hello").map(drop), Err(JoinTokenError::NotAToken));
+        let edge = token().to_edge_text();
+        assert_eq!(JoinToken::parse_edge(&edge).unwrap(), token());
+        assert_eq!(JoinToken::parse(&edge).map(drop), Err(JoinTokenError::ForAnEdge));
+        assert_eq!(JoinToken::parse_edge(&text).map(drop), Err(JoinTokenError::ForANode));
     }
 
     #[test]

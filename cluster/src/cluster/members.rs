@@ -36,6 +36,17 @@ impl Membership for Members {
         }
     }
 
+    fn admits_edge(&self, edge: NodeId, incarnation: &Incarnation) -> Result<(), String> {
+        let state = self.shown.state.load();
+        match state.edge(edge) {
+            Some(known) if incarnation.follows(&known.incarnation) => Ok(()),
+            Some(_) => Err(COPY.to_owned()),
+            None if state.is_removed_edge(edge) => Err(REMOVED.to_owned()),
+            // Admitted by an Entry that has not come here: it may ask, and is told what this node knows.
+            None => Ok(()),
+        }
+    }
+
     fn address(&self, node: NodeId) -> Option<String> {
         let state = self.shown.state.load();
         match state.node(node) {

@@ -56,7 +56,7 @@ fn home(
     let authority = Authority::generate().map_err(certificates)?;
     let life = Lifetime { now_ms, life: config.certificate_life };
     let identity =
-        Identity::founder(NodeName { cluster: cluster_id, node }, &authority, life).map_err(certificates)?;
+        Identity::founder(NodeName::node(cluster_id, node), &authority, life).map_err(certificates)?;
     let public_key = secrets.public_key();
     let sealed = keyring.seal_all_to(&public_key)?;
     let sealed: Vec<(KeyEpoch, Vec<u8>)> = sealed.into_iter().map(|one| (one.epoch, one.sealed)).collect();

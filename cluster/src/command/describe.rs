@@ -16,27 +16,27 @@ use crate::state::{Limits, State};
 
 /// Target, application and facts of one Command.
 #[derive(Debug, Default)]
-struct Subject {
+pub(super) struct Subject {
     target: String,
     application: Option<ApplicationId>,
     details: BTreeMap<String, String>,
 }
 
 impl Subject {
-    fn of(noun: &str, id: impl std::fmt::Display) -> Self {
+    pub(super) fn of(noun: &str, id: impl std::fmt::Display) -> Self {
         Self { target: format!("{noun}:{id}"), ..Self::default() }
     }
 
-    fn cluster() -> Self {
+    pub(super) fn cluster() -> Self {
         Self { target: "cluster".to_owned(), ..Self::default() }
     }
 
-    fn inside(mut self, application: Option<ApplicationId>) -> Self {
+    pub(super) fn inside(mut self, application: Option<ApplicationId>) -> Self {
         self.application = application;
         self
     }
 
-    fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+    pub(super) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         let value: String = value.to_string().chars().take(Limits::AUDIT_DETAILS.1 as usize).collect();
         self.details.insert(name.to_owned(), value);
         self
@@ -55,6 +55,7 @@ impl Command {
             Self::Alert(command) => command.action_name(),
             Self::Audit(AuditCommand::Record { action, .. }) => action,
             Self::Backup(command) => command.action_name(),
+            Self::Edge(command) => command.action_name(),
         }
     }
 
@@ -68,6 +69,7 @@ impl Command {
             Self::Cluster(command) => command.subject(state),
             Self::Backup(command) => command.subject(state),
             Self::Alert(command) => command.subject(state),
+            Self::Edge(command) => command.subject(state),
             Self::Audit(AuditCommand::Record { target, application, result: given, details, .. }) => {
                 result = bounded(given, Limits::SHORT);
                 let most = Limits::AUDIT_DETAILS;

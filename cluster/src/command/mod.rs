@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod cluster;
 mod describe;
+mod edge;
 mod job;
 mod values;
 
@@ -21,6 +22,7 @@ pub use asset::{AssetCommand, AssetPatch};
 pub use audit::AuditCommand;
 pub use backup::{BackupCommand, BackupKind, BackupResult, SealedSecret, TargetPlace, TargetSettings};
 pub use cluster::ClusterCommand;
+pub use edge::{EdgeCommand, NewEdge, Selection};
 pub use job::JobCommand;
 pub use values::{
     AccessRule, BlobKind, Incarnation, JobFence, JobKind, KeyEpoch, KeyHolder, MediaFacts, NewNode,
@@ -46,6 +48,8 @@ pub enum Command {
     Backup(BackupCommand),
     /// What is wrong, and where it is told.
     Alert(AlertCommand),
+    /// Edge nodes.
+    Edge(EdgeCommand),
 }
 
 macro_rules! into_command {
@@ -66,6 +70,7 @@ into_command! {
     Audit(AuditCommand)
     Backup(BackupCommand)
     Alert(AlertCommand)
+    Edge(EdgeCommand)
 }
 
 impl Command {
@@ -78,7 +83,7 @@ impl Command {
     #[must_use]
     pub fn level(&self) -> u32 {
         match self {
-            Self::Cluster(ClusterCommand::SetSiteMap { .. }) | Self::Alert(_) => 1,
+            Self::Cluster(ClusterCommand::SetSiteMap { .. }) | Self::Alert(_) | Self::Edge(_) => 1,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
             Self::Job(command) => u32::from(command.is_about_parts()),
             // The only node there is then is the one that proposes it.

@@ -11,6 +11,7 @@
 mod cipher;
 mod cluster_key;
 mod data_key;
+mod edge_key;
 mod node_secrets;
 mod public_key;
 mod storage_key;
@@ -19,6 +20,7 @@ pub use cipher::{AeadKey, KEY_LENGTH, SEAL_OVERHEAD, TAG_LENGTH, fill_random};
 pub(crate) use cipher::{Secret, derive, random_secret};
 pub use cluster_key::{Keyring, SealedClusterKey};
 pub use data_key::{ContentKey, DataKey};
+pub use edge_key::EdgeKeys;
 pub use node_secrets::NodeSecrets;
 pub use public_key::PublicKey;
 pub(crate) use public_key::{PrivateKey, open_with};

@@ -19,6 +19,7 @@ use bytes::Bytes;
 pub use late::LateNet;
 pub use peers::{ALIVE_WITHIN, PeerReport, Peers};
 
+use crate::authority::Part;
 use crate::id::NodeId;
 
 /// The most bytes of a head.
@@ -38,15 +39,29 @@ pub enum Service {
     Blob = 3,
     /// Snapshots of State, in pieces: large, beside the Blobs.
     Snapshot = 4,
+    /// Small questions of edges: who may watch what, and with which key.
+    Edge = 5,
+    /// Ciphertext for edges.
+    EdgeBytes = 6,
 }
 
 impl Service {
     /// The service of that number on the wire.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Raft, Self::Control, Self::Blob, Self::Snapshot]
+        [Self::Raft, Self::Control, Self::Blob, Self::Snapshot, Self::Edge, Self::EdgeBytes]
             .into_iter()
             .find(|service| *service as u8 == number)
+    }
+
+    /// Whether whoever takes part as `part` may ask this: the one place that keeps edges from agreement, State, keys and
+    /// Blobs, and nodes from passing for edges. Asked for every message, before any of it is looked at.
+    #[must_use]
+    pub fn may_be_asked_by(self, part: Part) -> bool {
+        match self {
+            Self::Raft | Self::Control | Self::Blob | Self::Snapshot => part == Part::Node,
+            Self::Edge | Self::EdgeBytes => part == Part::Edge,
+        }
     }
 }
 

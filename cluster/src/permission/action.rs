@@ -264,6 +264,18 @@ actions! {
     AcceptLoss => Rule::Node,
     /// Which site is near to whom. On the cluster.
     SetSiteMap => Rule::ClusterAdmin,
+    /// A token for an edge to join by. On the cluster.
+    CreateEdgeToken => Rule::ClusterAdmin,
+    /// Taking in an edge that showed a token. On the cluster.
+    AdmitEdge => Rule::Node,
+    /// An edge's own news. On the cluster.
+    ReportEdge => Rule::Node,
+    /// Removing an edge for good. On the cluster.
+    RemoveEdge => Rule::ClusterAdmin,
+    /// What an edge holds before anybody asks for it. On the cluster.
+    WarmEdge => Rule::ClusterAdmin,
+    /// Having all edges forget something. On the cluster.
+    PurgeEdges => Rule::ClusterAdmin,
     /// Places for backups, and runs. On the cluster.
     SeeBackups => Rule::ClusterAdmin,
     /// Setting and removing places for backups.

@@ -2,7 +2,8 @@
 
 use super::action::{Action, Target};
 use crate::command::{
-    AccessCommand, AlertCommand, AssetCommand, BackupCommand, ClusterCommand, Command, JobCommand,
+    AccessCommand, AlertCommand, AssetCommand, BackupCommand, ClusterCommand, Command, EdgeCommand,
+    JobCommand,
 };
 
 /// What `command` needs to be allowed.
@@ -16,6 +17,7 @@ pub fn required(command: &Command) -> (Action, Target) {
         Command::Audit(_) => (Action::RecordAudit, Target::Cluster),
         Command::Backup(command) => (backup(command), Target::Cluster),
         Command::Alert(command) => (alert(command), Target::Cluster),
+        Command::Edge(command) => (edge(command), Target::Cluster),
     }
 }
 
@@ -131,6 +133,17 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         }
         ClusterCommand::AcceptLoss { .. } => (Action::AcceptLoss, Target::Cluster),
         ClusterCommand::SetSiteMap { .. } => (Action::SetSiteMap, Target::Cluster),
+    }
+}
+
+fn edge(command: &EdgeCommand) -> Action {
+    match command {
+        EdgeCommand::CreateToken { .. } => Action::CreateEdgeToken,
+        EdgeCommand::Admit { .. } => Action::AdmitEdge,
+        EdgeCommand::Report { .. } => Action::ReportEdge,
+        EdgeCommand::Remove { .. } => Action::RemoveEdge,
+        EdgeCommand::Warm { .. } | EdgeCommand::EndWarm { .. } => Action::WarmEdge,
+        EdgeCommand::Purge { .. } => Action::PurgeEdges,
     }
 }
 

@@ -77,6 +77,7 @@ impl Change<'_> {
             // Checked below like any other text; the record itself is all there is to it.
             Command::Audit(command) => command.validate().map(|()| Outcome::Done),
             Command::Backup(command) => self.backup(command),
+            Command::Edge(command) => self.edge(command),
         }
     }
 

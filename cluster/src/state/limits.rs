@@ -33,6 +33,12 @@ impl Limits {
     pub const CERTIFICATE_NAMES: usize = 100;
     /// Nodes.
     pub const NODES: usize = 100;
+    /// Edge nodes.
+    pub const EDGES: usize = 200;
+    /// What one edge keeps warm.
+    pub const WARM_PER_EDGE: usize = 200;
+    /// Purges that edges are told one by one. One that was away for longer forgets all it held.
+    pub const EDGE_PURGES: usize = 256;
     /// Networks of the site map.
     pub const SITE_NETWORKS: u32 = 1_000;
     /// Answers kept for one node's requests; it rarely waits for more than a few.

@@ -13,6 +13,7 @@ mod backup;
 mod blob;
 mod cluster;
 mod collection;
+mod edge;
 mod holders;
 mod job;
 mod limits;
@@ -36,6 +37,7 @@ pub use apply::Applied;
 pub use asset_record::{
     Asset, AssetState, AssetStateKind, BlobRecord, Life, ManifestRef, PublishWindow, SealedBlob,
 };
+pub use edge::{Edge, EdgePurge, Edges, Warm};
 pub use holders::{FOUNDER, Holders, MOST_HOLDERS};
 pub use limits::Limits;
 pub use page::{AssetPage, AssetQuery, Cursor, CursorError};

@@ -1,4 +1,4 @@
-//! State as version 2 wrote it: without a site map, what each node runs, answers to requests, backups and alerts.
+//! State as version 2 wrote it: without a site map, what each node runs, answers to requests, backups, alerts and edges.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::alert::Alerts;
 use super::asset_record::Asset;
+use super::edge::Edges;
 use super::holders::Holders;
 use super::records::{
     ApiKey, Application, Backups, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset,
@@ -85,6 +86,7 @@ impl From<PreviousState> for State {
             backups: Backups::default(),
             alerts: Alerts::default(),
             splits: OrdMap::new(),
+            edges: Edges::default(),
         };
         Self::from(records)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::asset_record::Asset;
+use super::edge::Edges;
 use super::holders::Holders;
 use super::records::{Backups, ClusterAuthority, Job, JobState, Node};
 use super::store::Records;
@@ -61,6 +62,8 @@ impl State {
         records.releases = OrdMap::new();
         records.answered = OrdMap::new();
         records.backups = Backups::default();
+        // They have certificates of the former cluster; what they kept warm is said anew.
+        records.edges = Edges::default();
         (Self::from(records), incomplete)
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Alerts;
 use super::asset_record::{Asset, Life};
+use super::edge::Edges;
 use super::holders::Holders;
 use super::part::Split;
 use super::records::{
@@ -67,6 +68,7 @@ pub(super) struct Records {
     pub(super) alerts: Alerts,
     #[serde(deserialize_with = "super::map::read")]
     pub(super) splits: OrdMap<JobId, Arc<Split>>,
+    pub(super) edges: Edges,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -41,10 +41,11 @@ pub fn node_origin<'a>(request: &'a HttpRequest, state: &State) -> Option<&'a st
     node_origins(state).any(|known| known == origin).then_some(origin)
 }
 
-/// The origins of all nodes that people reach.
+/// The origins of all nodes and edges that people reach.
 pub fn node_origins(state: &State) -> impl Iterator<Item = String> {
-    let addresses =
-        state.nodes().map(|node| node.public_address.as_str()).filter(|address| !address.is_empty());
+    let nodes = state.nodes().map(|node| node.public_address.as_str());
+    let edges = state.edges().map(|edge| edge.public_address.as_str());
+    let addresses = nodes.chain(edges).filter(|address| !address.is_empty());
     addresses.map(|address| format!("https://{}", address.strip_suffix(":443").unwrap_or(address)))
 }
 

@@ -22,7 +22,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::routes::Routes;
 
 /// A token lasts this long unless asked otherwise.
-const TOKEN_MINUTES: u32 = 30;
+pub(super) const TOKEN_MINUTES: u32 = 30;
 
 /// One node, as the node that is asked sees it.
 #[derive(Debug, Clone, Serialize, ToSchema)]

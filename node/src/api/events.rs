@@ -165,7 +165,7 @@ impl Reader {
                 let view = EventView { kind: "alerts_changed".to_owned(), ..EventView::default() };
                 seen.then_some(("alert", view))
             }
-            Event::ClusterChanged => {
+            Event::ClusterChanged | Event::EdgesChanged => {
                 Some(("cluster", EventView { kind: "cluster_changed".to_owned(), ..EventView::default() }))
             }
             Event::BackupsChanged => {

@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod claim;
 pub mod cluster;
 pub mod collections;
+pub mod edges;
 pub mod events;
 pub mod jobs;
 pub mod members;
@@ -50,6 +51,7 @@ pub fn configure(routes: &mut Routes) {
     audit::configure(routes);
     events::configure(routes);
     cluster::configure(routes);
+    edges::configure(routes);
     backups::configure(routes);
     backup_targets::configure(routes);
     alerts::configure(routes);

@@ -12,6 +12,7 @@ mod client;
 mod cluster;
 mod connection;
 mod download;
+mod edge;
 mod error;
 mod node_state;
 mod people;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Subcommand};
 
+pub use edge::StartEdge;
 pub use error::CliError;
 pub use run_arguments::{RunArguments, StartAs};
 
@@ -57,6 +59,8 @@ pub enum ClientCommand {
     Audit(node_state::Audit),
     /// Found a cluster, join one, make a token to join by, and see, empty, replace or remove nodes.
     Cluster(cluster::Cluster),
+    /// Start edges, and see, fill, empty and remove them.
+    Edge(edge::Edge),
     /// Take, see, check and restore backups.
     Backup(backup::Backup),
     /// Give a node its lost key back, by the recovery key.
@@ -76,6 +80,15 @@ impl ClientCommand {
     pub fn node_to_start(&self) -> Option<(&RunArguments, StartAs<'_>)> {
         match self {
             Self::Cluster(command) => command.node_to_start(),
+            _ => None,
+        }
+    }
+
+    /// The edge that this command starts on this machine, when it is one that does.
+    #[must_use]
+    pub fn edge_to_start(&self) -> Option<(&RunArguments, StartEdge<'_>)> {
+        match self {
+            Self::Edge(command) => command.edge_to_start(),
             _ => None,
         }
     }
@@ -112,6 +125,7 @@ async fn carry_out<C: CommandFactory>(command: ClientCommand) -> Result<(), CliE
         ClientCommand::Audit(command) => command.run().await,
         ClientCommand::Certificate(command) => command.run().await,
         ClientCommand::Cluster(command) => command.run().await,
+        ClientCommand::Edge(command) => command.run().await,
         ClientCommand::Backup(command) => command.run().await,
         ClientCommand::Recover(command) => command.run(),
         ClientCommand::AcceptLoss(command) => command.run().await,

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use zeroize::Zeroizing;
 
+use super::edge::StartEdge;
 use crate::config::Config;
+use crate::edge::EdgeOptions;
 use crate::run::RunOptions;
 
 /// Where a node of several listens for the others unless it is told.
@@ -98,6 +100,19 @@ impl RunArguments {
         config.hostnames.extend(self.hostnames.iter().cloned());
         config.key_file = self.key_file.clone().or(config.key_file);
         Ok(config)
+    }
+
+    /// What only the command line says of an edge.
+    ///
+    /// # Errors
+    /// When a passphrase is wanted and cannot be read.
+    pub fn edge_options(&self, how: StartEdge<'_>) -> anyhow::Result<EdgeOptions> {
+        let RunOptions { passphrase, watch_input, announce, .. } = self.options(StartAs::Founder)?;
+        let join = match how {
+            StartEdge::Joining(token) => Some(Zeroizing::new(token.to_owned())),
+            StartEdge::Known => None,
+        };
+        Ok(EdgeOptions { passphrase, join, watch_input, announce })
     }
 
     /// What only the command line says.

@@ -3,16 +3,16 @@
 //! [`views_api`] starts a View, [`view`] checks it at every request, [`serve`] answers, [`files`] and [`presentation`] say
 //! with what, from the [`library`]. [`steering`] says from which node.
 
-mod files;
+pub(crate) mod files;
 pub mod journal;
 mod keys;
 mod library;
 pub mod outage;
 mod pieces;
-mod presentation;
+pub(crate) mod presentation;
 pub mod range;
-mod serve;
-mod steering;
+pub(crate) mod serve;
+pub(crate) mod steering;
 pub mod view;
 mod views_api;
 

@@ -155,7 +155,7 @@ impl Outage {
 }
 
 /// Nobody has led for `silence`, 5 s at least.
-fn decide(silence: Duration, is_new: bool, grace: Duration) -> Result<(), OutageError> {
+pub(crate) fn decide(silence: Duration, is_new: bool, grace: Duration) -> Result<(), OutageError> {
     if is_new {
         return Err(OutageError::NoNewView);
     }

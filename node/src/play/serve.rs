@@ -1,5 +1,6 @@
 //! `/play/<asset or token>/...`: playlists, keys and ciphertext, each after the View was checked again.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderValue};
@@ -8,7 +9,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use cluster::actor::ActorKind;
-use cluster::id::AssetId;
+use cluster::id::{AssetId, NodeId};
 use cluster::state::Asset;
 
 use super::files::{self, File, Kind};
@@ -70,7 +71,7 @@ pub async fn play_file(
 }
 
 /// Where one viewer may play from, as this node sees it.
-struct Guide {
+pub(crate) struct Guide {
     route: Route,
     own_site: String,
     /// Another node has sent the viewer here: whoever is sent on is sent once.
@@ -79,14 +80,27 @@ struct Guide {
 
 impl Guide {
     fn new(request: &HttpRequest, media: &Media, claims: &ViewClaims) -> Self {
+        let me = media.store.cluster().node_id();
+        let was_sent = request.query_string().starts_with(SENT_BY);
+        Self { was_sent, ..Self::seen_from(media, claims, address(request), me) }
+    }
+
+    /// As the edge `edge` sees it, for the viewer at `client`. Whoever is at an edge is sent nowhere else.
+    pub(crate) fn at_edge(media: &Media, claims: &ViewClaims, client: Option<IpAddr>, edge: NodeId) -> Self {
+        Self { was_sent: true, ..Self::seen_from(media, claims, client, edge) }
+    }
+
+    fn seen_from(media: &Media, claims: &ViewClaims, client: Option<IpAddr>, me: NodeId) -> Self {
         let cluster = media.store.cluster();
-        let (state, me) = (cluster.state(), cluster.node_id());
-        let places = steering::places(cluster, claims.asset);
+        let state = cluster.state();
+        let places = steering::places(cluster, &media.edges, claims.asset, me);
         let spread = u64::from_le_bytes(claims.view[..8].try_into().expect("eight of sixteen bytes"));
+        let node = state.node(me).map(|node| node.site.clone());
+        let site = node.or_else(|| state.edge(me).map(|edge| edge.site.clone()));
         Self {
-            route: Route::choose(address(request), me, state.site_map(), &places, spread),
-            own_site: state.node(me).map(|node| node.site.clone()).unwrap_or_default(),
-            was_sent: request.query_string().starts_with(SENT_BY),
+            route: Route::choose(client, me, state.site_map(), &places, spread),
+            own_site: site.unwrap_or_default(),
+            was_sent: false,
         }
     }
 
@@ -95,11 +109,11 @@ impl Guide {
     }
 
     /// There is more than one site to play from.
-    fn has_choice(&self) -> bool {
+    pub(crate) fn has_choice(&self) -> bool {
         self.route.places.len() > 1
     }
 
-    fn manifest(&self, view: &str, names: &Names) -> SteeringManifest {
+    pub(crate) fn manifest(&self, view: &str, names: &Names) -> SteeringManifest {
         self.route.manifest(&self.own_site, view, names)
     }
 }
@@ -125,13 +139,18 @@ fn redirect(request: &HttpRequest, media: &Media, view: &str, address: &str) -> 
 pub async fn play_options(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let mut answer = HttpResponse::NoContent().finish();
     share(&request, &app, &mut answer);
+    allow_reading(&mut answer);
+    answer
+}
+
+/// What a page may send, when the answer is shared with it.
+pub(crate) fn allow_reading(answer: &mut HttpResponse) {
     if answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         let headers = answer.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Range"));
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
-    answer
 }
 
 /// The asset of a View that may go on now, and what its token says.
@@ -174,7 +193,7 @@ fn view_cookie(request: &HttpRequest) -> Result<String, ViewError> {
     found.ok_or(ViewError::Missing)
 }
 
-fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResponse {
+pub(crate) fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResponse {
     let length = body.len() as u64;
     let asked = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
     // A key or playlist is small and changes: it is given whole.
@@ -207,9 +226,15 @@ fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResponse {
 
 /// CORS without credentials, for origins the operator allows and the consoles of the other nodes, and only where the path itself is the right.
 fn share(request: &HttpRequest, app: &App, answer: &mut HttpResponse) {
+    let origin = allowed_origin(request, &app.config).or_else(|| node_origin(request, &app.cluster.state()));
+    share_with(origin, answer);
+    debug_assert!(request.method() != Method::POST);
+}
+
+/// Lets a page of `origin` read the answer; of none, no page.
+pub(crate) fn share_with(origin: Option<&str>, answer: &mut HttpResponse) {
     let headers = answer.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    let origin = allowed_origin(request, &app.config).or_else(|| node_origin(request, &app.cluster.state()));
     let origin = origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -220,7 +245,6 @@ fn share(request: &HttpRequest, app: &App, answer: &mut HttpResponse) {
         let open = HeaderValue::from_static("cross-origin");
         headers.insert(header::HeaderName::from_static("cross-origin-resource-policy"), open);
     }
-    debug_assert!(request.method() != Method::POST);
 }
 
 impl From<ViewError> for Problem {

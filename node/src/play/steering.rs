@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,8 @@ use cluster::command::SiteNetwork;
 use cluster::id::{AssetId, NodeId};
 use cluster::state::NodeState;
 use serde::Serialize;
+
+use crate::edge::{Contact, Contacts};
 
 /// How often a player asks again, in seconds: a site that comes back or is drained is noticed within this time. One that
 /// dies is left at once, at the first request it does not answer.
@@ -35,6 +38,8 @@ pub struct Place {
     pub round_trip: Duration,
     /// It has a copy of what is watched.
     pub holds: bool,
+    /// An edge: made for viewers, and so the first of its site.
+    pub is_edge: bool,
 }
 
 /// The best place of each site, nearest site first.
@@ -71,7 +76,9 @@ impl Route {
         });
         let best = |site: &&str| {
             let of_site = places.iter().filter(|place| place.site == *site);
-            of_site.min_by_key(|place| (place.node != me, !place.holds, Reverse(share(spread, place.node))))
+            of_site.min_by_key(|place| {
+                (place.node != me, !place.is_edge, !place.holds, Reverse(share(spread, place.node)))
+            })
         };
         let chosen: Vec<Place> = sites.iter().filter_map(best).cloned().collect();
         let is_mapped = chosen.first().is_some_and(|first| near.contains(&first.site.as_str()));
@@ -205,30 +212,46 @@ pub struct Names {
 }
 
 /// The nodes that can serve this asset to people now: this one, and those that answer it, take part and are reachable by
-/// people. Of a cluster with one site that is of no use, and the list is short.
-pub fn places(cluster: &Cluster, asset: AssetId) -> Vec<Place> {
-    let (state, me) = (cluster.state(), cluster.node_id());
+/// people; and the edges that were heard here lately. `me` is whoever the viewer is at, a node or an edge. Of a cluster with
+/// one site that is of no use, and the list is short.
+pub fn places(cluster: &Cluster, edges: &Contacts, asset: AssetId, me: NodeId) -> Vec<Place> {
+    let (state, asked) = (cluster.state(), cluster.node_id());
     let holders = state.holders(asset);
     let serves = |node: &cluster::state::Node| {
         let can = node.state == NodeState::Active && !node.public_address.is_empty();
-        node.id == me || (can && cluster.peers().is_alive(node.id))
+        node.id == me || (can && (node.id == asked || cluster.peers().is_alive(node.id)))
     };
     let place = |node: &cluster::state::Node| Place {
         node: node.id,
         site: node.site.clone(),
         address: node.public_address.clone(),
         round_trip: match cluster.peers().report(node.id) {
-            Some(report) if node.id != me => report.round_trip,
+            Some(report) if node.id != asked => report.round_trip,
             _ => Duration::ZERO,
         },
         holds: holders.contains(node.id),
+        is_edge: false,
     };
-    state.nodes().filter(|node| serves(node)).map(|node| place(node)).collect()
+    let edge = |edge: &Arc<cluster::state::Edge>| {
+        let contact = edges.of(edge.id);
+        let serves = contact.as_ref().is_some_and(Contact::serves) && !edge.public_address.is_empty();
+        let round_trip_us = contact.map_or(0, |contact| contact.report.round_trip_us);
+        (serves || edge.id == me).then(|| Place {
+            node: edge.id,
+            site: edge.site.clone(),
+            address: edge.public_address.clone(),
+            round_trip: Duration::from_micros(round_trip_us.into()),
+            holds: false,
+            is_edge: true,
+        })
+    };
+    let nodes = state.nodes().filter(|node| serves(node)).map(|node| place(node));
+    nodes.chain(state.edges().filter_map(edge)).collect()
 }
 
 /// Whether there is more than one site to play from.
-pub fn reaches_far(cluster: &Cluster, asset: AssetId) -> bool {
-    let places = places(cluster, asset);
+pub fn reaches_far(cluster: &Cluster, edges: &Contacts, asset: AssetId) -> bool {
+    let places = places(cluster, edges, asset, cluster.node_id());
     places.iter().any(|place| place.site != places[0].site)
 }
 
@@ -243,6 +266,7 @@ mod tests {
             address: format!("n{node}.example:443"),
             round_trip: Duration::from_millis(round_trip_ms),
             holds,
+            is_edge: false,
         }
     }
 
@@ -253,6 +277,17 @@ mod tests {
     fn sites(client: &str, map: &[SiteNetwork], places: &[Place]) -> Vec<String> {
         let route = Route::choose(client.parse().ok(), NodeId(1), map, places, 7);
         route.places.into_iter().map(|place| place.site).collect()
+    }
+
+    #[test]
+    fn the_edge_of_a_site_is_its_first_place_and_whoever_is_at_a_node_stays_with_it() {
+        let edge = Place { is_edge: true, ..place(9, "b", 20, false) };
+        let places = [place(1, "a", 0, true), place(2, "b", 20, true), edge];
+        let map = [entry("10.2.0.0/16", "b", None)];
+        let route = |me| Route::choose("10.2.0.1".parse().ok(), NodeId(me), &map, &places, 7);
+        assert_eq!(route(1).elsewhere("a").map(|place| place.node), Some(NodeId(9)));
+        assert_eq!(route(2).places[0].node, NodeId(2));
+        assert_eq!(route(9).places[0].node, NodeId(9));
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub fn check(claims: &ViewClaims, state: &State, now_ms: u64, presented: Present
     Ok(may_watch(state, &claims.subject, claims.asset, now_ms)?)
 }
 
-fn fits(claims: &ViewClaims, presented: Presented) -> bool {
+pub(crate) fn fits(claims: &ViewClaims, presented: Presented) -> bool {
     match (claims.carrier, presented) {
         (Carrier::Path { address: None }, Presented::InPath { .. }) => true,
         (Carrier::Path { address: Some(bound) }, Presented::InPath { address: Some(from) }) => {

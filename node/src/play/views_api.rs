@@ -86,7 +86,7 @@ pub async fn view_start(
     caller.may(&state, Action::WatchAsset, Target::Asset(*asset))?;
     media.outage.may_begin()?;
     let now_ms = media.store.cluster().now_ms();
-    let wanted = match wanted.steered && steering::reaches_far(media.store.cluster(), *asset) {
+    let wanted = match wanted.steered && steering::reaches_far(media.store.cluster(), &media.edges, *asset) {
         true => StartView { carrier: Some(CarrierKind::Path), ..wanted },
         false => wanted,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal, SealError};
-use cluster::{Cluster, ClusterConfig, JoinToken, OpenError, TlsTransport, Transport};
+use cluster::{Cluster, ClusterConfig, EdgeConfig, JoinToken, OpenError, TlsTransport, Transport};
 
 use super::RunOptions;
 use crate::backup::Targets;
@@ -29,6 +29,11 @@ pub(super) async fn open(
     settings.certificate_life = Duration::from_secs(u64::from(config.cluster_certificate_minutes) * 60);
     settings.distance = config.cluster_distance;
     settings.targets = Arc::new(Targets::new(config));
+    anyhow::ensure!(
+        !EdgeConfig::is_edge(&config.dir),
+        "there is an edge in {}; start it with `mediakeep edge run`",
+        config.dir.display()
+    );
     let there = ClusterConfig::is_initialised(&config.dir);
     if let Some(listen) = config.cluster_listen {
         settings.transport = Transport::Tls(TlsTransport {
@@ -77,7 +82,7 @@ fn advised(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// What people type to reach this node: its first configured name, or the address it listens on.
-fn public_address(config: &Config, address: SocketAddr) -> String {
+pub(crate) fn public_address(config: &Config, address: SocketAddr) -> String {
     let host = match config.hostnames.first() {
         Some(name) => name.clone(),
         None if address.ip().is_unspecified() => {

@@ -260,14 +260,18 @@ impl Tls {
 
     /// Settings for the public listener: TLS 1.3 and 1.2, aws-lc-rs only; actix adds `h2` and `http/1.1` to ALPN.
     pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
-        let builder = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
-        let resolver: Arc<dyn ResolvesServerCert> = self.served.clone();
-        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-        config.send_tls13_tickets = 2;
-        config.max_early_data_size = 0;
-        Ok(config)
+        settings(self.served.clone())
     }
+}
+
+/// Settings for a public listener that shows what `resolver` says.
+pub(crate) fn settings(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+    config.send_tls13_tickets = 2;
+    config.max_early_data_size = 0;
+    Ok(config)
 }
 
 /// The one crypto provider.

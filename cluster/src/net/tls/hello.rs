@@ -57,6 +57,12 @@ pub trait Membership: Send + Sync + 'static {
     /// Why not.
     fn admits(&self, node: NodeId, incarnation: &Incarnation) -> Result<(), String>;
 
+    /// Whether `edge`, in its start `incarnation`, is an edge of ours.
+    ///
+    /// # Errors
+    /// Why not.
+    fn admits_edge(&self, edge: NodeId, incarnation: &Incarnation) -> Result<(), String>;
+
     /// Where `node` is reached: `host:port`.
     fn address(&self, node: NodeId) -> Option<String>;
 }

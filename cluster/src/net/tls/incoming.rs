@@ -16,7 +16,7 @@ use super::Shared;
 use super::frame::{Frame, Kind, bad};
 use super::hello::{Hello, HelloAnswer, Lane};
 use super::trust::JOIN_PROTOCOL;
-use crate::authority::{NodeName, ends_at_ms};
+use crate::authority::{NodeName, Part, ends_at_ms};
 use crate::command::Incarnation;
 use crate::id::NodeId;
 use crate::net::{Message, Service};
@@ -83,6 +83,7 @@ enum Greeted {
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     node: NodeId,
+    part: Part,
     incarnation: Incarnation,
     lane: Lane,
     /// When the certificate it showed ends, in ms since 1970.
@@ -108,7 +109,7 @@ async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
         (None, _) => Err("this is not the certificate of a node".to_owned()),
         (_, None) => Err("no common version of the protocol".to_owned()),
         (Some(name), Some(version)) => {
-            shared.membership.admits(name.node, &hello.incarnation).map(|()| (name.node, version))
+            shared.admits(name.part, name.node, &hello.incarnation).map(|()| (name, version))
         }
     };
     let said = match &answer {
@@ -118,11 +119,13 @@ async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
     let said = postcard::to_allocvec(&said).map_err(|_| bad("a greeting"))?;
     Frame::hello(said).write(&mut stream).await?;
     stream.flush().await?;
-    let (node, _) = answer.map_err(|reason| {
+    let (name, _) = answer.map_err(|reason| {
         tracing::warn!(?name, reason, "a node was turned away");
         io::Error::new(io::ErrorKind::PermissionDenied, reason)
     })?;
-    Ok(Greeted::Node(stream, Peer { node, incarnation: hello.incarnation, lane: hello.lane, ends_at_ms }))
+    let (node, part) = (name.node, name.part);
+    let peer = Peer { node, part, incarnation: hello.incarnation, lane: hello.lane, ends_at_ms };
+    Ok(Greeted::Node(stream, peer))
 }
 
 async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Peer) -> io::Result<()> {
@@ -140,13 +143,13 @@ async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Pee
         }
         Ok(())
     };
-    let removed = shared.when_not_admitted(peer.node, peer.incarnation);
+    let removed = shared.when_not_admitted(peer.part, peer.node, peer.incarnation);
     let reading = async {
         let mut read = BufReader::with_capacity(BUFFER, read);
         let under_way = Arc::new(Semaphore::new(at_once));
         loop {
             let frame = timeout(SILENT_FOR, Frame::read(&mut read)).await??;
-            shared.membership.admits(peer.node, &peer.incarnation).map_err(io::Error::other)?;
+            shared.admits(peer.part, peer.node, &peer.incarnation).map_err(io::Error::other)?;
             match frame.kind {
                 Kind::Ping => answers.send(Frame::plain(Kind::Pong)).await.map_err(io::Error::other)?,
                 Kind::Call => {
@@ -174,6 +177,10 @@ async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Pee
 async fn answer(shared: &Shared, peer: Peer, frame: Frame) -> Frame {
     let deadline = Duration::from_millis(u64::from(frame.deadline_ms));
     let answered = match Service::from_number(frame.service) {
+        Some(service) if !service.may_be_asked_by(peer.part) => {
+            tracing::warn!(node = %peer.node, part = ?peer.part, ?service, "a question that is not theirs was refused");
+            Err(format!("{service:?} is not for you"))
+        }
         Some(service) => {
             let serving = shared.services.serve(service, peer.node, frame.message);
             timeout(deadline, serving).await.unwrap_or_else(|_| Err("not done in time".to_owned()))

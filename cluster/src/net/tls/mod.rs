@@ -29,7 +29,7 @@ pub use join::{JoinCallError, ask_to_join};
 pub(crate) use trust::Shown as ShownCertificate;
 
 use super::{Message, Net, NetError, Service, Services};
-use crate::authority::NodeName;
+use crate::authority::{NodeName, Part};
 use crate::command::Incarnation;
 use crate::id::NodeId;
 use hello::Lane;
@@ -77,12 +77,21 @@ impl Shared {
         }
     }
 
+    fn admits(&self, part: Part, node: NodeId, incarnation: &Incarnation) -> Result<(), String> {
+        admits(&*self.membership, part, node, incarnation)
+    }
+
     /// Waits until `node` is no member any more, and says why.
-    fn when_not_admitted(&self, node: NodeId, incarnation: Incarnation) -> impl Future<Output = String> {
+    fn when_not_admitted(
+        &self,
+        part: Part,
+        node: NodeId,
+        incarnation: Incarnation,
+    ) -> impl Future<Output = String> {
         let (mut changes, membership) = (self.changes.subscribe(), self.membership.clone());
         async move {
             loop {
-                if let Err(reason) = membership.admits(node, &incarnation) {
+                if let Err(reason) = admits(&*membership, part, node, &incarnation) {
                     return reason;
                 }
                 if changes.changed().await.is_err() {
@@ -90,6 +99,18 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+fn admits(
+    membership: &dyn Membership,
+    part: Part,
+    node: NodeId,
+    incarnation: &Incarnation,
+) -> Result<(), String> {
+    match part {
+        Part::Node => membership.admits(node, incarnation),
+        Part::Edge => membership.admits_edge(node, incarnation),
     }
 }
 
@@ -107,8 +128,8 @@ pub struct TlsSettings {
     pub membership: Arc<dyn Membership>,
     /// What is answered.
     pub services: Services,
-    /// Where the others connect.
-    pub listener: std::net::TcpListener,
+    /// Where the others connect; none for an edge, which nobody connects to.
+    pub listener: Option<std::net::TcpListener>,
     /// By which certificates are judged.
     pub time: Arc<dyn TimeProvider>,
 }
@@ -147,15 +168,17 @@ impl TlsNet {
             changes: watch::Sender::new(0),
             ending: CancellationToken::new(),
         });
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let (accepting, ending) = (shared.clone(), shared.ending.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = ending.cancelled() => {}
-                () = incoming::accept(accepting, listener) => {}
-            }
-        });
+        if let Some(listener) = listener {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let (accepting, ending) = (shared.clone(), shared.ending.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = ending.cancelled() => {}
+                    () = incoming::accept(accepting, listener) => {}
+                }
+            });
+        }
         Ok(Arc::new(Self { shared, links: Mutex::default() }))
     }
 
@@ -221,8 +244,8 @@ impl Net for TlsNet {
             return Err(NetError::Unreachable { node: to, reason: "no such node is known".to_owned() });
         }
         let lane = match service {
-            Service::Raft | Service::Control => Lane::Urgent,
-            Service::Blob | Service::Snapshot => Lane::Bulk,
+            Service::Raft | Service::Control | Service::Edge => Lane::Urgent,
+            Service::Blob | Service::Snapshot | Service::EdgeBytes => Lane::Bulk,
         };
         self.link(to, lane).call(service, message, deadline).await.map_err(|error| match error {
             NetError::Refused { reason, .. } => NetError::Refused { node: to, reason },

@@ -218,7 +218,7 @@ impl Keeper {
         let mut stream = TlsConnector::from(self.shared.client.clone()).connect(name, socket).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let shown = shown.and_then(|certificate| NodeName::of(certificate).ok());
-        let expected = NodeName { cluster: self.shared.name.cluster, node: self.node };
+        let expected = NodeName::node(self.shared.name.cluster, self.node);
         if shown != Some(expected) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another node answers there"));
         }

@@ -32,6 +32,7 @@ export type Agreement = [
   Reads<model.AuditRecord, Schemas['AuditView']>,
   Reads<model.AuditVerification, Schemas['AuditVerification']>,
   Reads<model.Cluster, ClusterAnswer>,
+  Reads<model.Edge, Schemas['EdgeView']>,
   Reads<model.JoinToken, Schemas['JoinTokenView']>,
   Reads<model.Alert, Schemas['AlertView']>,
   Reads<model.AlertChannels, Schemas['AlertChannelsView']>,

@@ -16,6 +16,7 @@ import type {
   Cluster,
   Collection,
   Detail,
+  Edge,
   Invite,
   Job,
   JoinToken,
@@ -56,6 +57,8 @@ export const newRecoveryKey = () => call<{ recovery_key: string }>('POST', '/sys
 
 // Cluster
 export const cluster = () => call<Cluster>('GET', '/cluster');
+export const edges = () => call<{ items: Edge[] }>('GET', '/edges');
+export const removeEdge = (id: string) => call<void>('DELETE', `/edges/${id}`);
 export const createJoinToken = () => call<JoinToken>('POST', '/cluster/tokens', { json: {} });
 export const drainNode = (id: string, draining: boolean) =>
   call<void>('POST', `/nodes/${id}/drain`, { json: { draining } });

@@ -299,6 +299,19 @@ export interface Cluster {
   nodes: ClusterNode[];
 }
 
+/** A node that holds ciphertext for viewers near it, and nothing else. */
+export interface Edge {
+  id: string;
+  name: string;
+  site: string;
+  public_address: string;
+  alive: boolean;
+  serving: boolean;
+  silent_ms?: number | null;
+  held_bytes?: number | null;
+  warm: { id: string; assets?: number | null; whole?: number | null; no_room: boolean }[];
+}
+
 /** What a node joins by; shown once. */
 export interface JoinToken {
   token: string;

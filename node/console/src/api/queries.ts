@@ -9,6 +9,7 @@ export const keys = {
   status: ['status'] as const,
   me: ['me'] as const,
   cluster: ['cluster'] as const,
+  edges: ['edges'] as const,
   alerts: ['alerts'] as const,
   assets: (app: string) => ['assets', app] as const,
   asset: (id: string) => ['asset', id] as const,
@@ -40,6 +41,7 @@ export const alertChannelsQuery = queryOptions({
   queryFn: api.alertChannels,
 });
 export const clusterQuery = queryOptions({ queryKey: keys.cluster, queryFn: api.cluster });
+export const edgesQuery = queryOptions({ queryKey: keys.edges, queryFn: api.edges });
 export const statusQuery = queryOptions({ queryKey: keys.status, queryFn: api.status });
 
 export const certificateQuery = queryOptions({ queryKey: keys.certificate, queryFn: api.certificate });

@@ -927,6 +927,111 @@ export interface paths {
         patch: operations["collection_update"];
         trace?: never;
     };
+    "/api/v1/edges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All edges, and how each does. */
+        get: operations["edge_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/purges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have every edge forget what is selected: within seconds, and one that is away before it serves anything again. What
+         *     may still be watched is fetched anew when somebody watches it.
+         */
+        post: operations["edge_purge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A one-use token for an edge to join by. Shown once. */
+        post: operations["edge_token_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/warm/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Let an edge stop keeping something warm. What it holds goes when the room is needed. */
+        delete: operations["edge_warm_end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove an edge for good: it is cut off at once and removes what it holds. */
+        delete: operations["edge_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/{id}/warm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have an edge hold something before anybody asks for it, now and when more comes to match. */
+        post: operations["edge_warm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -2206,6 +2311,60 @@ export interface components {
             /** @description Empty it, or let it take part again. */
             draining: boolean;
         };
+        /** @description Edges. */
+        EdgeList: {
+            /** @description By number. */
+            items: components["schemas"]["EdgeView"][];
+        };
+        /** @description One edge, as the node that is asked sees it. */
+        EdgeView: {
+            /**
+             * Format: int64
+             * @description When it was added.
+             */
+            added_ms: number;
+            /** @description Heard within the last seconds. */
+            alive: boolean;
+            /**
+             * Format: int64
+             * @description Bytes it holds on its disk, by its own word.
+             */
+            held_bytes?: number | null;
+            /** @description Its number. Never used again. */
+            id: string;
+            /**
+             * Format: int64
+             * @description Bytes it may hold.
+             */
+            most_bytes?: number | null;
+            /** @description Its name. */
+            name: string;
+            /** @description Where people reach it. */
+            public_address: string;
+            /** @description It serves viewers, by its own word. */
+            serving: boolean;
+            /**
+             * Format: int64
+             * @description Since it was heard last; none when it never was.
+             */
+            silent_ms?: number | null;
+            /** @description Where it stands. */
+            site: string;
+            /**
+             * Format: int64
+             * @description Since it started.
+             */
+            up_ms?: number | null;
+            /** @description The version it runs; empty until it has said so. */
+            version: string;
+            /**
+             * Format: int32
+             * @description Views it has let watch and still would.
+             */
+            views?: number | null;
+            /** @description What it keeps warm. */
+            warm: components["schemas"]["WarmView"][];
+        };
         /** @description A mail server and who is written to. */
         EmailView: {
             /** @description The authority to trust instead of the public ones (PEM). */
@@ -3235,6 +3394,29 @@ export interface components {
          * @enum {string}
          */
         RunStateName: "running" | "done" | "failed" | "expiring";
+        /** @description Which assets: exactly one of `asset`, `collection` and `tag`. Those that come to match later are meant too. */
+        SelectionBody: {
+            /**
+             * @description Where the tag is.
+             * @default null
+             */
+            application: string | null;
+            /**
+             * @description One.
+             * @default null
+             */
+            asset: string | null;
+            /**
+             * @description Those of a collection.
+             * @default null
+             */
+            collection: string | null;
+            /**
+             * @description Those of an application with a tag.
+             * @default null
+             */
+            tag: string | null;
+        };
         /** @description One sign-in. */
         SessionView: {
             /**
@@ -3478,6 +3660,33 @@ export interface components {
         WantedDownload: {
             /** @description `original`, or the name of a rendition such as `v720`. */
             what: string;
+        };
+        /** @description What was begun. */
+        WarmBegun: {
+            /** @description Its id. */
+            id: string;
+        };
+        /** @description Something an edge holds before anybody asks for it. */
+        WarmView: components["schemas"]["SelectionBody"] & {
+            /**
+             * Format: int32
+             * @description Assets that are meant now, by the edge's own word.
+             */
+            assets?: number | null;
+            /**
+             * Format: int64
+             * @description Since when.
+             */
+            created_ms: number;
+            /** @description Its id. */
+            id: string;
+            /** @description It has no room for the rest. */
+            no_room: boolean;
+            /**
+             * Format: int32
+             * @description Of those, the ones it holds whole.
+             */
+            whole?: number | null;
         };
         /** @description An HTTPS address. */
         WebhookView: {
@@ -6374,6 +6583,237 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CollectionView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    edge_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeList"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    edge_purge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SelectionBody"];
+            };
+        };
+        responses: {
+            /** @description In force */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    edge_token_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewJoinToken"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinTokenView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    edge_warm_end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    edge_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    edge_warm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SelectionBody"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WarmBegun"];
                 };
             };
             404: {

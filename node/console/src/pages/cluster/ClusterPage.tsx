@@ -8,6 +8,7 @@ import { Loaded } from '../../parts/Loaded';
 import { Page } from '../../parts/Page';
 import { useText } from '../../text/TextProvider';
 import { CopiesSection } from './CopiesSection';
+import { EdgesSection } from './EdgesSection';
 import { JoinDialog } from './JoinDialog';
 import { NodeCard } from './NodeCard';
 import { SiteMapSection } from './SiteMapSection';
@@ -39,6 +40,7 @@ export function ClusterPage() {
             <Sites cluster={cluster} />
             <CopiesSection cluster={cluster} />
             <SiteMapSection cluster={cluster} />
+            <EdgesSection />
             {joining && <JoinDialog cluster={cluster} close={() => setJoining(false)} />}
           </>
         )}
