@@ -10,17 +10,19 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 . benches/media.sh
 . benches/serving.sh
 . benches/agreement.sh
+. benches/replication.sh
 . benches/scale.sh
 
 all=(idle upload deliver first-frame first-watchable transcode)
 # These take longer, need more disk, or need several nodes, and are run when named.
-named=(one-voter metadata failover scale)
+named=(one-voter metadata failover replication scale)
 rounds=3 seconds=5 clip_seconds=60 upload_mib=512 settle=5 scale_fewer=100000 scale_more=1000000
+replication_plan="64:12:2 1:300:4"
 options=() chosen=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --quick)
-      seconds=2 clip_seconds=12 upload_mib=128 settle=2 scale_fewer=10000 scale_more=100000
+      seconds=2 clip_seconds=12 upload_mib=128 settle=2 scale_fewer=10000 scale_more=100000 replication_plan="64:4:2 1:60:4"
       options+=("$1") ;;
     --rounds)
       rounds=${2:-}
@@ -36,6 +38,7 @@ done
 [ ${#chosen[@]} -gt 0 ] || chosen=("${all[@]}")
 
 node=${MEDIAKEEP_BIN:-target/release/mediakeep}
+garage=${GARAGE:-target/peers/garage-2.5.0/bin/garage}
 started=() note=
 end() { kill "$1" 2> /dev/null || true; wait "$1" 2> /dev/null || true; }
 stop_newest() { end "${started[-1]}"; unset 'started[-1]'; }

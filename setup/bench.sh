@@ -18,5 +18,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     esac
   done
 fi
+# Compiled once, and only where it is measured beside: this takes a while.
+case " $* " in *" replication "*)
+  [ -x "${GARAGE:-target/peers/garage-2.5.0/bin/garage}" ] ||
+    cargo install --quiet --locked --root target/peers/garage-2.5.0 garage@2.5.0 ;;
+esac
 cargo build --release --locked --workspace
 MEDIAKEEP_BIN=$PWD/target/release/mediakeep benches/bench.sh "$@"
