@@ -50,6 +50,39 @@ async fn whatever_is_wrong_with_a_request_is_answered_by_a_problem() {
     node.stop().await;
 }
 
+/// A client that is busy sending must hear why it is refused: not every one looks up when its stream is reset.
+#[tokio::test]
+async fn whoever_sends_a_large_file_hears_why_it_is_refused() {
+    let node = Node::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.mp4");
+    std::fs::write(&file, vec![7; 40_000_000]).unwrap();
+    let token = node.admin().await.token.unwrap();
+    let cases = [
+        ("no credential", node.application().to_owned(), "", "401"),
+        ("no such application", "a".repeat(26), token.as_str(), "404"),
+    ];
+    for protocol in ["--http2", "--http1.1"] {
+        for (what, application, token, status) in &cases {
+            let mut curl = tokio::process::Command::new("curl");
+            curl.args(["-sS", protocol, "--max-time", "30", "-w", "\n%{http_code}", "--cacert"]);
+            curl.arg(&node.ready.ca).arg("-T").arg(&file);
+            if !token.is_empty() {
+                curl.args(["-H", &format!("authorization: Bearer {token}")]);
+            }
+            curl.arg(format!("{}/api/v1/applications/{application}/files/large.mp4", node.url()));
+            let output = curl.output().await.unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let trouble = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{what}, {protocol}: {trouble}");
+            let (problem, shown) = said.rsplit_once('\n').unwrap();
+            assert_eq!(shown, *status, "{what}, {protocol}: {said}");
+            assert!(problem.contains("\"detail\""), "{what}, {protocol}: {said}");
+        }
+    }
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn nobody_and_a_wrong_credential_are_told_apart_from_somebody() {
     let node = Node::start().await;

@@ -2,7 +2,7 @@
 //! set, counts, and writes the one log line. No secret and no capability path reaches that line.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -17,6 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::app::App;
 use crate::limits::Connection;
+use crate::linger::{Dropped, Rest};
 use crate::problem::Problem;
 use crate::{access, headers, logs};
 
@@ -39,7 +40,7 @@ impl RequestId {
 
 /// The middleware.
 pub async fn around(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
@@ -54,6 +55,7 @@ pub async fn around(
         return Ok(finish(request.into_response(answer), app.as_ref(), began, &id.0));
     }
     let running = app.as_ref().map(|app| app.shutdown.request());
+    let rest = Rest::of(&mut request);
     // The router needs the request to itself: no clone of it may live across this call.
     let mut response = next.call(request).await?.map_into_boxed_body();
     if let Some(error) = response.response().error() {
@@ -61,13 +63,17 @@ pub async fn around(
         let (request, _) = response.into_parts();
         response = ServiceResponse::new(request, answer);
     }
-    let response = response.map_body(|_, body| BoxBody::new(Held { body, _running: running }));
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    let rest = rest.filter(|_| refused).map(Rest::dropped);
+    let response = response.map_body(|_, body| BoxBody::new(Held { body, rest, _running: running }));
     Ok(finish(response, app.as_ref(), began, &id.0))
 }
 
 /// A body whose request counts as running until all of it is handed on.
 struct Held {
     body: BoxBody,
+    /// What is still to come of a request that is refused.
+    rest: Option<Dropped>,
     _running: Option<TaskTrackerToken>,
 }
 
@@ -82,7 +88,11 @@ impl MessageBody for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
+        let piece = ready!(Pin::new(&mut self.body).poll_next(context));
+        if let (None, Some(rest)) = (&piece, &mut self.rest) {
+            ready!(rest.poll(context));
+        }
+        Poll::Ready(piece)
     }
 }
 

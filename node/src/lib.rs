@@ -22,6 +22,7 @@ pub mod headers;
 pub mod ingest;
 pub mod jobs;
 pub mod limits;
+mod linger;
 pub mod live;
 pub mod logs;
 pub mod manifest;
