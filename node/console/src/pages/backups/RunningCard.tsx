@@ -43,6 +43,8 @@ function Bar({ run }: { run: BackupRun }) {
   const { kindOf } = useRunText();
   const { progress } = run;
   const known = progress && progress.total > 0;
+  // A backup goes through assets, a check through objects.
+  const counted: TextKey = run.kind === 'copy' ? 'backups.doneOfAssets' : 'backups.doneOf';
   const percent = known ? (100 * progress.done) / progress.total : 100;
   return (
     <Stack gap={6}>
@@ -57,7 +59,7 @@ function Bar({ run }: { run: BackupRun }) {
       </Progress.Root>
       <Text size="sm" className="numbers">
         {progress ? phaseText(run, t) : t('backups.noProgress')}
-        {known && ` · ${t('backups.doneOf', { done: progress.done, total: progress.total })}`}
+        {known && ` · ${t(counted, { done: progress.done, total: progress.total })}`}
         {progress && progress.bytes > 0 && ` · ${formats.bytes(progress.bytes)}`}
       </Text>
     </Stack>
