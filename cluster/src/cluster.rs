@@ -1,5 +1,6 @@
 //! The handle everything else holds: propose a change, look at State, hear what happened.
 
+mod audit_heads;
 mod audit_share;
 mod clocks;
 mod config;
@@ -31,10 +32,11 @@ use std::fs::File;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::raft::log::MissingRange;
+pub use audit_heads::{AuditReport, SHORTENED};
 pub use config::{ClusterConfig, Distance, TlsTransport, Transport};
 pub use describe::NodeReport;
 pub use edge::{EdgeConfig, EdgeNode};
@@ -47,7 +49,7 @@ pub use status::{ClusterStatus, Role};
 pub(crate) use voters::Step;
 
 use crate::actor::Actor;
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, HeadBook, SignedHead};
 use crate::backup::ProgressCell;
 use crate::command::Command;
 use crate::disk::StopFlag;
@@ -103,6 +105,9 @@ struct Inner {
     ending: CancellationToken,
     workers: OnceLock<Workers>,
     backup_progress: ProgressCell,
+    /// What the others have signed of their audit logs, and what this node has.
+    heads: Arc<HeadBook>,
+    signed: watch::Sender<Option<SignedHead>>,
     /// Held as long as the node runs: two processes must not share a folder.
     _lock: File,
 }

@@ -44,6 +44,7 @@ pub mod workers;
 pub mod sim;
 
 pub use cluster::{
-    Cluster, ClusterConfig, ClusterStatus, Distance, EdgeConfig, EdgeNode, JoinError, JoinToken,
-    JoinTokenError, NewClusterSecrets, NodeReport, OpenError, ProposeError, TlsTransport, Transport,
+    AuditReport, Cluster, ClusterConfig, ClusterStatus, Distance, EdgeConfig, EdgeNode, JoinError, JoinToken,
+    JoinTokenError, NewClusterSecrets, NodeReport, OpenError, ProposeError, SHORTENED, TlsTransport,
+    Transport,
 };

@@ -1,5 +1,6 @@
 //! Writing the audit log.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +24,8 @@ struct Inner {
     key: Arc<AeadKey>,
     stop: StopFlag,
     writing: Mutex<Writing>,
+    /// The newest record that was held when it was opened.
+    opened_last: u64,
 }
 
 struct Writing {
@@ -42,8 +45,10 @@ impl AuditLog {
     /// # Errors
     /// When the disk fails.
     pub fn open(disk: Arc<dyn Disk>, key: Arc<AeadKey>, stop: StopFlag) -> Result<Self, AuditError> {
-        let writing = Mutex::new(resume(&*disk)?);
-        Ok(Self { inner: Arc::new(Inner { disk, key, stop, writing }) })
+        let writing = resume(&*disk)?;
+        let opened_last = writing.last;
+        let writing = Mutex::new(writing);
+        Ok(Self { inner: Arc::new(Inner { disk, key, stop, writing, opened_last }) })
     }
 
     /// The flag that goes up when a record could not be written.
@@ -60,6 +65,12 @@ impl AuditLog {
     #[must_use]
     pub fn last(&self) -> u64 {
         self.writing().last
+    }
+
+    /// The number of the newest record that was held when the log was opened, before the Raft log was carried out again.
+    #[must_use]
+    pub fn opened_last(&self) -> u64 {
+        self.inner.opened_last
     }
 
     /// Adds records that follow the last one. Those held already are passed over, so that applying the Raft log again
@@ -267,8 +278,20 @@ impl AuditLog {
     /// # Errors
     /// When the disk fails. A flaw is no error: it is in the [`Verdict`].
     pub async fn verify(&self, head: ChainHead) -> Result<Verdict, AuditError> {
+        self.verify_signed(head, BTreeMap::new()).await
+    }
+
+    /// The same, held against the hashes that nodes have signed, too.
+    ///
+    /// # Errors
+    /// As [`AuditLog::verify`].
+    pub async fn verify_signed(
+        &self,
+        head: ChainHead,
+        signed: BTreeMap<u64, [u8; 32]>,
+    ) -> Result<Verdict, AuditError> {
         let inner = self.inner.clone();
-        let verdict = blocking(move || super::verify::run(&*inner.disk, &inner.key, head)).await;
+        let verdict = blocking(move || super::verify::run(&*inner.disk, &inner.key, head, &signed)).await;
         verdict.map_err(|error| AuditError::Io(error.to_string()))?
     }
 

@@ -4,12 +4,15 @@
 //! by [`AuditLog::verify`]. A record is written before the State that made it is shown: no audit write, no change.
 
 mod fill;
+mod heads;
 mod log;
 mod query;
 mod segment;
 mod verify;
 
 pub use fill::Gap;
+pub(crate) use heads::HeadSigner;
+pub use heads::{HeadBook, SignedHead};
 pub use log::AuditLog;
 pub use query::{AuditFilter, AuditPage};
 pub use verify::{Flaw, Verdict};

@@ -1,5 +1,9 @@
 //! Walking the chain: nothing changed, removed, moved or cut.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use super::AuditError;
 use super::segment::{self, Frame, Frames};
 use crate::audit_record::ChainHead;
@@ -7,7 +11,7 @@ use crate::disk::{Disk, files};
 use crate::keyring::AeadKey;
 
 /// What a walk over the chain found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Every record up to the head in State is there and as it was written.
     Intact {
@@ -24,7 +28,7 @@ pub enum Verdict {
 }
 
 /// What can be wrong with a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Flaw {
     /// It is not there, though later ones are.
     #[error("not there, though later ones are")]
@@ -41,11 +45,19 @@ pub enum Flaw {
     /// It comes a second time.
     #[error("there twice")]
     Repeated,
+    /// It follows, and is not the one whose hash a node has signed: what came before was written anew.
+    #[error("not the one whose hash was signed")]
+    NotAsSigned,
 }
 
 /// Walks all segments.
-pub(super) fn run(disk: &dyn Disk, key: &AeadKey, head: ChainHead) -> Result<Verdict, AuditError> {
-    let mut walk = Walk { chain: ChainHead::default(), head, damaged: false };
+pub(super) fn run(
+    disk: &dyn Disk,
+    key: &AeadKey,
+    head: ChainHead,
+    signed: &BTreeMap<u64, [u8; 32]>,
+) -> Result<Verdict, AuditError> {
+    let mut walk = Walk { chain: ChainHead::default(), head, signed, damaged: false };
     for first in segment::list(disk)? {
         let bytes = files::read_whole(&*disk.open(&segment::path(first))?)?;
         for frame in Frames::of(&bytes) {
@@ -58,14 +70,16 @@ pub(super) fn run(disk: &dyn Disk, key: &AeadKey, head: ChainHead) -> Result<Ver
     Ok(walk.end())
 }
 
-struct Walk {
+struct Walk<'a> {
     chain: ChainHead,
     head: ChainHead,
+    /// Hashes that some node has signed.
+    signed: &'a BTreeMap<u64, [u8; 32]>,
     /// Something could not be read since the last good record. A torn write that came again later is no flaw.
     damaged: bool,
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Takes one more frame, or names the record that is not as it should be.
     fn step(&mut self, frame: Frame<'_>, key: &AeadKey) -> Result<(), (u64, Flaw)> {
         let Frame::Whole(stored) = frame else {
@@ -85,13 +99,17 @@ impl Walk {
         if chain.sequence == self.head.sequence && chain.hash != self.head.hash {
             return Err((next, Flaw::Changed));
         }
+        if self.signed.get(&next).is_some_and(|hash| *hash != chain.hash) {
+            return Err((next, Flaw::NotAsSigned));
+        }
         self.chain = chain;
         self.damaged = false;
         Ok(())
     }
 
     fn end(&self) -> Verdict {
-        if self.chain.sequence >= self.head.sequence {
+        let signed = self.signed.last_key_value().map_or(0, |(sequence, _)| *sequence);
+        if self.chain.sequence >= self.head.sequence.max(signed) {
             return Verdict::Intact { records: self.chain.sequence };
         }
         broken(self.chain.sequence + 1, if self.damaged { Flaw::Damaged } else { Flaw::CutOff })

@@ -120,6 +120,17 @@ pub(crate) async fn carry_out(
     // A day more than it is kept: a run that takes long is locked for all of its time.
     let lock_ms = cluster.now_ms() + (u64::from(days) + 1) * Limits::DAY_MS;
     let list = ListWriter::create(scratch.join("objects"))?;
+    let mut result = BackupResult { index: state.last_applied(), ..BackupResult::default() };
+    let records = state.chain_head().sequence;
+    if known.audit_head > records {
+        note_flaw(
+            &mut result,
+            format!(
+                "audit: the backup before holds {} records and this cluster {records}: it was rolled back",
+                known.audit_head
+            ),
+        );
+    }
     let copying = Copying {
         cluster,
         run,
@@ -129,7 +140,7 @@ pub(crate) async fn carry_out(
         scratch,
         known,
         list,
-        result: BackupResult { index: state.last_applied(), ..BackupResult::default() },
+        result,
         state,
     };
     copying.carry_out().await
@@ -139,6 +150,8 @@ pub(crate) async fn carry_out(
 struct Known {
     list: Option<ListReader>,
     audit: Vec<AuditPart>,
+    /// The newest record of the audit log that it holds.
+    audit_head: u64,
     /// Objects that a check found wrong since.
     suspects: BTreeSet<String>,
     /// More was found wrong than was named: everything is looked for again.
@@ -153,7 +166,8 @@ impl Known {
         target: &dyn Target,
         scratch: &Path,
     ) -> Result<Self, BackupError> {
-        let mut known = Self { list: None, audit: Vec::new(), suspects: BTreeSet::new(), doubtful: false };
+        let mut known =
+            Self { list: None, audit: Vec::new(), audit_head: 0, suspects: BTreeSet::new(), doubtful: false };
         let Some(newest) = state.newest_whole(run.target) else { return Ok(known) };
         let result = newest.whole().cloned().unwrap_or_default();
         let name = name_in_run(newest.id, "objects");
@@ -173,7 +187,9 @@ impl Known {
             whole.open(&Opener::Node(cluster.secrets())).ok()
         });
         // A node that joined since cannot open it, and sends the audit log anew.
-        known.audit = opened.map(|(_, body)| body.audit).unwrap_or_default();
+        if let Some((_, body)) = opened {
+            (known.audit, known.audit_head) = (body.audit, body.chain.sequence);
+        }
         let checks = state.backup_runs().into_iter().filter(|check| check.target == run.target);
         let newest_check = checks.into_iter().find_map(|check| match (&check.kind, &check.state) {
             (BackupKind::Verify { .. }, RunState::Done { result, .. })

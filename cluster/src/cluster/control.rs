@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::audit_heads::AuditWalk;
 use super::{Cluster, Inner, NodeReport, ProposeError};
 use crate::actor::Actor;
+use crate::audit::SignedHead;
 use crate::command::Command;
 use crate::entry::Request;
 use crate::id::NodeId;
@@ -30,6 +32,10 @@ pub(crate) enum Ask {
     AuditRecords { before: u64 },
     /// How do you do?
     Describe,
+    /// Keep this: how far my audit log goes, and where it ended when I started.
+    KeepHead { head: SignedHead, opened: u64 },
+    /// Is your audit log whole, and what do you keep of the others?
+    WalkAudit,
 }
 
 /// Its answer.
@@ -40,6 +46,8 @@ pub(crate) enum Answer {
     Pong { wall_ms: u64 },
     Standing,
     Described(NodeReport),
+    HeadKept(Option<SignedHead>),
+    AuditWalked(AuditWalk),
 }
 
 /// Asks `node`.
@@ -85,6 +93,8 @@ impl Serve for Control {
                 Answer::Standing
             }
             Ask::Describe => Answer::Described(cluster.describe_here()),
+            Ask::KeepHead { head, opened } => Answer::HeadKept(cluster.keep_head(from, head, opened).await?),
+            Ask::WalkAudit => Answer::AuditWalked(cluster.walk_audit().await),
         };
         let head = postcard::to_allocvec(&answer).map_err(|error| error.to_string())?;
         Ok(Message { head: head.into(), body: Bytes::new() })

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::{Config, Raft, SnapshotPolicy};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use super::reader::Reader;
 use super::requests::Requests;
 use super::{Cluster, ClusterConfig, Distance, Inner, Mode, OpenError, Running, Transport, keys};
 use crate::actor::Actor;
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, HeadBook};
 use crate::backup::ProgressCell;
 use crate::blocking::blocking;
 use crate::command::{ClusterCommand, Command, KeyHolder};
@@ -198,14 +199,13 @@ pub(super) async fn start(
         opened: ground.opened,
     })
     .await?;
-    for repair in &begun.repairs {
-        tracing::warn!(%repair, "the log needed attention");
-    }
+    begun.repairs.iter().for_each(|repair| tracing::warn!(%repair, "the log needed attention"));
     let map = Arc::new(StateMap::new(begun.shown.clone()));
     let bytes = Replicas::new(node, ground.blobs.clone(), net.clone(), map);
     services.register(Service::Blob, bytes.service());
     let cluster = Cluster {
         inner: Arc::new(Inner {
+            heads: Arc::new(HeadBook::open(&config.dir, ground.storage_key.clone())),
             net,
             services,
             peers: Peers::new(config.clock.clone()),
@@ -228,6 +228,7 @@ pub(super) async fn start(
             ending: CancellationToken::new(),
             workers: OnceLock::new(),
             backup_progress: ProgressCell::default(),
+            signed: watch::Sender::new(None),
             _lock: ground.lock,
         }),
     };

@@ -49,6 +49,11 @@ impl NodeSecrets {
         derive(self.root.as_slice(), &[b"node storage"]).map(StorageKey::new)
     }
 
+    /// What this node signs the heads of its audit log by.
+    pub(crate) fn signing_seed(&self) -> Result<Secret, KeyError> {
+        derive(self.root.as_slice(), &[b"audit heads"])
+    }
+
     /// The root secret sealed to the recovery key. It is kept beside the node's data: without it, a node whose key file
     /// or passphrase is lost could not even read its own log.
     ///

@@ -8,6 +8,7 @@ mod copy_node;
 mod cut;
 pub(crate) mod expire;
 mod forget;
+mod heads;
 mod members;
 mod moves;
 mod presence;
@@ -39,6 +40,7 @@ pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
         Box::new(cut::Cut::new(cluster.clone())),
         Box::new(clock::WatchClock::new(cluster.clone())),
         Box::new(audit::FetchAudit::new(cluster.clone())),
+        Box::new(heads::SignHeads::new(cluster.clone())),
         Box::new(Repair::new(cluster.clone(), Purpose::Repair)),
         Box::new(Repair::new(cluster.clone(), Purpose::Rebalance)),
         Box::new(Scrub::new(cluster.clone())),

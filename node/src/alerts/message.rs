@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use actix_web::cookie::time::OffsetDateTime;
 use actix_web::cookie::time::format_description::well_known::Rfc3339;
+use cluster::audit::SignedHead;
 use cluster::command::{AlertChange, Severity};
 use cluster::state::{Alert, State};
 use serde::Serialize;
@@ -84,6 +85,30 @@ impl Message {
             cluster,
             link: "/alerts".to_owned(),
             sent_ms: now_ms,
+        }
+    }
+
+    /// How far the audit log goes, in the word of the node that leads.
+    #[must_use]
+    pub fn audit_head(state: &State, signed: &SignedHead, now_ms: u64) -> Self {
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        let record = signed.head.sequence;
+        Self {
+            id: format!("{}-audit-{record}", cluster_id(state)),
+            change: "signed",
+            kind: "audit_head".to_owned(),
+            subject: format!("node:{}", signed.node),
+            title: "The head of the audit log".to_owned(),
+            advice: String::new(),
+            details: BTreeMap::from([
+                ("record".to_owned(), record.to_string()),
+                ("hash".to_owned(), hex(&signed.head.hash)),
+                ("signed_at_ms".to_owned(), signed.time_ms.to_string()),
+                ("key".to_owned(), hex(&signed.key)),
+                ("signature".to_owned(), hex(&signed.signature)),
+            ]),
+            link: "/audit".to_owned(),
+            ..Self::test(state, now_ms)
         }
     }
 

@@ -10,6 +10,7 @@ mod deliver;
 mod email;
 mod evaluate;
 mod facts;
+mod heads;
 mod message;
 mod syslog;
 mod webhook;
@@ -65,6 +66,7 @@ impl Alerts {
     /// Starts them. Needs a running tokio runtime.
     pub fn start(app: &web::Data<App>) {
         let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(Evaluate::new(app.clone()))];
+        workers.push(Box::new(heads::TellHeads::new(app.clone())));
         for channel in ChannelKind::ALL {
             workers.push(Box::new(Deliver::new(app.clone(), channel)));
         }

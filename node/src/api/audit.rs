@@ -7,7 +7,7 @@ use cluster::actor::ActorKind;
 use cluster::audit::{AuditFilter, Verdict};
 use cluster::audit_record::AuditRecord;
 use cluster::command::AuditCommand;
-use cluster::id::{ApplicationId, UserId};
+use cluster::id::{ApplicationId, NodeId, UserId};
 use cluster::permission::{Action, Target};
 use cluster::state::State;
 use data_encoding::HEXLOWER;
@@ -21,6 +21,8 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::routes::Routes;
 
+/// Shortened logs that are shown.
+const SHORTENED_SHOWN: usize = 100;
 /// Parts of the log one request reads before it answers with what it has.
 const PARTS: usize = 5;
 
@@ -124,6 +126,74 @@ pub struct AuditVerification {
     pub verified_to: u64,
     /// What is wrong with the next one.
     pub reason: Option<String>,
+    /// The log of each node, as it found it itself.
+    pub nodes: Vec<NodeAuditVerification>,
+    /// Nodes whose log was shorter at a start than it had signed: it was cut off or rolled back. The newest first.
+    pub shortened: Vec<ShortenedAudit>,
+}
+
+/// What a node found in its own log.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NodeAuditVerification {
+    /// The node.
+    pub node: String,
+    /// Its name.
+    pub name: String,
+    /// Nothing is wrong; none when it could not be asked.
+    pub ok: Option<bool>,
+    /// Good up to this record.
+    pub verified_to: Option<u64>,
+    /// What is wrong with the next one, or why it could not be asked.
+    pub reason: Option<String>,
+}
+
+/// A log that was shorter than it had been.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ShortenedAudit {
+    /// `node:` and its number.
+    pub node: String,
+    /// When that was seen.
+    pub time_ms: u64,
+    /// The first record that was missing.
+    pub first_missing: u64,
+    /// The record up to which it had signed.
+    pub signed_record: u64,
+    /// When it had.
+    pub signed_at_ms: u64,
+}
+
+/// Good up to a record, and what is wrong with the next.
+fn said(verdict: Verdict) -> (bool, u64, Option<String>) {
+    match verdict {
+        Verdict::Intact { records } => (true, records, None),
+        Verdict::Broken { sequence, flaw } => {
+            (false, sequence.saturating_sub(1), Some(format!("record {sequence} is {flaw}")))
+        }
+    }
+}
+
+impl NodeAuditVerification {
+    fn of(state: &State, node: NodeId, verdict: Result<Verdict, String>) -> Self {
+        let name = state.node(node).map(|node| node.name.clone()).unwrap_or_default();
+        let (ok, verified_to, reason) = match verdict.map(said) {
+            Ok((ok, verified_to, reason)) => (Some(ok), Some(verified_to), reason),
+            Err(reason) => (None, None, Some(reason)),
+        };
+        Self { node: node.to_string(), name, ok, verified_to, reason }
+    }
+}
+
+impl ShortenedAudit {
+    fn of(record: &AuditRecord) -> Self {
+        let number = |name: &str| record.details.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Self {
+            node: record.target.clone(),
+            time_ms: record.time_ms,
+            first_missing: number("first_missing"),
+            signed_record: number("signed_record"),
+            signed_at_ms: number("signed_at_ms"),
+        }
+    }
 }
 
 /// The audit log, newest first. A page may be short although more follows: go by `next_cursor`.
@@ -220,20 +290,41 @@ fn wanted_actor(state: &State, name: &str) -> Wanted {
     }
 }
 
-/// Check the whole chain. For cluster admins.
+/// Check the whole chain, on every node, against what the nodes have signed. For cluster admins.
 #[utoipa::path(get, path = "/audit/verify", tag = "audit", responses((status = 200, body = AuditVerification)))]
 pub async fn audit_verify(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::VerifyAudit, Target::Cluster)?;
-    let verdict = app.cluster.audit().verify(state.chain_head()).await?;
-    ok(&match verdict {
-        Verdict::Intact { records } => AuditVerification { ok: true, verified_to: records, reason: None },
-        Verdict::Broken { sequence, flaw } => AuditVerification {
-            ok: false,
-            verified_to: sequence.saturating_sub(1),
-            reason: Some(format!("record {sequence} is {flaw}")),
-        },
-    })
+    let report = app.cluster.verify_audit().await?;
+    let own = NodeAuditVerification::of(&state, app.cluster.node_id(), Ok(report.own));
+    let others = report.others.into_iter();
+    let others = others.map(|(node, verdict)| NodeAuditVerification::of(&state, node, verdict));
+    let nodes: Vec<_> = std::iter::once(own).chain(others).collect();
+    let broken = nodes.iter().find(|node| node.ok == Some(false));
+    let reason = broken.map(|node| match (&node.reason, nodes.len()) {
+        (Some(reason), 1) => reason.clone(),
+        (reason, _) => {
+            format!("at node {} ({}) {}", node.node, node.name, reason.as_deref().unwrap_or_default())
+        }
+    });
+    let verified_to = broken.or(nodes.first()).and_then(|node| node.verified_to).unwrap_or(0);
+    let shortened = shortened(&app).await?;
+    ok(&AuditVerification { ok: broken.is_none(), verified_to, reason, nodes, shortened })
+}
+
+async fn shortened(app: &App) -> Result<Vec<ShortenedAudit>, Problem> {
+    let filter = AuditFilter { action: Some(cluster::SHORTENED.to_owned()), ..AuditFilter::default() };
+    let (mut found, mut cursor) = (Vec::new(), None);
+    while found.len() < SHORTENED_SHOWN {
+        let page = app.cluster.audit().query(filter.clone(), cursor, SHORTENED_SHOWN - found.len()).await?;
+        let by_nodes = page.records.iter().filter(|record| matches!(record.actor.kind, ActorKind::System(_)));
+        found.extend(by_nodes.map(ShortenedAudit::of));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Adds the operations.

@@ -5,6 +5,8 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::client::Client;
+use super::confirm::Confirm;
 use super::connection::Connection;
 use super::error::CliError;
 use super::run_arguments::{RunArguments, StartAs};
@@ -41,6 +43,8 @@ enum ClusterCommand {
         /// How long the token lasts.
         #[arg(long, default_value_t = 30)]
         minutes: u32,
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Make a one-use token for a node to join by (`mediakeep cluster join TOKEN`); or show what one says.
     Token {
@@ -68,8 +72,10 @@ enum ClusterCommand {
         /// Its number.
         node: u64,
         /// Let it take part again.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "yes")]
         undo: bool,
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Remove a node for good. Its number never comes back.
     Remove {
@@ -77,6 +83,8 @@ enum ClusterCommand {
         connection: Connection,
         /// Its number.
         node: u64,
+        #[command(flatten)]
+        confirm: Confirm,
     },
 }
 
@@ -94,72 +102,117 @@ impl Cluster {
         match self.command {
             ClusterCommand::Token { show: Some(text), .. } => show(&text),
             ClusterCommand::Token { connection, minutes, show: None } => token(&connection, minutes).await,
-            ClusterCommand::Replace { connection, node, minutes } => {
-                replace(&connection, node, minutes).await
+            ClusterCommand::Replace { connection, node, minutes, confirm } => {
+                replace(&connection, node, minutes, confirm).await
             }
             // Carried out before: they are nodes, not clients.
             ClusterCommand::Create { .. } | ClusterCommand::Join { .. } => Ok(()),
             ClusterCommand::Status { connection, json } => status(&connection, json).await,
-            ClusterCommand::Drain { connection, node, undo } => {
-                let client = connection.signed_in()?;
-                let url = client.api(["nodes", &node.to_string(), "drain"]);
-                let request = client.request(Method::POST, url).json(&json!({ "draining": !undo }));
-                client.send(request).await.map(drop)
+            ClusterCommand::Drain { connection, node, undo, confirm } => {
+                drain(&connection, node, undo, confirm).await
             }
-            ClusterCommand::Remove { connection, node } => {
-                let client = connection.signed_in()?;
-                let url = client.api(["nodes", &node.to_string()]);
-                client.send(client.request(Method::DELETE, url)).await.map(drop)
-            }
+            ClusterCommand::Remove { connection, node, confirm } => remove(&connection, node, confirm).await,
         }
     }
 }
 
-fn show(text: &str) -> Result<(), CliError> {
-    let token = JoinToken::parse(text).map_err(|error| CliError::Usage(error.to_string()))?;
+fn read_token(text: &str) -> Result<JoinToken, CliError> {
+    JoinToken::parse(text).map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// What a token says, a line each; nothing of its secret.
+fn decoded(token: &JoinToken) -> Vec<String> {
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-    shown::line(&format!("{:<14}{}", "Fingerprint", token.fingerprint()));
-    shown::line(&format!("{:<14}{}", "Cluster", hex(&token.cluster)));
-    shown::line(&format!("{:<14}{}", "Authority", hex(&token.authority)));
-    shown::line(&format!("{:<14}{} (ms since 1970)", "Expires", token.expires_ms));
-    for address in &token.addresses {
-        shown::line(&format!("{:<14}{}", "Address", shown::safe(address)));
-    }
+    let mut lines = vec![
+        format!("{:<14}{}", "Fingerprint", token.fingerprint()),
+        format!("{:<14}{}", "Cluster", hex(&token.cluster)),
+        format!("{:<14}{}", "Authority", hex(&token.authority)),
+        format!("{:<14}{}", "Expires", shown::time(token.expires_ms)),
+    ];
+    lines.extend(token.addresses.iter().map(|address| format!("{:<14}{}", "Address", shown::safe(address))));
+    lines
+}
+
+fn show(text: &str) -> Result<(), CliError> {
+    decoded(&read_token(text)?).iter().for_each(|line| shown::line(line));
     Ok(())
+}
+
+async fn new_token(client: &Client, minutes: u32) -> Result<JoinToken, CliError> {
+    let made: Value = client.post(client.api(["cluster", "tokens"]), &json!({ "minutes": minutes })).await?;
+    let token = made["token"].as_str().ok_or_else(|| CliError::Answer("no token".to_owned()))?;
+    read_token(token)
 }
 
 async fn token(connection: &Connection, minutes: u32) -> Result<(), CliError> {
     let client = connection.signed_in()?;
-    let made: Value = client.post(client.api(["cluster", "tokens"]), &json!({ "minutes": minutes })).await?;
-    let token = made["token"].as_str().ok_or_else(|| CliError::Answer("no token".to_owned()))?;
-    shown::line(token);
-    shown::note(&format!(
-        "Fingerprint {}; good once, for {minutes} minutes.",
-        shown::field(&made, "fingerprint")
-    ));
+    let token = new_token(&client, minutes).await?;
+    shown::line(&token.to_text());
+    decoded(&token).iter().for_each(|line| shown::note(line));
+    shown::note("Good once. On the new machine: mediakeep cluster join TOKEN --name NAME --site SITE");
+    Ok(())
+}
+
+/// A node, as the one that is asked sees it.
+async fn known(client: &Client, node: u64) -> Result<Value, CliError> {
+    let cluster: Value = client.get(client.api(["cluster"])).await?;
+    let id = node.to_string();
+    let known = cluster["nodes"].as_array().into_iter().flatten().find(|known| known["id"] == id.as_str());
+    known.cloned().ok_or_else(|| CliError::Usage(format!("there is no node {node}")))
+}
+
+/// `Node 13 (n3 at s3)`.
+fn named(node: &Value) -> String {
+    let field = |name| shown::field(node, name);
+    format!("Node {} ({} at {})", field("id"), field("name"), field("site"))
+}
+
+async fn drain(connection: &Connection, node: u64, undo: bool, confirm: Confirm) -> Result<(), CliError> {
+    let client = connection.signed_in()?;
+    let known = known(&client, node).await?;
+    if !undo {
+        confirm.ask(&format!("{} gives up its part: what it holds is copied elsewhere.", named(&known)))?;
+    }
+    let url = client.api(["nodes", &node.to_string(), "drain"]);
+    let request = client.request(Method::POST, url).json(&json!({ "draining": !undo }));
+    client.send(request).await?;
+    let says = if undo { "takes part again" } else { "gives up its part; `--undo` takes that back" };
+    shown::note(&format!("{} {says}.", named(&known)));
+    Ok(())
+}
+
+async fn remove(connection: &Connection, node: u64, confirm: Confirm) -> Result<(), CliError> {
+    let client = connection.signed_in()?;
+    let known = known(&client, node).await?;
+    confirm.ask(&format!(
+        "{} is removed for good: it is cut off at once and never comes back.",
+        named(&known)
+    ))?;
+    client.send(client.request(Method::DELETE, client.api(["nodes", &node.to_string()]))).await?;
+    shown::note(&format!("{} is removed.", named(&known)));
     Ok(())
 }
 
 /// The token is made first: without one there is nothing to gain by removing the node.
-async fn replace(connection: &Connection, node: u64, minutes: u32) -> Result<(), CliError> {
+async fn replace(connection: &Connection, node: u64, minutes: u32, confirm: Confirm) -> Result<(), CliError> {
     let client = connection.signed_in()?;
-    let cluster: Value = client.get(client.api(["cluster"])).await?;
-    let id = node.to_string();
-    let known = cluster["nodes"].as_array().into_iter().flatten().find(|known| known["id"] == id.as_str());
-    let known = known.ok_or_else(|| CliError::Usage(format!("there is no node {node}")))?;
+    let known = known(&client, node).await?;
     if known["alive"] == true {
         let says = format!("node {node} is alive: drain and remove it, or stop it first");
         return Err(CliError::Usage(says));
     }
-    let (name, site) = (shown::field(known, "name"), shown::field(known, "site"));
-    let made: Value = client.post(client.api(["cluster", "tokens"]), &json!({ "minutes": minutes })).await?;
-    let token = made["token"].as_str().ok_or_else(|| CliError::Answer("no token".to_owned()))?;
-    client.send(client.request(Method::DELETE, client.api(["nodes", &id]))).await?;
-    shown::line(token);
+    confirm.ask(&format!("{} is removed for good, and another machine takes its place.", named(&known)))?;
+    let token = new_token(&client, minutes).await?;
+    client.send(client.request(Method::DELETE, client.api(["nodes", &node.to_string()]))).await?;
+    shown::line(&token.to_text());
+    let (name, site) = (shown::field(&known, "name"), shown::field(&known, "site"));
     shown::note(&format!(
-        "Node {node} is removed. On the new machine, within {minutes} minutes: \
-         mediakeep cluster join TOKEN --name '{name}' --site '{site}'"
+        "{} is removed. On the new machine, before {}: \
+         mediakeep cluster join TOKEN --name '{name}' --site '{site}'",
+        named(&known),
+        shown::time(token.expires_ms)
     ));
+    shown::note(&format!("{:<14}{}", "Fingerprint", token.fingerprint()));
     Ok(())
 }
 
@@ -170,27 +223,27 @@ async fn status(connection: &Connection, json: bool) -> Result<(), CliError> {
         shown::json(&cluster);
         return Ok(());
     }
+    let rows: Vec<_> = cluster["nodes"].as_array().into_iter().flatten().map(row).collect();
+    let head = ["NODE", "NAME", "SITE", "ROLE", "STATE", "HEARD", "VERSION", "ADDRESS"];
+    shown::table(&head, &rows);
+    let number = |name: &str| cluster[name].as_u64().unwrap_or(0);
     shown::line(&format!(
-        "{:<8}{:<16}{:<12}{:<10}{:<10}{}",
-        "Node", "Name", "Site", "Role", "State", "Heard"
+        "Changes stay possible if {} more voters fail. Nothing is lost if {} more nodes fail, or {} more sites.",
+        number("can_lose"),
+        number("nodes_to_lose"),
+        number("sites_to_lose")
     ));
-    for node in cluster["nodes"].as_array().into_iter().flatten() {
-        let heard = match (node["alive"] == true, node["silent_ms"].as_u64()) {
-            (true, _) => "yes".to_owned(),
-            (false, Some(silent_ms)) => format!("silent for {}", shown::duration(silent_ms)),
-            (false, None) => "never".to_owned(),
-        };
-        let field = |name| shown::field(node, name);
-        shown::line(&format!(
-            "{:<8}{:<16}{:<12}{:<10}{:<10}{heard}",
-            field("id"),
-            field("name"),
-            field("site"),
-            field("role"),
-            field("state")
-        ));
-    }
-    let can_lose = cluster["can_lose"].as_u64().unwrap_or(0);
-    shown::line(&format!("Changes stay possible if {can_lose} more voters fail."));
     Ok(())
+}
+
+fn row(node: &Value) -> Vec<String> {
+    let heard = match (node["alive"] == true, node["silent_ms"].as_u64()) {
+        (true, _) => "yes".to_owned(),
+        (false, Some(silent_ms)) => format!("silent for {}", shown::duration(silent_ms)),
+        (false, None) => "never".to_owned(),
+    };
+    let field = |name| shown::field(node, name);
+    let mut cells = ["id", "name", "site", "role", "state"].map(field).to_vec();
+    cells.extend([heard, field("version"), field("public_address")]);
+    cells
 }

@@ -10,6 +10,7 @@ mod backup;
 mod certificate;
 mod client;
 mod cluster;
+mod confirm;
 mod connection;
 mod download;
 mod edge;

@@ -136,6 +136,33 @@ impl AuditList {
     }
 }
 
+/// What is no flaw of the chain, and worth knowing.
+fn warn(verdict: &Value) {
+    for one in verdict["shortened"].as_array().into_iter().flatten() {
+        let time = |name: &str| one[name].as_u64().map(shown::time).unwrap_or_default();
+        let field = |name| shown::field(one, name);
+        shown::note(&format!(
+            "Warning: at {} the log of {} began to be missing at record {}, though it had signed record {} at {}: it was cut off \
+             or rolled back.",
+            time("time_ms"),
+            field("node").replace(':', " "),
+            field("first_missing"),
+            field("signed_record"),
+            time("signed_at_ms")
+        ));
+    }
+    let unasked = verdict["nodes"].as_array().into_iter().flatten().filter(|node| node["ok"].is_null());
+    for node in unasked {
+        let field = |name| shown::field(node, name);
+        shown::note(&format!(
+            "Warning: node {} ({}) was not checked: {}",
+            field("node"),
+            field("name"),
+            field("reason")
+        ));
+    }
+}
+
 fn row(record: &Value) -> Vec<String> {
     let time = record["time_ms"].as_u64().map(shown::time).unwrap_or_default();
     let fields = ["actor", "address", "action", "target", "result"];
@@ -152,6 +179,7 @@ impl Audit {
         let client = connection.signed_in()?;
         let verdict: Value = client.get(client.api(["audit", "verify"])).await?;
         let verified = verdict["verified_to"].as_u64().unwrap_or(0);
+        warn(&verdict);
         if verdict["ok"] == true {
             shown::line(&format!("The audit log is whole: {verified} records."));
             return Ok(());

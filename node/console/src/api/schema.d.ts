@@ -702,7 +702,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Check the whole chain. For cluster admins. */
+        /** Check the whole chain, on every node, against what the nodes have signed. For cluster admins. */
         get: operations["audit_verify"];
         put?: never;
         post?: never;
@@ -1850,10 +1850,14 @@ export interface components {
         };
         /** @description What the walk over the chain found. */
         AuditVerification: {
+            /** @description The log of each node, as it found it itself. */
+            nodes: components["schemas"]["NodeAuditVerification"][];
             /** @description Nothing was changed, removed or cut off. */
             ok: boolean;
             /** @description What is wrong with the next one. */
             reason?: string | null;
+            /** @description Nodes whose log was shorter at a start than it had signed: it was cut off or rolled back. The newest first. */
+            shortened: components["schemas"]["ShortenedAudit"][];
             /**
              * Format: int64
              * @description Good up to this record.
@@ -2676,6 +2680,22 @@ export interface components {
              */
             full: boolean;
         };
+        /** @description What a node found in its own log. */
+        NodeAuditVerification: {
+            /** @description Its name. */
+            name: string;
+            /** @description The node. */
+            node: string;
+            /** @description Nothing is wrong; none when it could not be asked. */
+            ok?: boolean | null;
+            /** @description What is wrong with the next one, or why it could not be asked. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description Good up to this record.
+             */
+            verified_to?: number | null;
+        };
         /** @description This node. */
         NodeView: {
             /** @description Its number. */
@@ -3462,6 +3482,31 @@ export interface components {
          * @enum {string}
          */
         SeverityName: "info" | "warning" | "critical";
+        /** @description A log that was shorter than it had been. */
+        ShortenedAudit: {
+            /**
+             * Format: int64
+             * @description The first record that was missing.
+             */
+            first_missing: number;
+            /** @description `node:` and its number. */
+            node: string;
+            /**
+             * Format: int64
+             * @description When it had.
+             */
+            signed_at_ms: number;
+            /**
+             * Format: int64
+             * @description The record up to which it had signed.
+             */
+            signed_record: number;
+            /**
+             * Format: int64
+             * @description When that was seen.
+             */
+            time_ms: number;
+        };
         /** @description Which site is near to whom. */
         SiteMap: {
             /** @description The networks. Whoever comes from none of them stays with the node that is asked. */
