@@ -17,7 +17,7 @@ const WORLDS: u64 = 1000;
 const TWICE: u64 = 20;
 /// Worlds by which a planted fault must have been found, and how many are run at once.
 const TO_FIND: u64 = 200;
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 8;
 
 /// The world that the environment asks for, or number 1: what every other test here starts as a process.
 #[test]

@@ -1,5 +1,5 @@
-//! Planted faults of holders and writers of Blobs: one takes a write that a newer writer has fenced off, the other takes a
-//! write that was not answered for one that is durable there.
+//! Planted faults of holders and writers of Blobs: one goes on taking the writes of a lower epoch, the other counts copies
+//! that it has not waited for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::id::NodeId;
 use crate::net::{Message, Net, NetError, Serve, Service};
 use crate::transfer::{Answer, Request, wire_head, wire_message};
 
-/// A holder that takes writes of a lower epoch as if they were the newest writer's.
+/// A holder that fences nobody off: it takes writes of a lower epoch as if they were the newest writer's.
 pub(super) struct Lenient {
     holder: Arc<dyn Serve>,
     newest: Mutex<HashMap<BlobName, u64>>,
@@ -40,10 +40,11 @@ impl Serve for Lenient {
             Request::Write { name, epoch, writes } => {
                 Request::Write { name, epoch: self.newest(name, epoch), writes }
             }
-            Request::Fence { name, epoch } => {
-                self.newest(name, epoch);
-                Request::Fence { name, epoch }
+            Request::Begin { name, beginning } => {
+                self.newest(name, beginning.epoch);
+                Request::Begin { name, beginning }
             }
+            Request::Fence { name, .. } => Request::Report(name),
             other => other,
         };
         let message = wire_message(&request, message.body).map_err(|error| error.to_string())?;
@@ -66,9 +67,11 @@ impl Net for Careless {
     ) -> Result<Message, NetError> {
         let is_write =
             service == Service::Blob && matches!(wire_head::<Request>(&message), Ok(Request::Write { .. }));
-        match self.0.call(to, service, message, deadline).await {
-            Err(error) if is_write => wire_message(&Answer::Done, Bytes::new()).map_err(|_| error),
-            other => other,
+        if !is_write {
+            return self.0.call(to, service, message, deadline).await;
         }
+        let net = self.0.clone();
+        tokio::spawn(async move { net.call(to, service, message, deadline).await });
+        wire_message(&Answer::Done, Bytes::new()).map_err(|_| NetError::Lost(to))
     }
 }

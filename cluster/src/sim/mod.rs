@@ -154,7 +154,7 @@ async fn trouble(world: &World, history: &History, ledger: &Ledger, uploaders: u
         clients.push(tokio::spawn(client(world, history, number).run()));
     }
     tokio::spawn(nemesis::run(world.clone()));
-    let lasts_ms = world.chance("length").between(4000, 9000);
+    let lasts_ms = world.chance("length").between(3000, 7000);
     tokio::time::sleep(Duration::from_millis(lasts_ms)).await;
     world.note(format_args!("all trouble ends"));
     world.calm();

@@ -22,7 +22,7 @@ use crate::id::NodeId;
 use crate::raft::metrics;
 
 /// Worlds of a hundred in which Blobs are written.
-const BLOBS_PERCENT: u64 = 40;
+const BLOBS_PERCENT: u64 = 20;
 /// Bytes of a disk: far more than a run writes.
 pub(super) const DISK: u64 = 1 << 32;
 
