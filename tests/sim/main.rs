@@ -120,11 +120,6 @@ fn an_acknowledgement_of_a_blob_at_one_copy_is_found() {
 }
 
 #[test]
-fn a_lower_epoch_that_is_accepted_is_found() {
-    is_found(Planted::AcceptLowerEpoch);
-}
-
-#[test]
 fn a_removal_before_its_time_is_found() {
     is_found(Planted::IgnoreGrace);
 }
