@@ -24,15 +24,19 @@ impl Presence {
         Self { cluster, reported: false }
     }
 
-    /// Says which build this node runs, if State has another word for it.
-    async fn report_release(&self) -> Result<(), ProposeError> {
+    /// Says which build this node runs, if State has another word for it. Gives `false` while this node's own State does not
+    /// hold it yet: one that has just joined is told of before it has caught up.
+    async fn report_release(&self) -> Result<bool, ProposeError> {
         let (state, node) = (self.cluster.state(), self.cluster.node_id());
         let release = Release { version: env!("CARGO_PKG_VERSION").to_owned(), level: Command::LEVEL };
-        if state.node(node).is_none() || state.release(node) == Some(&release) {
-            return Ok(());
+        if state.node(node).is_none() {
+            return Ok(false);
+        }
+        if state.release(node) == Some(&release) {
+            return Ok(true);
         }
         let command = ClusterCommand::ReportRelease { node, release };
-        self.cluster.propose(Actor::system(node), command.into()).await.map(drop)
+        self.cluster.propose(Actor::system(node), command.into()).await.map(|_| true)
     }
 }
 
@@ -53,10 +57,10 @@ impl Worker for Presence {
         if self.reported {
             return Ok(Worked::Idle);
         }
-        self.report_release().await.map_err(|error| WorkError::new(&error))?;
+        let has_said_release = self.report_release().await.map_err(|error| WorkError::new(&error))?;
         match self.cluster.report_presence().await {
             Ok(said) => {
-                self.reported = said;
+                self.reported = said && has_said_release;
                 Ok(Worked::Idle)
             }
             Err(ProposeError::Refused(refusal @ Refusal::StaleIncarnation)) => {
