@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::backup_support::{Backed, Restored, files};
 use crate::media_support::{clip, put, ready};
+use crate::support::wait_for;
 
 /// Changes one byte in the middle of a file.
 fn flip(path: &Path) {
@@ -24,6 +25,16 @@ fn cut(path: &Path) {
 fn blob(place: &Path, asset: &str) -> PathBuf {
     let all = files(&place.join("blobs").join(asset));
     all.into_iter().max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap()
+}
+
+/// The alert that a drill was not well, once it is there or once it is over.
+async fn alert(backed: &Backed, open: bool) -> Value {
+    wait_for("the alert", || async {
+        let page = backed.admin.get(&format!("/alerts?open={open}")).await.expect(200);
+        let items = page["items"].as_array().unwrap().clone();
+        items.into_iter().find(|alert| alert["kind"] == "backup_drill_failed")
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,6 +75,17 @@ async fn a_flipped_byte_is_found_named_and_mended_by_the_next_backup() {
     let said = backed.restore("older", &[], &backed.recovery_key).await;
     assert!(said.well().contains(&run), "{}", said.out);
     assert!(said.error.contains(&format!("The backup {again} was passed over")), "{}", said.error);
+
+    // A drill finds it too, and somebody is told; once a drill is well again, that is over.
+    backed.backup(&["drill"]).await.badly("");
+    let alert = alert(&backed, true).await;
+    assert_eq!(
+        (&alert["severity"], &alert["link"], &alert["details"]["target"]),
+        (&json!("critical"), &json!("/backups"), &json!("disk"))
+    );
+    backed.backup(&["now"]).await.well();
+    backed.backup(&["drill"]).await.well();
+    assert_eq!(self::alert(&backed, false).await["id"], alert["id"]);
     backed.node.stop().await;
 }
 
