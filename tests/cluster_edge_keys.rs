@@ -10,7 +10,7 @@ use cluster::{EdgeConfig, EdgeNode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::support::{Node, stop, wait_for};
+use super::support::{Client, Node, Ready, http, program, started, stop, wait_for};
 use super::{Edge, begun, files_below, files_of, uploaded, watched};
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
@@ -173,4 +173,51 @@ async fn an_edge_goes_on_alone_for_the_grace_and_joins_again_by_itself() {
     assert_ne!(at_edge.get(&format!("{ended}key/0")).await.status, 200);
     stop(edge.child).await;
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_node_an_edge_follows_is_killed_it_follows_another_and_viewers_notice_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "[limits]\nrequests_per_second = 100000\nrequest_burst = 100000\nworkers = 1\n")
+        .unwrap();
+    let mut command = tokio::process::Command::new(program());
+    command.args(["dev", "--nodes", "3", "--stop-with-input", "--dir"]).arg(folder.path().join("dev"));
+    let (dev, line) = started(command.arg("--config").arg(&config), "three nodes").await;
+    let ready: Ready = serde_json::from_str(&line).unwrap();
+    let at = |node: usize, token: Option<String>| Client {
+        http: http(&ready.ca),
+        base: ready.nodes[node].url.clone(),
+        token,
+    };
+    let body = json!({ "username": ready.username, "password": ready.password });
+    let answer = at(0, None).post("/sessions?kind=token", &body).await.expect(201);
+    let token = answer["token"].as_str().map(str::to_owned);
+    let (first, second) = (at(0, token.clone()), at(1, token));
+    let asset = uploaded(&first, &ready.application).await;
+    let edge = Edge::join(&first, &folder.path().join("edge"), "edge").await;
+    let at_edge = edge.viewer(&ready.ca);
+    let running = begun(&first, &asset).await;
+    watched(&at_edge, &running).await;
+
+    // An edge begins with the first node there is.
+    let pid = i32::try_from(ready.nodes[0].pid).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let killed = Instant::now();
+    let key = format!("{running}key/0");
+    while killed.elapsed() < Duration::from_secs(8) {
+        let answer = at_edge.get(&key).await;
+        assert_eq!(answer.status, 200, "after {:?}: {}", killed.elapsed(), answer.text());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // And whoever begins now is let in by another node.
+    let later = begun(&second, &asset).await;
+    assert_eq!(at_edge.get(&format!("{later}key/0")).await.status, 200);
+    second.delete("/sessions/current").await.expect(204);
+    wait_for("revocations come from the other node", || async {
+        (at_edge.get(&format!("{later}key/0")).await.status == 401).then_some(())
+    })
+    .await;
+    stop(edge.child).await;
+    stop(dev).await;
 }
