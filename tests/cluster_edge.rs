@@ -191,6 +191,8 @@ async fn a_removed_edge_is_cut_off(admin: &Client, edge: Edge) {
     drop(input);
     assert!(!status.success());
     assert_eq!(files_below(&edge.folder.join("data/cache")), Vec::<PathBuf>::new());
+    let records = admin.get("/audit?action=edge.remove").await.expect(200);
+    assert_eq!(records["items"].as_array().unwrap().len(), 1, "{records}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

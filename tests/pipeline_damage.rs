@@ -4,14 +4,16 @@
 mod pipeline_support;
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use pipeline::FailureCode;
 use pipeline::tracks::TrackKind;
 use pipeline::transcode::TranscodeEnd;
+use pipeline::{FailureCode, Source};
 use pipeline_support::{
     Clips, FileSource, Keeper, decoded_audio_seconds, decoded_frames, probe, process, spec, test_inputs,
     transcode,
@@ -32,6 +34,54 @@ fn answer(bytes: Vec<u8>) -> Result<(usize, bool), FailureCode> {
         TranscodeEnd::Done(report) => Ok((keeper.0.lock().unwrap().segments.len(), report.damaged)),
         TranscodeEnd::Failed(failure) => Err(failure.code),
         TranscodeEnd::Cancelled | TranscodeEnd::Unpassable(_) => panic!("nobody cancelled or passed through"),
+    }
+}
+
+/// A file of which some bytes cannot be had, for as long as nobody answers.
+struct Unanswered {
+    file: Arc<FileSource>,
+    from: u64,
+}
+
+#[async_trait]
+impl Source for Unanswered {
+    async fn length(&self) -> Option<u64> {
+        self.file.length().await
+    }
+
+    async fn read(&self, offset: u64, length: u32) -> io::Result<Bytes> {
+        if offset + u64::from(length) > self.from {
+            return Err(io::Error::other("no node answers"));
+        }
+        self.file.read(offset, length).await
+    }
+}
+
+#[test]
+fn bytes_that_cannot_be_had_are_no_end_of_the_film() {
+    let clips = Clips::new();
+    for name in ["long.mp4", "long.mkv"] {
+        let coding = format!("{CODING} -qp 8 -movflags +faststart");
+        let path = clips.make(name, &format!("{} {coding}", test_inputs("320x240", "25", 14)));
+        let whole = process(&path, |_| {});
+        let file = FileSource::open(&path);
+        let from = std::fs::metadata(&path).unwrap().len() * 2 / 3;
+        assert!(from > 1_000_000, "{name}: {from} bytes are read at once");
+        let keeper = Keeper::default();
+        let source = Arc::new(Unanswered { file: file.clone(), from });
+        let TranscodeEnd::Failed(failure) = transcode(spec(&whole.probe), source, keeper.clone()) else {
+            panic!("{name}: it is not whole");
+        };
+        assert_eq!(failure.code, FailureCode::SourceUnreadable, "{name}");
+        // What was made is whole, so that the rest can follow once the bytes are there.
+        let made = keeper.0.lock().unwrap().clone();
+        for (id, segments) in made.segments.iter().filter(|(id, _)| id.to_string().starts_with('v')) {
+            let durations: Vec<u64> = segments.iter().map(|(info, _)| info.duration_us).collect();
+            assert!(
+                whole.durations_us(&id.to_string()).starts_with(&durations),
+                "{name} {id}: {durations:?}"
+            );
+        }
     }
 }
 

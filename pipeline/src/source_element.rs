@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -30,7 +29,6 @@ pub(crate) struct SourceReader {
     connection: Arc<Connection>,
     length: Option<u64>,
     blocks: Mutex<VecDeque<Block>>,
-    failed: AtomicBool,
     /// Read in place of what the source holds there.
     patch: OnceLock<Patch>,
 }
@@ -50,13 +48,7 @@ enum BlockState {
 impl SourceReader {
     /// A reader of a source of this length; `None` while it still grows.
     pub(crate) fn new(connection: Arc<Connection>, length: Option<u64>) -> Arc<Self> {
-        Arc::new(Self {
-            connection,
-            length,
-            blocks: Mutex::default(),
-            failed: AtomicBool::new(false),
-            patch: OnceLock::new(),
-        })
+        Arc::new(Self { connection, length, blocks: Mutex::default(), patch: OnceLock::new() })
     }
 
     /// The whole length, when the source is complete.
@@ -66,7 +58,7 @@ impl SourceReader {
 
     /// Whether a read failed: then what the elements say about the media means nothing.
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        self.connection.is_source_lost()
     }
 
     /// Fills the buffer from `offset`; returns fewer bytes only at the end of the source.
@@ -74,9 +66,7 @@ impl SourceReader {
         let mut filled = 0;
         while filled < buffer.len() {
             let at = offset + filled as u64;
-            let block = self
-                .block(at / u64::from(BLOCK))
-                .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
+            let block = self.block(at / u64::from(BLOCK)).inspect_err(|_| self.connection.lose_source())?;
             let from = usize::try_from(at % u64::from(BLOCK)).unwrap_or(0);
             let Some(available) = block.get(from..).filter(|rest| !rest.is_empty()) else {
                 break;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Cluster, Inner, Mode};
 use crate::id::NodeId;
-use crate::net::PeerReport;
+use crate::net::{PeerReport, signed};
 use crate::raft::metrics;
 
 /// A clock is off when it is this far from the median.
@@ -36,9 +36,9 @@ impl Cluster {
 
     /// Whether the clock of another node is off.
     pub(super) fn clock_of_peer_is_off(&self, node: NodeId) -> bool {
-        let Some(ahead_ms) = ahead_of_median_ms(&self.inner) else { return false };
+        let Some(clocks) = Clocks::look(&self.inner) else { return false };
         let report = self.inner.peers.report(node);
-        report.is_some_and(|report| (report.clock_ahead_ms + ahead_ms).unsigned_abs() > OFF_MS)
+        report.is_some_and(|report| report.wall_ms.abs_diff(clocks.median_ms) > OFF_MS)
     }
 }
 
@@ -47,14 +47,30 @@ pub(super) fn is_off(inner: &Inner) -> bool {
 }
 
 pub(super) fn ahead_of_median_ms(inner: &Inner) -> Option<i64> {
-    let Mode::Running(running) = &inner.mode else { return None };
-    let metrics = metrics::now(&running.raft);
-    let voters: Vec<NodeId> = metrics.membership_config.voter_ids().map(NodeId).collect();
-    let reports = inner.peers.reports();
-    let heard = reports.iter().filter(|report| report.is_alive() && voters.contains(&report.node));
-    let mut clocks: Vec<i64> = heard.map(|report: &PeerReport| report.clock_ahead_ms).collect();
-    clocks.push(0);
-    median(clocks).map(|median| -median)
+    Clocks::look(inner).map(|clocks| clocks.ahead_ms())
+}
+
+/// What wall clocks show at one moment, in ms. This node's is looked at once: somebody may be setting it.
+struct Clocks {
+    own_ms: i64,
+    median_ms: i64,
+}
+
+impl Clocks {
+    fn look(inner: &Inner) -> Option<Self> {
+        let Mode::Running(running) = &inner.mode else { return None };
+        let metrics = metrics::now(&running.raft);
+        let voters: Vec<NodeId> = metrics.membership_config.voter_ids().map(NodeId).collect();
+        let reports = inner.peers.reports();
+        let heard = reports.iter().filter(|report| report.is_alive() && voters.contains(&report.node));
+        let own_ms = signed(inner.config.clock.wall_ms());
+        let clocks = heard.map(|report: &PeerReport| report.wall_ms).chain([own_ms]).collect();
+        median(clocks).map(|median_ms| Self { own_ms, median_ms })
+    }
+
+    fn ahead_ms(&self) -> i64 {
+        self.own_ms - self.median_ms
+    }
 }
 
 fn median(mut clocks: Vec<i64>) -> Option<i64> {
@@ -73,10 +89,11 @@ pub(super) async fn watch_clocks(inner: Weak<Inner>) {
     loop {
         let Some(held) = inner.upgrade() else { return };
         let Mode::Running(running) = &held.mode else { return };
-        let ahead_ms = ahead_of_median_ms(&held);
-        if let Some(ahead_ms) = ahead_ms {
-            held.shown.time.follow_others(ahead_ms);
+        let clocks = Clocks::look(&held);
+        if let Some(clocks) = &clocks {
+            held.shown.time.follow_others(u64::try_from(clocks.median_ms).unwrap_or(0));
         }
+        let ahead_ms = clocks.map(|clocks| clocks.ahead_ms());
         let is_known = ahead_ms.is_some() || held.presence.get().is_none() || began.elapsed() > HEAR_WITHIN;
         let now = is_known && !is_off(&held);
         if may_lead != Some(now) {

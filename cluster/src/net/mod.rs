@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use late::LateNet;
+pub(crate) use peers::signed;
 pub use peers::{ALIVE_WITHIN, PeerReport, Peers};
 
 use crate::authority::Part;

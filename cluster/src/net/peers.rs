@@ -40,8 +40,9 @@ pub struct PeerReport {
     pub silent_for: Duration,
     /// How long an answer takes, averaged with more weight on newer ones.
     pub round_trip: Duration,
-    /// How far its wall clock is ahead of this node's, in ms.
-    pub clock_ahead_ms: i64,
+    /// What its wall clock shows now if nobody has set it since its last answer, in ms. By this node's monotonic clock: to
+    /// set the clock here changes nothing about it.
+    pub wall_ms: i64,
 }
 
 impl PeerReport {
@@ -108,8 +109,8 @@ impl Peers {
     fn report_of(&self, node: NodeId, contact: Contact) -> PeerReport {
         let now = self.clock.monotonic();
         let silent_for = now.saturating_sub(contact.at);
-        let clock_ahead_ms = contact.wall_at_zero_ms + ms(now) - signed(self.clock.wall_ms());
-        PeerReport { node, silent_for, round_trip: contact.round_trip, clock_ahead_ms }
+        let wall_ms = contact.wall_at_zero_ms + ms(now);
+        PeerReport { node, silent_for, round_trip: contact.round_trip, wall_ms }
     }
 }
 
@@ -118,7 +119,7 @@ fn ms(time: Duration) -> i64 {
 }
 
 /// Times beyond any clock are as good as one another.
-fn signed(wall_ms: u64) -> i64 {
+pub(crate) fn signed(wall_ms: u64) -> i64 {
     i64::try_from(wall_ms).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }
 
@@ -147,20 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_here_is_seen_at_once_and_one_that_jumps_there_with_its_next_answer() {
+    fn a_clock_that_jumps_here_changes_nothing_and_one_that_jumps_there_is_seen_with_its_next_answer() {
         let hands = Arc::new(Hands::default());
         hands.1.store(1_000_000, Ordering::Relaxed);
         let peers = Peers::new(hands.clone());
-        let ahead = || peers.report(NodeId(7)).map(|report| report.clock_ahead_ms);
+        let wall = || peers.report(NodeId(7)).map(|report| report.wall_ms);
         peers.answered(NodeId(7), Duration::from_millis(8), 1_000_200);
-        assert_eq!(ahead(), Some(200));
+        assert_eq!(wall(), Some(1_000_200));
         hands.0.fetch_add(500, Ordering::Relaxed);
         hands.1.fetch_add(500, Ordering::Relaxed);
-        assert_eq!(ahead(), Some(200), "both went on");
+        assert_eq!(wall(), Some(1_000_700), "it went on");
         hands.1.fetch_add(3_600_000, Ordering::Relaxed);
-        assert_eq!(ahead(), Some(200 - 3_600_000), "ours jumped");
+        assert_eq!(wall(), Some(1_000_700), "ours jumped");
         peers.answered(NodeId(7), Duration::from_millis(8), 90_000_000);
-        assert_eq!(ahead(), Some(90_000_000 - 4_600_500));
+        assert_eq!(wall(), Some(90_000_000));
     }
 
     #[test]

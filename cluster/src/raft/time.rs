@@ -84,15 +84,14 @@ impl ClusterTime {
         running.since = monotonic;
     }
 
-    /// Most clocks say that this node's wall clock is ahead by `ahead_ms`: time is what they say, from now on. Stamps never
-    /// go back all the same.
-    pub fn follow_others(&self, ahead_ms: i64) {
+    /// Most clocks show `theirs_ms` now: time is what they say, from now on. Stamps never go back all the same. This node's
+    /// wall clock has no say here: set between two looks, it would take time along.
+    pub fn follow_others(&self, theirs_ms: u64) {
         let mut running = self.running();
         let monotonic = self.clock.monotonic();
-        let theirs = self.clock.wall_ms().saturating_add_signed(ahead_ms.saturating_neg());
         let gone = u64::try_from(monotonic.saturating_sub(running.since).as_millis()).unwrap_or(u64::MAX);
-        if running.base_ms.saturating_add(gone).abs_diff(theirs) > NEAR_ENOUGH_MS {
-            (running.base_ms, running.since) = (theirs, monotonic);
+        if running.base_ms.saturating_add(gone).abs_diff(theirs_ms) > NEAR_ENOUGH_MS {
+            (running.base_ms, running.since) = (theirs_ms, monotonic);
         }
     }
 
@@ -141,14 +140,15 @@ mod tests {
         let hands = Arc::new(Hands::default());
         hands.wall.store(1_000_000, Ordering::Relaxed);
         let time = ClusterTime::start(hands.clone(), 0);
-        time.follow_others(400);
+        time.follow_others(999_600);
         assert_eq!(time.now_ms(), 1_000_000, "near enough");
-        time.follow_others(600_000);
+        hands.wall.store(4_600_000, Ordering::Relaxed);
+        time.follow_others(400_000);
         assert_eq!(time.now_ms(), 400_000);
         assert_eq!(time.stamp(), 400_000);
-        time.follow_others(-50_000);
+        time.follow_others(1_050_000);
         assert_eq!(time.stamp(), 1_050_000);
-        time.follow_others(0);
+        time.follow_others(1_000_000);
         assert_eq!(time.stamp(), 1_050_000, "a stamp was given");
         hands.pass(60_000);
         assert_eq!(time.stamp(), 1_060_000);

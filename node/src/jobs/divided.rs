@@ -16,7 +16,7 @@ use super::gather::{Gather, Gathered};
 use super::sink::{SharedSink, StoreSink};
 use super::source::OriginalSource;
 use super::stored_track::StoredTrack;
-use super::work::{TryEnd, Work, end_of, failed, planned, transcode};
+use super::work::{TryEnd, Work, ended, planned, transcode};
 use crate::asset_store::StoreError;
 use crate::manifest::{Plan, TopRung};
 
@@ -157,7 +157,7 @@ impl Work {
         };
         let (beside, gathered) = tokio::join!(beside, gathering);
         let mut sink = sink.lock().await;
-        self.conclude_divided(plan, beside, gathered?, &mut sink).await
+        self.conclude_divided(plan, beside, gathered?, &mut sink, source).await
     }
 
     async fn conclude_divided(
@@ -166,9 +166,10 @@ impl Work {
         beside: TranscodeEnd,
         gathered: Gathered,
         sink: &mut StoreSink,
+        source: &OriginalSource,
     ) -> Result<Option<TryEnd>, StoreError> {
         let end = match (beside, gathered) {
-            (TranscodeEnd::Failed(failure), _) => sink.trouble().map_or(failed(failure), end_of),
+            (TranscodeEnd::Failed(failure), _) => ended(failure, sink.trouble(), source),
             (_, Gathered::Unfit(why)) => {
                 let (job, epoch) = (self.fence.job, self.fence.epoch);
                 tracing::warn!(%job, why, "a job is one piece of work again");

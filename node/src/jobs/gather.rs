@@ -218,7 +218,8 @@ impl<'work> Gather<'work> {
         }
     }
 
-    /// Whether all rungs have everything up to the end of a part; of the last one, equally much.
+    /// Whether all rungs have everything up to the end of a part; of the last one, equally much, and as much as there should
+    /// be if it met damage: whether that is the source's is for one piece of work to find out.
     async fn is_complete(&self, part: &Part) -> bool {
         let sink = self.sink.lock().await;
         let mut ends = self.rungs.iter().map(|id| sink.next_sequence(*id));
@@ -226,7 +227,9 @@ impl<'work> Gather<'work> {
             Some(end) => ends.all(|next| next.is_none_or(|next| next >= end)),
             None => {
                 let ends: Vec<u64> = ends.flatten().collect();
-                ends.windows(2).all(|pair| pair[0] == pair[1])
+                let is_sound = matches!(part.state, PartState::Made { damaged: false });
+                let reaches = |end: &u64| is_sound || *end >= self.segments;
+                ends.windows(2).all(|pair| pair[0] == pair[1]) && ends.iter().all(reaches)
             }
         }
     }

@@ -13,7 +13,7 @@ use cluster::command::{JobCommand, JobFence};
 use cluster::event::Event;
 use cluster::id::{AssetId, NodeId};
 use cluster::outcome::Outcome;
-use cluster::state::{AssetState, State};
+use cluster::state::{AssetState, NodeState, State};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -130,10 +130,12 @@ impl Jobs {
         self.cancel_unwanted(&state);
         let is_free = |holder| holder == self.node_id() || !self.is_there(&state, holder);
         let offered: Vec<Offer> = offers(&state, is_free).collect();
+        // One that is being emptied ends what it has begun.
+        let is_draining = state.node(self.node_id()).is_some_and(|node| node.state == NodeState::Draining);
         self.note_waiting(&offered);
         let mut look_again = LOOK_EVERY;
         for offer in &offered {
-            if !self.has_place(offer) {
+            if !self.has_place(offer) || (is_draining && offer.holder != Some(self.node_id())) {
                 continue;
             }
             match self.time_to_leave(offer) {

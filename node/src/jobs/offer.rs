@@ -55,6 +55,8 @@ pub struct Offer {
     pub task: Task,
     /// The epoch of the newest lease.
     pub epoch: u64,
+    /// Who has it leased, and is gone or the asking node itself.
+    pub holder: Option<NodeId>,
     /// On what.
     pub asset: Arc<Asset>,
     /// Whether its upload still runs.
@@ -65,25 +67,25 @@ pub struct Offer {
 /// taken over; its epoch keeps it out, should it come back.
 pub fn offers(state: &State, is_free: impl Fn(NodeId) -> bool + Copy) -> impl Iterator<Item = Offer> {
     let parts = state.splits().flat_map(move |(job, split)| {
-        let free = (0_u16..).zip(&split.parts).filter(move |(_, part)| match part.state {
-            PartState::Waiting => true,
-            PartState::Leased { node, .. } => is_free(node),
-            _ => false,
-        });
-        free.filter_map(move |(number, part)| {
+        (0_u16..).zip(&split.parts).filter_map(move |(number, part)| {
+            let holder = match part.state {
+                PartState::Waiting => None,
+                PartState::Leased { node, .. } if is_free(node) => Some(node),
+                _ => return None,
+            };
             let asset = state.asset(state.job(job)?.asset)?.clone();
-            Some(Offer { task: Task::Part(job, number), epoch: part.epoch, asset, early: false })
+            Some(Offer { task: Task::Part(job, number), epoch: part.epoch, holder, asset, early: false })
         })
     });
     let jobs = state.active_jobs().filter_map(move |job| {
-        let free = match job.state {
-            JobState::Queued => true,
-            JobState::Leased { node, .. } => is_free(node),
-            _ => false,
+        let holder = match job.state {
+            JobState::Queued => None,
+            JobState::Leased { node, .. } if is_free(node) => Some(node),
+            _ => return None,
         };
-        let asset = state.asset(job.asset).filter(|_| free)?.clone();
+        let asset = state.asset(job.asset)?.clone();
         let early = asset.length.is_none();
-        Some(Offer { task: Task::Job(job.id), epoch: job.epoch, asset, early })
+        Some(Offer { task: Task::Job(job.id), epoch: job.epoch, holder, asset, early })
     });
     parts.chain(jobs)
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::part_sink::{PartContent, PartSink, SharedPart};
 use super::sink::segment_key;
 use super::source::OriginalSource;
-use super::work::{TryEnd, end_of, failed, transcode};
+use super::work::{TryEnd, end_of, ended, failed, transcode};
 use crate::asset_store::{AssetStore, OpenBlob, Resumed, StoreError};
 use crate::manifest::Plan;
 
@@ -67,7 +67,7 @@ impl PartWork {
         let key = segment_key(&self.store, &asset)?;
         let sink = Arc::new(Mutex::new(PartSink::new(blob, key, content)));
         let source = OriginalSource::new(self.store.reader(&asset, asset.original).await?);
-        let end = transcode(spec, source, Box::new(SharedPart(sink.clone())), &self.cancel).await;
+        let end = transcode(spec, source.clone(), Box::new(SharedPart(sink.clone())), &self.cancel).await;
         let mut sink = sink.lock().await;
         match end {
             TranscodeEnd::Done(report) => {
@@ -76,7 +76,7 @@ impl PartWork {
                 self.made(report.damaged).await
             }
             TranscodeEnd::Cancelled => Ok(TryEnd::Over),
-            TranscodeEnd::Failed(failure) => Ok(sink.trouble().map_or_else(|| failed(failure), end_of)),
+            TranscodeEnd::Failed(failure) => Ok(ended(failure, sink.trouble(), &source)),
             // Nothing was to be passed through.
             TranscodeEnd::Unpassable(_) => Ok(failed(pipeline::Failure::internal("passing through"))),
         }

@@ -1,6 +1,7 @@
 //! The original as the pipeline reads it: by range, also while it still arrives.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,12 +12,29 @@ use pipeline::Source;
 #[derive(Debug, Clone)]
 pub struct OriginalSource {
     reader: BlobReader,
+    trouble: Arc<Mutex<Option<BlobError>>>,
 }
 
 impl OriginalSource {
     /// Over a reader of the original's Blob.
     pub fn new(reader: BlobReader) -> Self {
-        Self { reader }
+        Self { reader, trouble: Arc::default() }
+    }
+
+    /// Why bytes could not be had the last time: the pipeline is told only that.
+    pub fn trouble(&self) -> Option<BlobError> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note(&self, error: BlobError) -> io::Error {
+        let kind = match error {
+            BlobError::NotFound => io::ErrorKind::NotFound,
+            BlobError::Corrupt { .. } | BlobError::Damaged(_) => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        let told = io::Error::new(kind, error.to_string());
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        told
     }
 }
 
@@ -33,21 +51,12 @@ impl Source for OriginalSource {
         let mut progress = growth.now();
         // What is asked for in full, or the end: a short answer would be taken for the end of the file.
         while !progress.sealed && progress.length < wanted {
-            progress = growth.beyond(progress.length).await.map_err(io_error)?;
+            progress = growth.beyond(progress.length).await.map_err(|error| self.note(error))?;
         }
         let end = wanted.min(progress.length);
         if offset >= end {
             return Ok(Bytes::new());
         }
-        self.reader.read_span(offset, end - offset).await.map_err(io_error)
+        self.reader.read_span(offset, end - offset).await.map_err(|error| self.note(error))
     }
-}
-
-fn io_error(error: BlobError) -> io::Error {
-    let kind = match error {
-        BlobError::NotFound => io::ErrorKind::NotFound,
-        BlobError::Corrupt { .. } | BlobError::Damaged(_) => io::ErrorKind::InvalidData,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }

@@ -85,7 +85,7 @@ impl Work {
             () = self.cancel.cancelled() => return Ok(TryEnd::Over),
             plan = self.plan(&asset, &source) => match plan? {
                 Ok(plan) => plan,
-                Err(failure) => return Ok(failed(failure)),
+                Err(failure) => return Ok(ended(failure, None, &source)),
             },
         };
         let asset = self.store.asset(asset.id)?;
@@ -97,12 +97,12 @@ impl Work {
             drop(sink);
             let plan = self.without_pass_through(plan, reason).await?;
             let asset = self.store.asset(asset.id)?;
-            let (end, sink) = self.follow(&plan, &asset, source).await?;
+            let (end, sink) = self.follow(&plan, &asset, source.clone()).await?;
             let mut sink = sink.lock().await;
-            return self.conclude(&plan, end, &mut sink).await;
+            return self.conclude(&plan, end, &mut sink, &source).await;
         }
         let mut sink = sink.lock().await;
-        self.conclude(&plan, end, &mut sink).await
+        self.conclude(&plan, end, &mut sink, &source).await
     }
 
     /// Transcodes by the plan, from where an earlier try ended.
@@ -127,10 +127,11 @@ impl Work {
         plan: &Plan,
         end: TranscodeEnd,
         sink: &mut StoreSink,
+        source: &OriginalSource,
     ) -> Result<TryEnd, StoreError> {
         match end {
             TranscodeEnd::Cancelled => Ok(TryEnd::Over),
-            TranscodeEnd::Failed(failure) => Ok(sink.trouble().map_or(failed(failure), end_of)),
+            TranscodeEnd::Failed(failure) => Ok(ended(failure, sink.trouble(), source)),
             TranscodeEnd::Done(report) => self.finish(plan, sink, report).await,
             // Nothing was to be passed through any more.
             TranscodeEnd::Unpassable(_) => Ok(failed(Failure::internal("passing through"))),
@@ -307,6 +308,15 @@ fn encode(value: &impl serde::Serialize) -> Result<Bytes, StoreError> {
 
 pub(super) fn failed(failure: Failure) -> TryEnd {
     TryEnd::Failed { code: failure.code.as_str().to_owned(), reason: failure.reason }
+}
+
+/// What a failure of the pipeline means for the job: where it had its results refused, or found bytes missing, why.
+pub(super) fn ended(failure: Failure, trouble: Option<StoreError>, source: &OriginalSource) -> TryEnd {
+    let unread = || (failure.code == FailureCode::SourceUnreadable).then(|| source.trouble()).flatten();
+    match trouble.or_else(|| unread().map(StoreError::from)) {
+        Some(trouble) => end_of(trouble),
+        None => failed(failure),
+    }
 }
 
 /// What a failure of storage or agreement means for the job.

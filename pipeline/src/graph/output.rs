@@ -12,7 +12,7 @@ use super::alarm::Alarm;
 use super::cuts::Cuts;
 use super::elements::{chain, make, running_time, source_pad};
 use super::header::forget_time;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureCode};
 use crate::mp4;
 use crate::protocol::FromWorker;
 use crate::sink::{Progress, Sidecar, Stage};
@@ -232,6 +232,10 @@ fn deliver(
     };
     *sequence += 1;
     outputs.note(packing.id, &info, packing.passed_through);
+    if outputs.connection.is_source_lost() {
+        // It may end where the bytes end, and would stand in the way of the whole segment.
+        return Err(Failure::new(FailureCode::SourceUnreadable));
+    }
     if info.sequence >= packing.wanted {
         outputs.send(&FromWorker::Segment(packing.id, info), &packed.fragment)?;
     }

@@ -89,6 +89,9 @@ pub(crate) fn run(
                     end_behind(error.src());
                     continue;
                 }
+                if reader.has_failed() {
+                    return Err(Failure::new(FailureCode::SourceUnreadable));
+                }
                 ending.failure.get_or_insert(meaning(&error.error()));
                 if let Some(drain) = drain.take() {
                     deadline = Some(Instant::now() + DRAINING);
@@ -112,7 +115,8 @@ pub(crate) fn run(
 /// What this process does: works, waits, stands still, or runs in circles.
 struct Pulse {
     processor_time: Duration,
-    since: Instant,
+    looked: Instant,
+    still: Duration,
     messages: u64,
     message_time: Duration,
 }
@@ -120,14 +124,26 @@ struct Pulse {
 impl Pulse {
     fn new(reader: &SourceReader) -> Self {
         let now = processor_time();
-        Self { processor_time: now, since: Instant::now(), messages: reader.messages(), message_time: now }
+        let messages = reader.messages();
+        Self {
+            processor_time: now,
+            looked: Instant::now(),
+            still: Duration::ZERO,
+            messages,
+            message_time: now,
+        }
     }
 
     /// Looks again.
     fn feel(&mut self, reader: &SourceReader) {
         let (now, messages) = (processor_time(), reader.messages());
+        // A process that was itself stopped, or given no processor, has not stood still meanwhile.
+        let passed = self.looked.elapsed().min(2 * LOOK_EVERY);
+        self.looked = Instant::now();
         if reader.waits_for_node() || now > self.processor_time + IDLING {
-            (self.processor_time, self.since) = (now, Instant::now());
+            (self.processor_time, self.still) = (now, Duration::ZERO);
+        } else {
+            self.still += passed;
         }
         if messages != self.messages {
             (self.messages, self.message_time) = (messages, now);
@@ -136,7 +152,7 @@ impl Pulse {
 
     /// How long it has done nothing at all, though nothing was waited for.
     fn still(&self) -> Duration {
-        self.since.elapsed()
+        self.still
     }
 
     /// Processor time spent since it last read or sent anything.

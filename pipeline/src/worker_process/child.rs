@@ -54,8 +54,8 @@ fn perform(job: Job, length: Option<u64>, connection: &Arc<Connection>) -> Resul
         Job::TrySandbox => return Err(Failure::internal("unreachable job")),
     };
     match done {
-        // Whatever the elements made of it, the cause is that bytes could not be read.
-        Err(_) if reader.has_failed() => Err(Failure::new(FailureCode::SourceUnreadable)),
+        // Whatever the elements made of it, an end included, the cause is that bytes could not be read.
+        _ if reader.has_failed() => Err(Failure::new(FailureCode::SourceUnreadable)),
         other => other,
     }
 }

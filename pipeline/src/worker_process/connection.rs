@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +22,7 @@ pub(crate) struct Connection {
     /// Messages on their way to the node.
     sending: AtomicUsize,
     sent: AtomicU64,
+    is_source_lost: AtomicBool,
 }
 
 impl Connection {
@@ -33,6 +34,7 @@ impl Connection {
             next_request: AtomicU64::new(0),
             sending: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
+            is_source_lost: AtomicBool::new(false),
         })
     }
 
@@ -55,6 +57,16 @@ impl Connection {
     pub(crate) fn is_waiting(&self) -> bool {
         self.sending.load(Ordering::Relaxed) > 0
             || !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Takes note that bytes of the source could not be had. What is made of the source from now on is not what is in it.
+    pub(crate) fn lose_source(&self) {
+        self.is_source_lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether bytes of the source could not be had.
+    pub(crate) fn is_source_lost(&self) -> bool {
+        self.is_source_lost.load(Ordering::Relaxed)
     }
 
     /// Asks for bytes of the source; the answer comes through the receiver.
