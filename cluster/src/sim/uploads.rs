@@ -246,10 +246,11 @@ impl Uploader {
         }
     }
 
-    /// What a writer takes over must begin with all that had been acknowledged before it asked.
+    /// What a writer takes over must begin with all that had been acknowledged before it asked. Whoever has taken over from
+    /// it meanwhile may have written more than it has.
     fn continues(&self, upload: &Upload, writer: &BlobWriter, content: &[u8]) {
         let (asset, length) = (upload.asset, writer.durable_length());
-        if content.len() as u64 != length {
+        if (content.len() as u64) < length {
             let read = content.len();
             self.world
                 .violation(format_args!("{read} of {length} bytes of {asset} are read after a takeover"));

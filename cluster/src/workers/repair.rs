@@ -4,7 +4,7 @@
 //! As a second worker of the same kind it rebalances: when a node joined, or weights changed, it comes for copies that
 //! placement gives to this node, more slowly, and only while nothing is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,8 +26,10 @@ use crate::worker::{WorkError, Worked, Worker};
 const TOGETHER: usize = 64;
 /// Everything is compared again after so long.
 const ALL_AGAIN: Duration = Duration::from_secs(3600);
-/// With more than one node, whatever an event did not tell is found after so long.
+/// With more than one node, whatever an event did not tell is found after so long, and what failed is tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// So many assets are kept in mind to be tried again; more are found when everything is compared.
+const KEPT: usize = 10_000;
 
 /// What the worker is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,9 @@ pub struct Repair<N> {
     /// The last asset of the comparison under way; it begins again when it is over and time has passed.
     cursor: Option<AssetId>,
     compared: Option<tokio::time::Instant>,
+    /// What could not be made whole, the longest ago first, and when something was put there last.
+    again: VecDeque<AssetId>,
+    failed: Option<tokio::time::Instant>,
     came: u64,
     bytes: u64,
     missing: u64,
@@ -86,6 +91,8 @@ impl<N: CopyNode> Repair<N> {
             events,
             cursor: None,
             compared: None,
+            again: VecDeque::new(),
+            failed: None,
             came: 0,
             bytes: 0,
             missing: 0,
@@ -93,12 +100,19 @@ impl<N: CopyNode> Repair<N> {
         }
     }
 
-    /// The assets to look at now: what was noted, then the next of the comparison of all.
+    /// The assets to look at now: what was noted, what failed a while ago, then the next of the comparison of all.
     fn next_assets(&mut self, state: &State) -> Vec<AssetId> {
         if self.purpose == Purpose::Repair {
             let noted = self.node.bytes().repairs().take_assets(TOGETHER);
             if !noted.is_empty() {
                 return noted;
+            }
+            if self.failed.is_some_and(|at| at.elapsed() >= LOOK_AGAIN) {
+                let again: Vec<AssetId> = self.again.drain(..TOGETHER.min(self.again.len())).collect();
+                if !again.is_empty() {
+                    return again;
+                }
+                self.failed = None;
             }
         }
         if self.compared.is_some_and(|at| at.elapsed() < ALL_AGAIN) {
@@ -135,6 +149,19 @@ impl<N: CopyNode> Repair<N> {
         Ok(())
     }
 
+    /// Keeps in mind what could not be made whole: nobody tells when it can be.
+    fn try_again(&mut self, assets: impl IntoIterator<Item = AssetId>) {
+        if self.purpose == Purpose::Rebalance {
+            return;
+        }
+        for asset in assets {
+            if self.again.len() < KEPT {
+                self.failed = Some(tokio::time::Instant::now());
+                self.again.push_back(asset);
+            }
+        }
+    }
+
     async fn look_at(&mut self, state: &State, assets: Vec<AssetId>) -> Result<(), WorkError> {
         let me = self.node.bytes().node();
         let rebalance = self.purpose == Purpose::Rebalance;
@@ -162,12 +189,14 @@ impl<N: CopyNode> Repair<N> {
             (self.missing > 0).then(|| self.began.unwrap_or((tokio::time::Instant::now(), self.bytes)));
         self.tell_missing();
         for one in missing {
-            if !self.fetch(&one).await {
+            if self.fetch(&one).await {
+                self.missing = self.missing.saturating_sub(one.length);
+            } else {
                 incomplete.insert(one.name.asset);
             }
-            self.missing = self.missing.saturating_sub(one.length);
             self.tell_missing();
         }
+        self.try_again(incomplete.iter().copied());
         for (asset, part) in parts {
             if incomplete.contains(&asset) {
                 continue;
@@ -305,7 +334,10 @@ impl<N: CopyNode> Worker for Repair<N> {
         if assets.is_empty() {
             return Ok(Worked::Idle);
         }
-        self.look_at(&state, assets).await?;
+        if let Err(error) = self.look_at(&state, assets.clone()).await {
+            self.try_again(assets);
+            return Err(error);
+        }
         Ok(Worked::Busy)
     }
 
