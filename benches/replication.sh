@@ -74,7 +74,7 @@ put_to_garage() { # NUMBER
 }
 
 get_from_garage() { # NUMBER
-  [ "$(curl -sS --fail --aws-sigv4 aws:amz:garage:s3 --user "$garage_user" \
+  [ "$(curl -sS --fail --aws-sigv4 aws:amz:garage:s3 --user "$garage_user" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
     "http://127.0.0.$(($1 % 3 + 1)):$((garage_port + 1))/bench/object-$1" | wc -c)" = "$(stat -c %s "$work/object.bin")" ]
 }
 
@@ -115,20 +115,26 @@ C
     garage_pids+="${garage_pids:+ }$!"
   done
   for number in 1 2 3; do
-    for _ in $(seq 100); do garage_of "$number" status > /dev/null 2>&1 && break; sleep 0.1; done
     for other in 1 2 3; do
-      [ "$number" = "$other" ] || garage_of "$number" node connect "$(garage_of "$other" node id -q)" > /dev/null 2>&1
+      [ "$number" = "$other" ] || insist garage_of "$number" node connect "$(insist garage_of "$other" node id -q)" > /dev/null
     done
   done
   for number in 1 2 3; do
-    garage_of 1 layout assign -z "z$number" -c 10G "$(garage_of "$number" node id -q | cut -d@ -f1)" > /dev/null 2>&1
+    insist garage_of 1 layout assign -z "z$number" -c 10G "$(garage_of "$number" node id -q | cut -d@ -f1)" > /dev/null
   done
-  garage_of 1 layout apply --version 1 > /dev/null 2>&1
-  for _ in $(seq 100); do garage_of 1 bucket create bench > /dev/null 2>&1 && break; sleep 0.3; done
+  insist garage_of 1 layout apply --version 1 > /dev/null
+  insist garage_of 1 bucket create bench > /dev/null
   key=$(garage_of 1 key create load 2> /dev/null)
   garage_user=$(awk '/Key ID/ { id = $3 } /Secret key/ { secret = $3 } END { print id ":" secret }' <<< "$key")
   garage_of 1 bucket allow --read --write --owner bench --key "${garage_user%%:*}" > /dev/null 2>&1
   export garage_user garage_port
+}
+
+# Runs a command until it succeeds: what has just been started takes a moment.
+insist() {
+  for _ in $(seq 100); do "$@" 2> "$work/why" && return; sleep 0.1; done
+  cat "$work/why" >&2
+  return 1
 }
 
 garage_of() { "$garage" -c "$work/garage/n$1.toml" "${@:2}"; }

@@ -4,7 +4,7 @@
 //! it was given before anything is sealed under it and refuses a lower or equal one. An append is acknowledged when it
 //! is durable, and readable from then on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -46,6 +46,9 @@ pub use writer::BlobWriter;
 
 /// The most bytes one read gives.
 pub const MAX_READ: u32 = 1024 * 1024;
+
+/// So many dropped Blobs are remembered.
+const DROPPED_KEPT: usize = 1024;
 
 /// Why something about a Blob could not be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +141,8 @@ struct Inner {
     opened: Mutex<HashMap<BlobName, Weak<Content>>>,
     /// Held while an asset's folder is made. The assets that are gone for good: nothing of them is made again.
     folders: Mutex<HashSet<AssetId>>,
+    /// Blobs that were dropped lately: a copy of one may still be on its way here.
+    dropped: Mutex<VecDeque<BlobName>>,
     /// Blobs being created: only one caller may clear up after a creation that failed.
     creating: Mutex<HashSet<BlobName>>,
     /// Copies that other nodes write.
@@ -157,6 +162,7 @@ impl Blobs {
                 config,
                 opened: Mutex::default(),
                 folders: Mutex::default(),
+                dropped: Mutex::default(),
                 creating: Mutex::default(),
                 lanes: held::Lanes::default(),
             }),
@@ -234,6 +240,20 @@ impl Blobs {
         .await
     }
 
+    /// Removes one Blob that is gone for good, durably: a copy that is on its way here does not arrive any more. Nothing
+    /// there is fine.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn forget_blob(&self, asset: AssetId, blob: BlobId) -> Result<(), BlobError> {
+        let (inner, name) = (Arc::clone(&self.inner), BlobName { asset, blob });
+        blocking(move || {
+            inner.drop_for_good(name);
+            inner.remove_blob(name)
+        })
+        .await
+    }
+
     /// Removes one Blob, durably. Nothing there is fine.
     ///
     /// # Errors
@@ -299,6 +319,19 @@ impl fmt::Debug for Blobs {
 impl Inner {
     fn creating(&self) -> MutexGuard<'_, HashSet<BlobName>> {
         self.creating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names are never used again, so the oldest are remembered long enough.
+    fn drop_for_good(&self, name: BlobName) {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        if dropped.len() >= DROPPED_KEPT {
+            dropped.pop_front();
+        }
+        dropped.push_back(name);
+    }
+
+    fn is_dropped(&self, name: BlobName) -> bool {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).contains(&name)
     }
 
     fn folders(&self) -> MutexGuard<'_, HashSet<AssetId>> {

@@ -31,6 +31,9 @@ impl Blobs {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             inner.running()?;
+            if inner.is_dropped(name) {
+                return Err(BlobError::NotFound);
+            }
             inner.room_to_write()?;
             if inner.capacity()?.free < file_length {
                 return Err(BlobError::Full);
@@ -113,6 +116,10 @@ impl PartCopy {
             inner.forget(self.name);
             for path in [&paths.open, &paths.data, &paths.corrupt, &paths.fence] {
                 let _ = inner.disk.remove_file(path);
+            }
+            if inner.is_dropped(self.name) {
+                inner.remove_blob(self.name)?;
+                return Err(BlobError::NotFound);
             }
             Ok(())
         })

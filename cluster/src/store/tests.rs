@@ -174,3 +174,17 @@ async fn nothing_of_an_asset_that_is_gone_for_good_comes_back() {
     blobs.remove(moved).await.unwrap();
     blobs.create(moved, blob, BlobKind::Original, 1, &key).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_copy_of_a_blob_that_was_dropped_does_not_arrive() {
+    let disk = SimulatedDisk::new(1 << 30);
+    let blobs = Blobs::open(Arc::new(disk.clone()), StopFlag::new(), BlobsConfig::default()).unwrap();
+    let (asset, blob) = (AssetId([7; 16]), BlobId([8; 16]));
+    let name = BlobName { asset, blob };
+    blobs.forget_blob(asset, blob).await.unwrap();
+    assert_eq!(blobs.part_begin(name, 1000).await.err(), Some(BlobError::NotFound));
+    blobs.part_begin(BlobName { asset, blob: BlobId([9; 16]) }, 1000).await.unwrap();
+    // One that was only removed here may come again.
+    blobs.remove_blob(asset, BlobId([9; 16])).await.unwrap();
+    blobs.part_begin(BlobName { asset, blob: BlobId([9; 16]) }, 1000).await.unwrap();
+}

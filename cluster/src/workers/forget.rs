@@ -90,7 +90,7 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
         }
         let here = self.node.bytes().here();
         let removed = match blob {
-            Some(blob) => here.remove_blob(asset, blob).await,
+            Some(blob) => here.forget_blob(asset, blob).await,
             None => here.forget(asset).await,
         };
         if let Err(error) = &removed {

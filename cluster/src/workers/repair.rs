@@ -107,13 +107,13 @@ impl<N: CopyNode> Repair<N> {
             if !noted.is_empty() {
                 return noted;
             }
-            if self.failed.is_some_and(|at| at.elapsed() >= LOOK_AGAIN) {
-                let again: Vec<AssetId> = self.again.drain(..TOGETHER.min(self.again.len())).collect();
-                if !again.is_empty() {
-                    return again;
-                }
-                self.failed = None;
+        }
+        if self.failed.is_some_and(|at| at.elapsed() >= LOOK_AGAIN) {
+            let again: Vec<AssetId> = self.again.drain(..TOGETHER.min(self.again.len())).collect();
+            if !again.is_empty() {
+                return again;
             }
+            self.failed = None;
         }
         if self.compared.is_some_and(|at| at.elapsed() < ALL_AGAIN) {
             return Vec::new();
@@ -151,9 +151,6 @@ impl<N: CopyNode> Repair<N> {
 
     /// Keeps in mind what could not be made whole: nobody tells when it can be.
     fn try_again(&mut self, assets: impl IntoIterator<Item = AssetId>) {
-        if self.purpose == Purpose::Rebalance {
-            return;
-        }
         for asset in assets {
             if self.again.len() < KEPT {
                 self.failed = Some(tokio::time::Instant::now());
