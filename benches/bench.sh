@@ -22,7 +22,7 @@ options=() chosen=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --quick)
-      seconds=2 clip_seconds=12 upload_mib=128 settle=2 scale_fewer=10000 scale_more=100000 replication_plan="1:4:2"
+      seconds=2 clip_seconds=12 upload_mib=128 settle=2 scale_fewer=10000 scale_more=100000 replication_plan="64:4:2 1:60:4"
       options+=("$1") ;;
     --rounds)
       rounds=${2:-}
