@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::backup_support::{Backed, Restored, files};
+use crate::backup_support::{Backed, Restored};
 use crate::media_support::{clip, put, ready};
-use crate::support::wait_for;
+use crate::support::{files, wait_for};
 
 /// Changes one byte in the middle of a file.
 fn flip(path: &Path) {

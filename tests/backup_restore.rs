@@ -3,9 +3,9 @@
 use cluster::recovery::RecoveryKey;
 use serde_json::{Value, json};
 
-use crate::backup_support::{Backed, Restored, files, holds};
+use crate::backup_support::{Backed, Restored, holds};
 use crate::media_support::{clip, decoded, put, ready, renditions, view};
-use crate::support::Client;
+use crate::support::{Client, files};
 
 const TITLE: &str = "Kanarienvogel im Garten";
 

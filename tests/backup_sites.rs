@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::backup_support::{Restored, files, restore};
+use crate::backup_support::{Restored, restore};
 use crate::net::lab::Lab;
-use crate::support::{Client, DEADLINE, PASSPHRASE, wait_for};
+use crate::support::{Client, DEADLINE, PASSPHRASE, files, wait_for};
 
 /// A few MB, so that what came before fits and what comes later does not.
 const SMALL: &str = "size=8m";

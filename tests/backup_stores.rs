@@ -15,9 +15,9 @@ use std::process::{Command as Tool, Stdio};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
-use backup_support::{Backed, Restored, files, types};
+use backup_support::{Backed, Restored, types};
 use media_support::{clip, decoded, put, ready, renditions, view};
-use support::wait_for;
+use support::{files, wait_for};
 
 const SECRET: &str = "Kanarienvogel-im-Speicher";
 const PRIVATE: &str = "networks = [\"127.0.0.0/8\"]";

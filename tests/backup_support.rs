@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-use crate::support::{Client, DEADLINE, Node, http, program, started, stop};
+use crate::support::{Client, DEADLINE, Node, files, http, program, started, stop};
 
 /// What a command left.
 pub struct Said {
@@ -149,17 +149,6 @@ impl Restored {
     pub async fn stop(self) {
         stop(self.child).await;
     }
-}
-
-/// Every file below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found.sort();
-    found
 }
 
 /// Whether `needle` is in a file below `folder`.

@@ -119,6 +119,9 @@ pub enum Problem {
     /// A character that turns the direction of the text after it.
     #[error("must not contain characters that override the direction of text")]
     TurnsText,
+    /// Something that is settled once, and is to be another now.
+    #[error("cannot become another; remove it, and join anew")]
+    Settled,
 }
 
 /// The class of a refusal: how the API answers.

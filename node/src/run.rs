@@ -31,7 +31,7 @@ use crate::tls::{self, Names, Tls};
 use crate::{answer, api, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Of 19, the most that a thread can stand back.
 const SERVING_NICENESS: i32 = 5;
 /// Bytes a client may send ahead in one HTTP/2 request, and on one connection: what a fast upload from afar has under way.
@@ -64,6 +64,18 @@ pub struct RunOptions {
 
 /// Runs a node until it is asked to stop.
 pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
+    let (runtime, listener, address) = ground(&config)?;
+    let cluster = runtime.block_on(open::open(&config, &options, address))?;
+    let served = actix_web::rt::System::new().block_on(serve(config, options, cluster.clone(), listener));
+    // Whoever leads lets another go on before it stops. A cluster of one has nobody, and that is no failure.
+    runtime.block_on(cluster.hand_over());
+    runtime.block_on(cluster.shutdown());
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    served
+}
+
+/// The runtime for what goes between nodes, with the folder there and the port taken.
+pub(crate) fn ground(config: &Config) -> anyhow::Result<(tokio::runtime::Runtime, TcpListener, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CLUSTER_THREADS)
         .thread_name("cluster")
@@ -72,13 +84,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;
     let listener = bind(config.listen)?;
     let address = listener.local_addr()?;
-    let cluster = runtime.block_on(open::open(&config, &options, address))?;
-    let served = actix_web::rt::System::new().block_on(serve(config, options, cluster.clone(), listener));
-    // Whoever leads lets another go on before it stops. A cluster of one has nobody, and that is no failure.
-    runtime.block_on(cluster.hand_over());
-    runtime.block_on(cluster.shutdown());
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    served
+    Ok((runtime, listener, address))
 }
 
 async fn serve(

@@ -3,7 +3,7 @@
 use cluster::command::{AssetCommand, AssetPatch, EdgeCommand, Incarnation, Selection};
 use cluster::id::NodeId;
 use cluster::outcome::Outcome;
-use cluster::refusal::{Noun, Refusal};
+use cluster::refusal::{Noun, Problem, Refusal};
 use cluster::state::Limits;
 
 use crate::world::*;
@@ -50,6 +50,24 @@ fn report(edge: NodeId, count: u64) -> EdgeCommand {
         version: "0.1.0".into(),
         incarnation: Incarnation { count, instance: [1; 16] },
     }
+}
+
+/// Viewers are sent there, and the authority vouches for it: whoever takes an edge over must not choose it.
+#[test]
+fn an_edge_keeps_the_host_it_joined_with() {
+    let mut world = World::claimed();
+    let edge = joined(&mut world);
+    let at = |address: &str, count| {
+        let EdgeCommand::Report { version, incarnation, .. } = report(edge, count) else { unreachable!() };
+        EdgeCommand::Report { edge, public_address: address.to_owned(), version, incarnation }
+    };
+    world.ok(&node(), at("EDGE.example:9443", 1));
+    for other in ["media.example:8443", "edge.example.evil.example:8443", "10.0.0.1:8443", "[::1]:8443", ""] {
+        let refused = world.apply(&node(), at(other, 2)).outcome;
+        let settled = Refusal::invalid("public_address", Problem::Settled);
+        assert_eq!(refused, Err(settled), "{other}");
+    }
+    assert_eq!(world.state.edge(edge).unwrap().public_address, "EDGE.example:9443");
 }
 
 #[test]

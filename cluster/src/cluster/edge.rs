@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use rustls_pki_types::UnixTime;
 
 use super::ground::{lock, prepare};
 use super::identity::Identity;
-use super::join::{Request, knock};
+use super::join::be_admitted;
 use super::members::{COPY, REMOVED};
 use super::{Cluster, ClusterConfig, JoinError, JoinToken, OpenError, ProposeError, format};
 use crate::actor::Actor;
@@ -28,6 +28,7 @@ use crate::net::tls::{Membership, ShownCertificate, TlsNet, TlsSettings};
 use crate::net::{Message, Net, NetError, Service, Services};
 use crate::outcome::Outcome;
 use crate::seal::Seal;
+use crate::state::host_of;
 
 /// The folder of an edge's identity, in its data folder: so a folder says whether it is a node's or an edge's.
 const FOLDER: &str = "edge";
@@ -89,30 +90,16 @@ impl EdgeNode {
         let inner = config.cluster();
         let (secrets, storage_key) = prepare(&inner, seal)?;
         let key = CertificateKey::generate().map_err(super::connect::certificates)?;
-        let request = Request {
-            secret: token.secret(),
-            node: NewNode {
-                name: config.name.clone(),
-                site: config.site.clone(),
-                public_key: *secrets.public_key().as_bytes(),
-                certificate_key: key.public_hash,
-                // Nobody connects to an edge: that is what tells it from a node that joins.
-                cluster_address: String::new(),
-                public_address: config.public_address.clone(),
-            },
-            request: key.request.clone(),
+        let new = NewNode {
+            name: config.name.clone(),
+            site: config.site.clone(),
+            public_key: *secrets.public_key().as_bytes(),
+            certificate_key: key.public_hash,
+            // Nobody connects to an edge: that is what tells it from a node that joins.
+            cluster_address: String::new(),
+            public_address: config.public_address.clone(),
         };
-        let admitted = knock(token, &request).await?;
-        let identity = Identity {
-            node: admitted.node,
-            cluster: token.cluster,
-            authority: admitted.authority,
-            certificate: admitted.certificate,
-            key: key.key.to_vec(),
-            starts: 0,
-            seeds: admitted.seeds,
-            settled: true,
-        };
+        let identity = Identity { settled: true, ..be_admitted(token, new, &key).await? };
         identity.write(&inner, &storage_key)?;
         Ok(())
     }
@@ -388,26 +375,24 @@ impl Cluster {
         self.opened_authority()?.certify(request, NodeName::edge(cluster, edge), self.certificate_life())
     }
 
-    /// A certificate for browsers that come to an edge under these names and addresses. A name that leads to a node of
-    /// the cluster is left out: an edge never passes for a node.
+    /// A certificate for browsers that come to `edge`: under the host it joined with, and from its own machine. A host that
+    /// leads to a node of the cluster is left out: an edge never passes for a node.
     ///
     /// # Errors
     /// As for [`Cluster::certify_edge`].
-    pub fn certify_edge_host(
-        &self,
-        request: &[u8],
-        hosts: &[String],
-        addresses: &[IpAddr],
-    ) -> Result<Vec<u8>, AuthorityError> {
+    pub fn certify_edge_host(&self, edge: NodeId, request: &[u8]) -> Result<Vec<u8>, AuthorityError> {
         let state = self.state();
-        let taken = |host: &String| {
-            let of = |address: &str| address.rsplit_once(':').map(|(name, _)| name.to_ascii_lowercase());
-            host != "localhost" && state.nodes().any(|node| of(&node.public_address).as_ref() == Some(host))
-        };
-        let hosts: Vec<String> =
-            hosts.iter().map(|host| host.to_ascii_lowercase()).filter(|host| !taken(host)).collect();
+        let is_nodes = |host: &String| state.nodes().any(|node| host_of(&node.public_address) == *host);
+        let host = state.edge(edge).map(|edge| edge.host()).filter(|host| !is_nodes(host));
+        let mut hosts = vec!["localhost".to_owned()];
+        let mut addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        match host.as_ref().map(|host| host.parse::<IpAddr>()) {
+            Some(Ok(address)) => addresses.push(address),
+            Some(Err(_)) => hosts.extend(host),
+            None => {}
+        }
         let life = Lifetime { now_ms: self.now_ms(), life: PUBLIC_LIFE };
-        self.opened_authority()?.certify_host(request, &hosts, addresses, life)
+        self.opened_authority()?.certify_host(request, &hosts, &addresses, life)
     }
 
     fn opened_authority(&self) -> Result<Authority, AuthorityError> {

@@ -129,10 +129,6 @@ impl JoinToken {
         words.join("-")
     }
 
-    pub(super) fn secret(&self) -> [u8; 32] {
-        self.secret
-    }
-
     pub(super) fn secret_hash(&self) -> SecretHash {
         SecretHash(fingerprint(&self.secret))
     }
@@ -165,19 +161,19 @@ pub enum JoinError {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Request {
-    pub(super) secret: [u8; 32],
-    pub(super) node: NewNode,
+struct Request {
+    secret: [u8; 32],
+    node: NewNode,
     /// A CSR (DER).
-    pub(super) request: Vec<u8>,
+    request: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Admitted {
-    pub(super) node: NodeId,
-    pub(super) authority: Vec<u8>,
-    pub(super) certificate: Vec<u8>,
-    pub(super) seeds: Vec<(NodeId, String)>,
+struct Admitted {
+    node: NodeId,
+    authority: Vec<u8>,
+    certificate: Vec<u8>,
+    seeds: Vec<(NodeId, String)>,
 }
 
 type Answer = Result<Admitted, ProposeError>;
@@ -318,29 +314,15 @@ impl Cluster {
         let Transport::Tls(settings) = &config.transport else { return Err(JoinError::NoTransport) };
         let (secrets, storage_key) = prepare(&config, &*seal)?;
         let key = CertificateKey::generate().map_err(super::connect::certificates)?;
-        let request = Request {
-            secret: token.secret,
-            node: NewNode {
-                name: config.node_name.clone(),
-                site: config.site.clone(),
-                public_key: *secrets.public_key().as_bytes(),
-                certificate_key: key.public_hash,
-                cluster_address: cluster_address.clone(),
-                public_address: settings.public_address.clone(),
-            },
-            request: key.request.clone(),
+        let new = NewNode {
+            name: config.node_name.clone(),
+            site: config.site.clone(),
+            public_key: *secrets.public_key().as_bytes(),
+            certificate_key: key.public_hash,
+            cluster_address: cluster_address.clone(),
+            public_address: settings.public_address.clone(),
         };
-        let admitted = knock(token, &request).await?;
-        let identity = Identity {
-            node: admitted.node,
-            cluster: token.cluster,
-            authority: admitted.authority,
-            certificate: admitted.certificate,
-            key: key.key.to_vec(),
-            starts: 0,
-            seeds: admitted.seeds,
-            settled: false,
-        };
+        let identity = be_admitted(token, new, &key).await?;
         identity.write(&config, &storage_key)?;
         drop(secrets);
         let cluster = start(config, seal, How::Join).await?;
@@ -352,8 +334,28 @@ impl Cluster {
     }
 }
 
+/// Has `new` admitted by `token`, and gives who it is from then on: nothing of it is kept yet.
+pub(super) async fn be_admitted(
+    token: &JoinToken,
+    new: NewNode,
+    key: &CertificateKey,
+) -> Result<Identity, JoinError> {
+    let request = Request { secret: token.secret, node: new, request: key.request.clone() };
+    let admitted = knock(token, &request).await?;
+    Ok(Identity {
+        node: admitted.node,
+        cluster: token.cluster,
+        authority: admitted.authority,
+        certificate: admitted.certificate,
+        key: key.key.to_vec(),
+        starts: 0,
+        seeds: admitted.seeds,
+        settled: false,
+    })
+}
+
 /// Asks every address of the token in turn, and again while the cluster cannot agree.
-pub(super) async fn knock(token: &JoinToken, request: &Request) -> Result<Admitted, JoinError> {
+async fn knock(token: &JoinToken, request: &Request) -> Result<Admitted, JoinError> {
     let encoded = postcard::to_allocvec(request).map_err(|error| OpenError::Consensus(error.to_string()))?;
     let encoded = Bytes::from(encoded);
     let mut failed = JoinError::Call(JoinCallError::Refused("the token names no address".to_owned()));

@@ -23,6 +23,7 @@ mod forgetful;
 mod growth;
 mod history;
 mod kept;
+mod layer;
 mod ledger;
 mod lenient;
 mod nemesis;

@@ -13,9 +13,10 @@ use super::clock::SimulatedClock;
 use super::copies::{Control, start_workers};
 use super::early::Early;
 use super::folder::Folder;
+use super::layer::Layer;
 use super::lenient::{Careless, Lenient};
 use super::network::Network;
-use super::pace::{Paced, SyncPace};
+use super::pace::SyncPace;
 use super::table::Tables;
 use crate::actor::Actor;
 use crate::audit::{AuditError, AuditLog};
@@ -85,7 +86,7 @@ pub(super) struct Parts {
 
 /// A node's Blobs, whose syncs take time.
 fn open_blobs(disk: Arc<dyn Disk>, pace: SyncPace, stop: StopFlag) -> Result<Blobs, StartError> {
-    let disk = Arc::new(Paced { disk: Folder::open(disk, "bytes")?, pace });
+    let disk = Arc::new(Layer::over(Folder::open(disk, "bytes")?, pace));
     Ok(Blobs::open(disk, stop, BlobsConfig::default())?)
 }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::chance::Chance;
-use crate::disk::{Capacity, Disk, DiskFile};
+use super::layer::SyncRule;
+use crate::disk::{Disk, DiskFile};
 
 thread_local! {
     static OWED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
@@ -47,83 +48,14 @@ impl SyncPace {
     }
 }
 
-/// A disk with a pace.
-#[derive(Debug)]
-pub(super) struct Paced {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) pace: SyncPace,
-}
-
-#[derive(Debug)]
-struct PacedFile {
-    file: Arc<dyn DiskFile>,
-    pace: SyncPace,
-}
-
-impl Paced {
-    fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(PacedFile { file, pace: self.pace.clone() })
-    }
-}
-
-impl Disk for Paced {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.wrap(self.disk.create(path)?))
+impl SyncRule for SyncPace {
+    fn sync_data(&self, _path: &Path, file: &dyn DiskFile) -> io::Result<()> {
+        self.owe();
+        file.sync_data()
     }
 
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.wrap(self.disk.open(path)?))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_file(path)
-    }
-
-    fn make_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.make_dir(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.disk.list(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.pace.owe();
-        self.disk.sync_dir(path)
-    }
-
-    fn capacity(&self) -> io::Result<Capacity> {
-        self.disk.capacity()
-    }
-}
-
-impl DiskFile for PacedFile {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(offset, buffer)
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_at(offset, bytes)
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.pace.owe();
-        self.file.sync_data()
+    fn sync_dir(&self, path: &Path, disk: &dyn Disk) -> io::Result<()> {
+        self.owe();
+        disk.sync_dir(path)
     }
 }

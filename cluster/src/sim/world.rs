@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::chance::Chance;
 use super::clock::SimulatedClock;
 use super::forgetful::Forgetful;
+use super::layer::Layer;
 use super::network::Network;
 use super::node::{Node, Parts, StartError};
 use super::oracle::Chain;
@@ -227,8 +228,10 @@ impl World {
     fn parts(&self, id: NodeId, seat: &Seat) -> Parts {
         let planted = self.0.plan.planted;
         let disk: Arc<dyn Disk> = match planted {
-            Some(Planted::SkipSync) => Arc::new(Forgetful::new(Arc::new(seat.disk.clone()), "raft")),
-            Some(Planted::SkipBlobSync) => Arc::new(Forgetful::new(Arc::new(seat.disk.clone()), "bytes")),
+            Some(Planted::SkipSync) => Arc::new(Layer::over(Arc::new(seat.disk.clone()), Forgetful("raft"))),
+            Some(Planted::SkipBlobSync) => {
+                Arc::new(Layer::over(Arc::new(seat.disk.clone()), Forgetful("bytes")))
+            }
             _ => Arc::new(seat.disk.clone()),
         };
         let (clock, pace) = (seat.clock.clone(), seat.pace.clone());

@@ -50,7 +50,7 @@ pub struct Edge {
     pub added_ms: u64,
     /// SHA-256 of the public key its first certificate carries.
     pub certificate_key: [u8; 32],
-    /// Where people reach it: `host:port`.
+    /// Where people reach it: `host:port`. The port may change, the host may not.
     pub public_address: String,
     /// The version it runs; empty until it has said so.
     pub version: String,
@@ -201,6 +201,10 @@ impl Change<'_> {
         }
         validate::line("public_address", public_address, Limits::NAME)?;
         validate::line("version", version, Limits::SHORT)?;
+        // Viewers are sent there, and the authority vouches for it: whoever takes an edge over must not choose it.
+        if host_of(public_address) != found.host() {
+            return Err(Refusal::invalid("public_address", Problem::Settled));
+        }
         let edge = Edge {
             public_address: public_address.to_owned(),
             version: version.to_owned(),
@@ -271,6 +275,20 @@ impl Change<'_> {
             }
         }
     }
+}
+
+impl Edge {
+    /// The name or address people reach it by: the one it joined with, for good.
+    #[must_use]
+    pub fn host(&self) -> String {
+        host_of(&self.public_address)
+    }
+}
+
+/// The host of `host:port`; an IPv6 address without its brackets.
+pub(crate) fn host_of(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
 fn too_many(what: Noun, limit: usize) -> Refusal {

@@ -37,6 +37,7 @@ pub use apply::Applied;
 pub use asset_record::{
     Asset, AssetState, AssetStateKind, BlobRecord, Life, ManifestRef, PublishWindow, SealedBlob,
 };
+pub(crate) use edge::host_of;
 pub use edge::{Edge, EdgePurge, Edges, Warm};
 pub use holders::{FOUNDER, Holders, MOST_HOLDERS};
 pub use limits::Limits;

@@ -4,7 +4,7 @@
 //! it was given before anything is sealed under it and refuses a lower or equal one. An append is acknowledged when it
 //! is durable, and readable from then on.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -25,6 +25,7 @@ mod paths;
 mod progress;
 mod reader;
 mod recover;
+mod remembered;
 mod remove;
 mod sealing;
 mod space;
@@ -33,6 +34,7 @@ mod writer;
 
 use content::Content;
 use paths::Paths;
+use remembered::Remembered;
 
 pub use face::{Face, OpenFace};
 pub use held::{Beginning, HeldFile, HeldWrite, MAX_HELD_READ, Report};
@@ -47,8 +49,8 @@ pub use writer::BlobWriter;
 /// The most bytes one read gives.
 pub const MAX_READ: u32 = 1024 * 1024;
 
-/// So many dropped Blobs are remembered.
-const DROPPED_KEPT: usize = 1024;
+/// So many Blobs and assets are remembered that are gone for good: far more than copies are ever on their way.
+const GONE_KEPT: usize = 50_000;
 
 /// Why something about a Blob could not be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,9 +142,9 @@ struct Inner {
     /// The Blobs somebody has open, so that a reader sees what a writer appends.
     opened: Mutex<HashMap<BlobName, Weak<Content>>>,
     /// Held while an asset's folder is made. The assets that are gone for good: nothing of them is made again.
-    folders: Mutex<HashSet<AssetId>>,
+    folders: Mutex<Remembered<AssetId>>,
     /// Blobs that were dropped lately: a copy of one may still be on its way here.
-    dropped: Mutex<VecDeque<BlobName>>,
+    dropped: Mutex<Remembered<BlobName>>,
     /// Blobs being created: only one caller may clear up after a creation that failed.
     creating: Mutex<HashSet<BlobName>>,
     /// Copies that other nodes write.
@@ -161,8 +163,8 @@ impl Blobs {
                 stop,
                 config,
                 opened: Mutex::default(),
-                folders: Mutex::default(),
-                dropped: Mutex::default(),
+                folders: Mutex::new(Remembered::new(GONE_KEPT)),
+                dropped: Mutex::new(Remembered::new(GONE_KEPT)),
                 creating: Mutex::default(),
                 lanes: held::Lanes::default(),
             }),
@@ -248,7 +250,7 @@ impl Blobs {
     pub async fn forget_blob(&self, asset: AssetId, blob: BlobId) -> Result<(), BlobError> {
         let (inner, name) = (Arc::clone(&self.inner), BlobName { asset, blob });
         blocking(move || {
-            inner.drop_for_good(name);
+            inner.dropped().insert(name);
             inner.remove_blob(name)
         })
         .await
@@ -321,20 +323,11 @@ impl Inner {
         self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names are never used again, so the oldest are remembered long enough.
-    fn drop_for_good(&self, name: BlobName) {
-        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        if dropped.len() >= DROPPED_KEPT {
-            dropped.pop_front();
-        }
-        dropped.push_back(name);
+    fn dropped(&self) -> MutexGuard<'_, Remembered<BlobName>> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_dropped(&self, name: BlobName) -> bool {
-        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).contains(&name)
-    }
-
-    fn folders(&self) -> MutexGuard<'_, HashSet<AssetId>> {
+    fn folders(&self) -> MutexGuard<'_, Remembered<AssetId>> {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -31,7 +31,7 @@ impl Blobs {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             inner.running()?;
-            if inner.is_dropped(name) {
+            if inner.dropped().contains(&name) {
                 return Err(BlobError::NotFound);
             }
             inner.room_to_write()?;
@@ -117,7 +117,7 @@ impl PartCopy {
             for path in [&paths.open, &paths.data, &paths.corrupt, &paths.fence] {
                 let _ = inner.disk.remove_file(path);
             }
-            if inner.is_dropped(self.name) {
+            if inner.dropped().contains(&self.name) {
                 inner.remove_blob(self.name)?;
                 return Err(BlobError::NotFound);
             }

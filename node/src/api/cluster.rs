@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::cluster::NodeReport;
 use ::cluster::command::{ClusterCommand, SiteNetwork};
 use ::cluster::id::NodeId;
 use ::cluster::permission::{Action, Target};
 use ::cluster::state::{Node, NodeState, State};
+use ::cluster::{JoinToken, NodeReport};
 use actix_web::{HttpResponse, web};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::routes::Routes;
 
 /// A token lasts this long unless asked otherwise.
-pub(super) const TOKEN_MINUTES: u32 = 30;
+const TOKEN_MINUTES: u32 = 30;
 
 /// One node, as the node that is asked sees it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -135,6 +135,13 @@ pub struct NewJoinToken {
     pub minutes: Option<u32>,
 }
 
+impl NewJoinToken {
+    /// When the token ends that is made at `now_ms`.
+    pub(super) fn expires_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add(u64::from(self.minutes.unwrap_or(TOKEN_MINUTES)) * 60_000)
+    }
+}
+
 /// A token.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct JoinTokenView {
@@ -147,6 +154,18 @@ pub struct JoinTokenView {
     pub expires_ms: u64,
     /// Where the joining node will connect.
     pub addresses: Vec<String>,
+}
+
+impl JoinTokenView {
+    /// Of a token that is handed out as `text`.
+    pub(super) fn of(token: &JoinToken, text: &str) -> Self {
+        Self {
+            token: SecretText::new(text.to_owned()),
+            fingerprint: token.fingerprint(),
+            expires_ms: token.expires_ms,
+            addresses: token.addresses.clone(),
+        }
+    }
 }
 
 /// Empties a node, or takes that back.
@@ -274,15 +293,9 @@ pub async fn join_token_create(
     caller: Caller,
     body: Body<NewJoinToken>,
 ) -> Result<HttpResponse, Problem> {
-    let minutes = body.0.minutes.unwrap_or(TOKEN_MINUTES);
-    let expires_ms = app.cluster.now_ms().saturating_add(u64::from(minutes) * 60_000);
+    let expires_ms = body.0.expires_ms(app.cluster.now_ms());
     let token = app.cluster.new_join_token(caller.actor.clone(), expires_ms).await?;
-    created(&JoinTokenView {
-        token: SecretText::new(token.to_text().as_str().to_owned()),
-        fingerprint: token.fingerprint(),
-        expires_ms,
-        addresses: token.addresses.clone(),
-    })
+    created(&JoinTokenView::of(&token, &token.to_text()))
 }
 
 /// Let a node give up its part, or take part again.

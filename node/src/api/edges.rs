@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
-use super::cluster::{JoinTokenView, NewJoinToken, TOKEN_MINUTES};
+use super::cluster::{JoinTokenView, NewJoinToken};
 use crate::access::Caller;
 use crate::app::App;
-use crate::auth::token::SecretText;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::Routes;
 
@@ -184,15 +183,9 @@ pub async fn edge_token_create(
     caller: Caller,
     body: Body<NewJoinToken>,
 ) -> Result<HttpResponse, Problem> {
-    let minutes = body.0.minutes.unwrap_or(TOKEN_MINUTES);
-    let expires_ms = app.cluster.now_ms().saturating_add(u64::from(minutes) * 60_000);
+    let expires_ms = body.0.expires_ms(app.cluster.now_ms());
     let token = app.cluster.new_edge_token(caller.actor.clone(), expires_ms).await?;
-    created(&JoinTokenView {
-        token: SecretText::new(token.to_edge_text().as_str().to_owned()),
-        fingerprint: token.fingerprint(),
-        expires_ms,
-        addresses: token.addresses.clone(),
-    })
+    created(&JoinTokenView::of(&token, &token.to_edge_text()))
 }
 
 /// Remove an edge for good: it is cut off at once and removes what it holds.

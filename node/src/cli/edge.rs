@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::confirm::Confirm;
 use super::connection::Connection;
 use super::error::CliError;
 use super::run_arguments::RunArguments;
@@ -68,6 +69,8 @@ enum EdgeCommand {
         connection: Connection,
         /// Its number.
         edge: u64,
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Have an edge fetch what is selected before anybody asks for it, now and when more comes to match. Prints an id.
     Warm {
@@ -125,8 +128,11 @@ impl Edge {
             EdgeCommand::Join { .. } | EdgeCommand::Run { .. } => Ok(()),
             EdgeCommand::Token { connection, minutes } => token(&connection, minutes).await,
             EdgeCommand::List { connection, json } => list(&connection, json).await,
-            EdgeCommand::Remove { connection, edge } => {
+            EdgeCommand::Remove { connection, edge, confirm } => {
                 let client = connection.signed_in()?;
+                confirm.ask(&format!(
+                    "Edge {edge} is removed for good: it is cut off at once, and removes what it holds."
+                ))?;
                 let url = client.api(["edges", &edge.to_string()]);
                 client.send(client.request(Method::DELETE, url)).await.map(drop)
             }

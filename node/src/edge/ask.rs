@@ -96,12 +96,8 @@ pub struct Introduction {
     pub public_address: String,
     /// The version it runs.
     pub version: String,
-    /// A request (CSR, DER) for the certificate that browsers are shown, its names and addresses.
+    /// A request (CSR, DER) for the certificate that browsers are shown. For which host is not for the edge to say.
     pub public_request: Vec<u8>,
-    /// DNS names.
-    pub hosts: Vec<String>,
-    /// Addresses.
-    pub addresses: Vec<IpAddr>,
     /// A request for the certificate that nodes are shown, when that is due.
     pub node_request: Option<Vec<u8>>,
 }
@@ -208,10 +204,10 @@ pub enum Reply {
     File {
         /// Bytes of the whole file.
         length: u64,
-        /// SHA-256 of the whole file.
-        hash: [u8; 32],
+        /// SHA-256 of the whole file, with its first part.
+        hash: Option<[u8; 32]>,
     },
-    /// To [`Question::WarmList`]: in the body, a `Vec<(WarmId, Vec<AssetId>)>`.
+    /// To [`Question::WarmList`]: in the body, a [`WarmList`].
     WarmList,
     /// To [`Question::WarmFiles`]: in the body, a [`WarmFiles`].
     WarmFiles,
@@ -254,6 +250,10 @@ impl Edition {
         self.renditions.iter().find(|(name, _)| name == rendition).map(|(_, blob)| *blob)
     }
 }
+
+/// What an edge is to keep warm: the assets meant by each entry, each with its manifest. With the same manifest there is
+/// nothing new to fetch.
+pub type WarmList = Vec<(WarmId, Vec<(AssetId, BlobId)>)>;
 
 /// The files of an asset that is kept warm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

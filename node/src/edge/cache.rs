@@ -7,7 +7,7 @@
 //! A file is written under another name and renamed, and opens only whole and unchanged: nothing half-written is ever
 //! given out. Bounded in bytes: what was used longest ago goes first, and what is kept warm goes last.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,10 @@ use bytes::Bytes;
 use cluster::id::{AssetId, BlobId};
 use cluster::keyring::{AeadKey, StorageKey};
 
+use super::index::Index;
 use crate::shelf::{Shelf, ShelfKey};
 
 const PURPOSE: &str = "edge cache";
-/// Assets of which it is remembered that they were forgotten, and as of when.
-const FORGOTTEN: usize = 20_000;
 
 /// A file's name: of its Blob and its path, which together never mean other bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,24 +73,6 @@ pub struct Cache {
     numbers: Arc<AtomicU64>,
 }
 
-#[derive(Debug, Default)]
-struct Index {
-    assets: HashMap<AssetId, Kept>,
-    by_use: BTreeMap<u64, (AssetId, Name)>,
-    uses: u64,
-    bytes: u64,
-    pinned: HashSet<AssetId>,
-    /// What was fetched of them before that Entry must not be kept.
-    forgotten: HashMap<AssetId, u64>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    /// As of which Entry its oldest file was fetched.
-    entry: u64,
-    files: HashMap<Name, (u64, u64)>,
-}
-
 impl Cache {
     /// Opens what an earlier start has left in `dir`; at most so many bytes on disk and in memory. Blocks.
     ///
@@ -105,8 +86,8 @@ impl Cache {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             let asset = path.file_name().and_then(|name| name.to_str()).and_then(read_folder_name);
-            match asset.filter(|(asset, _)| !index.assets.contains_key(asset)) {
-                Some((asset, entry)) => index.scan(asset, entry, &path)?,
+            match asset.filter(|(asset, _)| index.entry(*asset).is_none()) {
+                Some((asset, entry)) => scan(&mut index, asset, entry, &path)?,
                 // What was being removed, or nothing of ours.
                 None if path.is_dir() => fs::remove_dir_all(&path)?,
                 None => fs::remove_file(&path)?,
@@ -168,34 +149,30 @@ impl Cache {
     /// Whether the file is on the disk.
     #[must_use]
     pub fn has(&self, asset: AssetId, name: Name) -> bool {
-        self.lock().assets.get(&asset).is_some_and(|kept| kept.files.contains_key(&name))
+        self.lock().has(asset, name)
     }
 
     /// Whether `bytes` more can be kept without removing anything that is kept warm.
     #[must_use]
     pub fn has_room(&self, bytes: u64) -> bool {
-        let index = self.lock();
-        let pinned = index.pinned.iter().filter_map(|asset| index.assets.get(asset));
-        let pinned: u64 = pinned.flat_map(|kept| kept.files.values()).map(|(bytes, _)| bytes).sum();
-        pinned + bytes <= self.most_bytes
+        self.lock().warm_bytes() + bytes <= self.most_bytes
     }
 
-    /// These assets are kept warm now.
-    pub fn pin(&self, assets: HashSet<AssetId>) {
-        self.lock().pinned = assets;
+    /// These assets are kept warm now. Gives those that have lost a file since they were.
+    pub fn pin(&self, assets: HashSet<AssetId>) -> HashSet<AssetId> {
+        self.lock().pin(assets)
     }
 
     /// What is held, each with the Entry as of which its oldest file was fetched.
     #[must_use]
     pub fn held(&self) -> Vec<(AssetId, u64)> {
-        let index = self.lock();
-        index.assets.iter().map(|(asset, kept)| (*asset, kept.entry)).collect()
+        self.lock().held().collect()
     }
 
     /// Bytes on the disk.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.lock().bytes
+        self.lock().bytes()
     }
 
     /// Bytes there may be.
@@ -209,19 +186,15 @@ impl Cache {
     pub fn forget(&self, asset: AssetId, entry: u64) {
         let kept = {
             let mut index = self.lock();
-            if index.forgotten.len() >= FORGOTTEN {
-                index.forgotten.clear();
-            }
-            index.forgotten.insert(asset, entry);
-            index.drop_asset(asset)
+            index.forget(asset, entry)
         };
-        let Some(kept) = kept else { return };
-        for name in kept.files.keys() {
+        let Some((kept_entry, names)) = kept else { return };
+        for name in names {
             self.shelf.forget_blob(name.0);
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let gone = self.folder.join(format!("gone-{number}"));
-        let folder = self.folder_of(asset, kept.entry);
+        let folder = self.folder_of(asset, kept_entry);
         // Renamed first: a start in between finds nothing to give out.
         let removed = fs::rename(&folder, &gone).and_then(|()| fs::remove_dir_all(&gone));
         if let Err(error) = removed.or_else(unless_absent) {
@@ -237,7 +210,7 @@ impl Cache {
     }
 
     async fn read(&self, asset: AssetId, name: Name) -> Option<Bytes> {
-        let entry = self.lock().assets.get(&asset).filter(|kept| kept.files.contains_key(&name))?.entry;
+        let entry = self.lock().entry_of(asset, name)?;
         let (path, key) = (self.folder_of(asset, entry).join(name.text()), self.key.clone());
         let read = tokio::task::spawn_blocking(move || {
             let sealed = fs::read(&path)?;
@@ -273,11 +246,11 @@ impl Cache {
         fs::write(&fresh, &sealed)?;
         // Under the lock: a file must not appear in a folder that is being forgotten.
         let mut index = self.lock();
-        if index.forgotten.get(&asset).is_some_and(|forgotten| entry < *forgotten) {
+        if index.is_forgotten(asset, entry) {
             drop(index);
             return fs::remove_file(&fresh);
         }
-        let entry = index.assets.get(&asset).map_or(entry, |kept| kept.entry);
+        let entry = index.entry(asset).unwrap_or(entry);
         let folder = self.folder_of(asset, entry);
         fs::create_dir_all(&folder)?;
         fs::rename(&fresh, folder.join(name.text()))?;
@@ -289,14 +262,11 @@ impl Cache {
         loop {
             let (asset, name) = {
                 let index = self.lock();
-                if index.bytes + wanted <= self.most_bytes {
+                if index.bytes() + wanted <= self.most_bytes {
                     return;
                 }
-                let loose = index.by_use.values().find(|(asset, _)| !index.pinned.contains(asset));
-                match loose.or_else(|| index.by_use.values().next()) {
-                    Some(oldest) => *oldest,
-                    None => return,
-                }
+                let Some(oldest) = index.oldest() else { return };
+                oldest
             };
             self.remove(asset, name);
         }
@@ -305,7 +275,7 @@ impl Cache {
     fn remove(&self, asset: AssetId, name: Name) {
         self.shelf.forget_blob(name.0);
         let mut index = self.lock();
-        let Some(entry) = index.assets.get(&asset).map(|kept| kept.entry) else { return };
+        let Some(entry) = index.entry(asset) else { return };
         if !index.remove(asset, name) {
             return;
         }
@@ -330,60 +300,23 @@ impl std::fmt::Debug for Cache {
     }
 }
 
-impl Index {
-    fn scan(&mut self, asset: AssetId, entry: u64, folder: &Path) -> io::Result<()> {
-        for file in fs::read_dir(folder)? {
-            let file = file?;
-            match file.file_name().to_str().and_then(Name::parse) {
-                Some(name) => self.add(asset, entry, name, file.metadata()?.len()),
-                None => fs::remove_file(file.path())?,
-            }
+fn read_folder_name(name: &str) -> Option<(AssetId, u64)> {
+    let (asset, entry) = name.split_once('-')?;
+    Some((asset.parse().ok()?, entry.parse().ok()?))
+}
+
+fn scan(index: &mut Index, asset: AssetId, entry: u64, folder: &Path) -> io::Result<()> {
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        match file.file_name().to_str().and_then(Name::parse) {
+            Some(name) => index.add(asset, entry, name, file.metadata()?.len()),
+            None => fs::remove_file(file.path())?,
         }
-        if !self.assets.contains_key(&asset) {
-            fs::remove_dir(folder)?;
-        }
-        Ok(())
     }
-
-    fn add(&mut self, asset: AssetId, entry: u64, name: Name, bytes: u64) {
-        self.remove(asset, name);
-        self.uses += 1;
-        let kept = self.assets.entry(asset).or_insert_with(|| Kept { entry, files: HashMap::new() });
-        kept.files.insert(name, (bytes, self.uses));
-        self.by_use.insert(self.uses, (asset, name));
-        self.bytes += bytes;
+    if index.entry(asset).is_none() {
+        fs::remove_dir(folder)?;
     }
-
-    /// Whether the file is here.
-    fn touch(&mut self, asset: AssetId, name: Name) -> bool {
-        let Some((_, used)) = self.assets.get_mut(&asset).and_then(|kept| kept.files.get_mut(&name)) else {
-            return false;
-        };
-        self.uses += 1;
-        self.by_use.remove(used);
-        *used = self.uses;
-        self.by_use.insert(self.uses, (asset, name));
-        true
-    }
-
-    fn remove(&mut self, asset: AssetId, name: Name) -> bool {
-        let Some((bytes, used)) = self.assets.get_mut(&asset).and_then(|kept| kept.files.remove(&name))
-        else {
-            return false;
-        };
-        self.by_use.remove(&used);
-        self.bytes -= bytes;
-        true
-    }
-
-    fn drop_asset(&mut self, asset: AssetId) -> Option<Kept> {
-        let kept = self.assets.remove(&asset)?;
-        for (bytes, used) in kept.files.values() {
-            self.by_use.remove(used);
-            self.bytes -= bytes;
-        }
-        Some(kept)
-    }
+    Ok(())
 }
 
 /// Ties a sealed file to its place: no other may be passed off for it.
@@ -392,11 +325,6 @@ fn place(asset: AssetId, name: Name) -> [u8; 32] {
     place[..16].copy_from_slice(asset.as_bytes());
     place[16..].copy_from_slice(&name.0);
     place
-}
-
-fn read_folder_name(name: &str) -> Option<(AssetId, u64)> {
-    let (asset, entry) = name.split_once('-')?;
-    Some((asset.parse().ok()?, entry.parse().ok()?))
 }
 
 fn unless_absent(error: io::Error) -> io::Result<()> {
@@ -483,5 +411,12 @@ mod tests {
         }
         assert!(cache.has(warm, name("w")) && cache.has(ASSET, name("19")) && !cache.has(ASSET, name("0")));
         assert!(cache.has_room(3_000) && !cache.has_room(5_000));
+        // What is not kept warm any longer makes room like everything else; what is, is told when a file of it is gone.
+        assert_eq!(cache.pin(HashSet::from([ASSET])), HashSet::new());
+        assert!(cache.has_room(1_000));
+        get(&cache, warm, 1, "x").await;
+        assert!(!cache.has(warm, name("w")), "it was used longest ago");
+        cache.forget(ASSET, 2);
+        assert_eq!(cache.pin(HashSet::new()), HashSet::from([ASSET]));
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cluster::Cluster;
 use cluster::actor::{Actor, ActorKind};
 use cluster::command::{BlobKind, EdgeCommand};
-use cluster::id::{AssetId, NodeId, WarmId};
+use cluster::id::{AssetId, NodeId};
 use cluster::keyring::PublicKey;
 use cluster::net::{Message, Serve, Service};
 use cluster::state::{Asset, State};
@@ -16,7 +16,7 @@ use pipeline::playlist::subtitle_window;
 
 use super::ask::{
     Admission, Denial, Edition, Introduction, PIECE, Question, RECONCILED_AT_ONCE, Reply, Right, ViewRight,
-    WarmFiles, read,
+    WarmFiles, WarmList, read,
 };
 use super::recent::Recent;
 use crate::asset_store::StoreError;
@@ -92,7 +92,7 @@ impl Desk {
             return Reply::Failed(error.to_string());
         }
         let cluster = self.cluster();
-        let public = cluster.certify_edge_host(&edge.public_request, &edge.hosts, &edge.addresses);
+        let public = cluster.certify_edge_host(from, &edge.public_request);
         let own = edge.node_request.map(|request| cluster.certify_edge(from, &request)).transpose();
         match (public, own) {
             (Ok(public_certificate), Ok(node_certificate)) => {
@@ -224,11 +224,12 @@ impl Desk {
 
     fn warm_list(&self, edge: NodeId) -> (Reply, Bytes) {
         let state = self.cluster().state();
-        let list: Vec<(WarmId, Vec<AssetId>)> = state
+        let list: WarmList = state
             .warm_of(edge)
             .map(|warm| {
-                let assets = state.warm_assets(warm).filter(|asset| asset.manifest.is_some());
-                (warm.id, assets.map(|asset| asset.id).take(WARM_ASSETS).collect())
+                let assets = state.warm_assets(warm);
+                let assets = assets.filter_map(|asset| Some((asset.id, asset.manifest.as_ref()?.blob)));
+                (warm.id, assets.take(WARM_ASSETS).collect())
             })
             .collect();
         in_body(Reply::WarmList, &list)
@@ -317,7 +318,7 @@ fn piece(whole: &Bytes, offset: u64) -> (Reply, Bytes) {
     let end = offset.saturating_add(PIECE).min(length);
     let bounds = usize::try_from(offset.min(end)).ok().zip(usize::try_from(end).ok());
     let body = bounds.map_or_else(Bytes::new, |(start, end)| whole.slice(start..end));
-    let hash = cluster::authority::fingerprint(whole);
+    let hash = (offset == 0).then(|| cluster::authority::fingerprint(whole));
     (Reply::File { length, hash }, body)
 }
 

@@ -2,13 +2,14 @@
 //!
 //! On a node of the cluster, [`desk`] answers edges ([`ask`] says what they may ask), [`recent`] keeps what changed lately,
 //! and [`contacts`] how each edge does. On an edge, [`run`] starts it, [`follow`] hears what changes, [`rights`] knows who may
-//! watch, [`cache`] holds files, [`warm`] fetches ahead, and [`serve`] answers viewers.
+//! watch, [`cache`] holds files ([`index`] knows which), [`warm`] fetches ahead, and [`serve`] answers viewers.
 
 pub mod ask;
 mod cache;
 mod contacts;
 mod desk;
 mod follow;
+mod index;
 mod metrics;
 mod recent;
 mod rights;
@@ -19,7 +20,6 @@ mod warm;
 mod watch;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -169,15 +169,6 @@ impl Edge {
 
     fn forget_keys_of(&self, asset: AssetId) {
         lock(&self.keys).retain(|(known, _), _| *known != asset);
-    }
-
-    /// Where people reach this edge: what its certificate is to say.
-    fn addresses(&self) -> (Vec<String>, Vec<IpAddr>) {
-        let mut names = crate::tls::Names::of_this_machine(&self.config.hostnames);
-        if let Some((host, _)) = self.node.config().public_address.rsplit_once(':') {
-            names.add(host.trim_start_matches('[').trim_end_matches(']'));
-        }
-        (names.hosts, names.addresses)
     }
 }
 

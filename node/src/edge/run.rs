@@ -19,13 +19,9 @@ use super::tls::Served;
 use super::{AskError, Edge, follow, serve, warm};
 use crate::config::Config;
 use crate::limits::{self, Limiter};
-use crate::run::{bind, public_address};
+use crate::run::{KEEP_ALIVE, ground, public_address};
 use crate::{answer, shutdown};
 
-/// Threads of the runtime that follows the cluster.
-const CLUSTER_THREADS: usize = 2;
-/// Seconds of quiet after which a connection is closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Certificates are looked at this often.
 const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(60);
 /// A node that fails is not asked again for so long.
@@ -48,14 +44,7 @@ pub struct EdgeOptions {
 
 /// Runs an edge until it is asked to stop.
 pub fn run(config: Config, options: &EdgeOptions) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CLUSTER_THREADS)
-        .thread_name("cluster")
-        .enable_all()
-        .build()?;
-    std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;
-    let listener = bind(config.listen)?;
-    let address = listener.local_addr()?;
+    let (runtime, listener, address) = ground(&config)?;
     let edge = runtime.block_on(open(&config, options, address))?;
     let served = Arc::new(Served::default());
     let (stopped, why) = tokio::sync::oneshot::channel();
@@ -241,14 +230,11 @@ async fn certify(edge: Arc<Edge>, served: Arc<Served>, ready: tokio::sync::onesh
 /// Says that this edge is here and has new certificates made. Gives when the next one for browsers is due.
 async fn introduce(edge: &Edge, served: &Served, node_key: Option<&CertificateKey>) -> anyhow::Result<u64> {
     let key = CertificateKey::generate()?;
-    let (hosts, addresses) = edge.addresses();
     let question = Question::Introduce(Introduction {
         incarnation: edge.node.incarnation(),
         public_address: edge.node.config().public_address.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_request: key.request.clone(),
-        hosts,
-        addresses,
         node_request: node_key.map(|key| key.request.clone()),
     });
     let mut last = AskError::NoNode;

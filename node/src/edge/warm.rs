@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cluster::id::{AssetId, BlobId, WarmId};
+use cluster::id::{AssetId, BlobId};
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::ask::{Edition, Question, Reply, Right, WarmFiles, WarmProgress, read};
+use super::ask::{Edition, Question, Reply, Right, WarmFiles, WarmList, WarmProgress, read};
 use super::cache::Name;
 use super::watch::FetchError;
 use super::{AskError, Edge, lock};
@@ -17,11 +17,13 @@ use super::{AskError, Edge, lock};
 const EVERY: Duration = Duration::from_secs(30);
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How far it is, is told this often.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
 /// Files that are fetched at once: viewers come first.
 const AT_ONCE: usize = 3;
 
-/// What is known to be whole, in which edition.
-type Whole = HashMap<AssetId, Edition>;
+/// What is known to be whole, by which manifest.
+type Whole = HashMap<AssetId, BlobId>;
 
 /// Keeps warm what is to be, until the process ends.
 pub(super) async fn keep_warm(edge: Arc<Edge>) {
@@ -43,39 +45,38 @@ async fn look(edge: &Arc<Edge>, whole: &mut Whole) -> Result<(), AskError> {
     let (Reply::WarmList, body) = edge.ask(&Question::WarmList).await? else {
         return Err(AskError::Nonsense("to a question what to keep warm".to_owned()));
     };
-    let list: Vec<(WarmId, Vec<AssetId>)> = read(&body).map_err(AskError::Nonsense)?;
-    let all: HashSet<AssetId> = list.iter().flat_map(|(_, assets)| assets.iter().copied()).collect();
-    edge.cache.pin(all.clone());
-    whole.retain(|asset, _| all.contains(asset));
+    let list: WarmList = read(&body).map_err(AskError::Nonsense)?;
+    let all: HashMap<AssetId, BlobId> = list.iter().flat_map(|(_, assets)| assets.iter().copied()).collect();
+    let lost = edge.cache.pin(all.keys().copied().collect());
+    whole.retain(|asset, manifest| all.get(asset) == Some(manifest) && !lost.contains(asset));
     let mut full = HashSet::new();
     note(edge, &list, whole, &full);
-    for asset in all {
+    let mut noted = Instant::now();
+    let missing: Vec<AssetId> = all.keys().filter(|asset| !whole.contains_key(asset)).copied().collect();
+    for asset in missing {
         match fetch_asset(edge, asset).await {
-            Ok(Some(edition)) => {
-                whole.insert(asset, edition);
-            }
-            Ok(None) => {
-                whole.remove(&asset);
-                full.insert(asset);
-            }
+            Ok(Some(edition)) => whole.extend(edition.manifest.map(|manifest| (asset, manifest))),
+            Ok(None) => _ = full.insert(asset),
             Err(FetchError::Ask(error)) => return Err(error),
             // It was removed meanwhile, or is not to be warm any longer.
-            Err(FetchError::Denied(_)) => {
-                whole.remove(&asset);
-            }
+            Err(FetchError::Denied(_)) => {}
         }
-        note(edge, &list, whole, &full);
+        if noted.elapsed() >= NOTED_EVERY {
+            note(edge, &list, whole, &full);
+            noted = Instant::now();
+        }
     }
+    note(edge, &list, whole, &full);
     Ok(())
 }
 
-fn note(edge: &Edge, list: &[(WarmId, Vec<AssetId>)], whole: &Whole, full: &HashSet<AssetId>) {
+fn note(edge: &Edge, list: &WarmList, whole: &Whole, full: &HashSet<AssetId>) {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let progress = list.iter().map(|(warm, assets)| WarmProgress {
         warm: *warm,
         assets: count(assets.len()),
-        whole: count(assets.iter().filter(|asset| whole.contains_key(asset)).count()),
-        no_room: assets.iter().any(|asset| full.contains(asset)),
+        whole: count(assets.iter().filter(|(asset, _)| whole.contains_key(asset)).count()),
+        no_room: assets.iter().any(|(asset, _)| full.contains(asset)),
     });
     *lock(&edge.warm) = progress.collect();
 }

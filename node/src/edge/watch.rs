@@ -132,6 +132,7 @@ impl Edge {
     pub(super) async fn fetch(&self, by: &Right, path: &str) -> Result<Bytes, FetchError> {
         let mut whole = BytesMut::new();
         let mut expected: Option<(u64, [u8; 32])> = None;
+        let nonsense = |what: &str| FetchError::from(AskError::Nonsense(what.to_owned()));
         loop {
             let offset = whole.len() as u64;
             let question = Question::File { right: by.clone(), file: path.to_owned(), offset };
@@ -139,10 +140,16 @@ impl Edge {
             let (length, hash) = match reply {
                 Reply::File { length, hash } => (length, hash),
                 Reply::Denied(denial) => return Err(FetchError::Denied(denial)),
-                _ => return Err(AskError::Nonsense("to a question for a file".to_owned()).into()),
+                _ => return Err(nonsense("to a question for a file")),
             };
-            if *expected.get_or_insert((length, hash)) != (length, hash) {
-                return Err(AskError::Nonsense("a file that changes".to_owned()).into());
+            let first = hash.map(|hash| (length, hash));
+            let (whole_length, hash) = match (expected, first) {
+                (None, first) => first.ok_or_else(|| nonsense("a file without its hash"))?,
+                (Some(known), _) => known,
+            };
+            expected = Some((whole_length, hash));
+            if whole_length != length {
+                return Err(nonsense("a file that changes"));
             }
             if offset == 0 && body.len() as u64 == length {
                 // Small, or all of it: no copy.
@@ -150,7 +157,7 @@ impl Edge {
             }
             let ends = offset.saturating_add(body.len() as u64);
             if body.is_empty() || ends > length {
-                return Err(AskError::Nonsense("a file that is too long or short".to_owned()).into());
+                return Err(nonsense("a file that is too long or short"));
             }
             whole.extend_from_slice(&body);
             if ends == length {
