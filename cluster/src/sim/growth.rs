@@ -81,6 +81,42 @@ pub(super) async fn replace(world: World, lost: NodeId, site: &'static str) {
     world.count_replaced();
 }
 
+/// One more node comes for good; another one may be emptied then, and leave.
+pub(super) async fn come_and_go(world: World) {
+    let mut chance = world.chance("members");
+    tokio::time::sleep(Duration::from_millis(chance.between(100, 2500))).await;
+    let before = world.members();
+    let fresh = join(&world, chance.pick(&SITES).unwrap_or(SITES[0])).await;
+    activate(&world, fresh).await;
+    world.note(format_args!("node {fresh} has come"));
+    let Some(leaving) = chance.pick(&before).filter(|_| chance.percent(70)) else { return };
+    let drain = ClusterCommand::DrainNode { node: leaving, draining: true };
+    // Refused, it is none any more: it was lost meanwhile, and replaced.
+    if agree(&world, |_| person(), drain.into()).await.is_err() {
+        return;
+    }
+    world.note(format_args!("node {leaving} is to be emptied"));
+    while !is_empty(&world, leaving).await {
+        tokio::time::sleep(AGAIN * 4).await;
+    }
+    let others = |voters: BTreeSet<u64>| {
+        voters.into_iter().filter(|id| *id != leaving.0).chain([fresh.0]).collect::<BTreeSet<u64>>()
+    };
+    while !vote(&world, others).await {
+        tokio::time::sleep(AGAIN * 4).await;
+    }
+    if agree(&world, |_| person(), ClusterCommand::RemoveNode { node: leaving }.into()).await.is_ok() {
+        world.retire(leaving);
+    }
+}
+
+/// Whether nobody counts on a copy of a node any more.
+async fn is_empty(world: &World, node: NodeId) -> bool {
+    let Some(leader) = leader(world) else { return false };
+    let Ok(state) = leader.linearizable().await else { return false };
+    state.assets_after(None, 1000).into_iter().all(|asset| !state.holders(asset).contains(node))
+}
+
 /// A new node at `site`, up and learning.
 async fn join(world: &World, site: &'static str) -> NodeId {
     let fresh = admit(world, site).await;

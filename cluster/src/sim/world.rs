@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -167,9 +168,10 @@ impl World {
     pub(super) fn seat(&self, id: NodeId, site: &'static str) {
         let mut chance = self.chance(&format!("seat {id}"));
         let ahead_ms = i64::try_from(chance.below(4000)).unwrap_or(0) - 2000;
+        let drift = i64::try_from(chance.below(10_000)).unwrap_or(0) - 5000;
         let seat = Seat {
             disk: SimulatedDisk::new(DISK),
-            clock: Arc::new(SimulatedClock::new(ahead_ms, self.0.leapt_ms.clone())),
+            clock: Arc::new(SimulatedClock::new(ahead_ms, drift, self.0.leapt_ms.clone())),
             pace: SyncPace::new(chance),
             node: None,
             life: 0,
@@ -280,6 +282,20 @@ impl World {
         true
     }
 
+    /// A node that was emptied and removed ends, with its disk.
+    pub(super) fn retire(&self, id: NodeId) {
+        let node = self.seats().get_mut(&id).and_then(|seat| {
+            seat.gone = true;
+            seat.node.take()
+        });
+        self.note(format_args!("node {id} has left"));
+        self.0.network.detach(id);
+        if let Some(node) = node {
+            self.after_power_cut(id, Survival::None);
+            node.bury();
+        }
+    }
+
     /// Cuts a node off where it stands. What its disk keeps of what was not synced is said by `survival`. It comes back
     /// after a while.
     pub(super) fn crash(&self, id: NodeId, survival: Survival, back_after_ms: u64) {
@@ -371,9 +387,18 @@ impl World {
         self.0.calm.store(true, Ordering::Relaxed);
         self.0.network.mend();
         self.0.network.set_weather(super::network::Weather::CLEAR);
-        for seat in self.seats().values_mut() {
+        let mut without_power = Vec::new();
+        for (id, seat) in self.seats().iter_mut() {
             seat.pace.set(1000);
             seat.disk.resize(DISK);
+            if seat.node.is_some() && seat.disk.sync_dir(Path::new("")).is_err() {
+                without_power.push(*id);
+            } else {
+                // No power fails any more.
+                seat.disk.cut_power_at(u64::MAX);
+            }
         }
+        // A node that had nothing to write since its power was cut has not noticed.
+        without_power.into_iter().for_each(|id| self.crash(id, Survival::All, 0));
     }
 }

@@ -50,10 +50,7 @@ impl Face {
     pub fn rank(&self) -> (u64, u64, u64) {
         match self {
             Self::Absent => (0, 0, 0),
-            Self::Open(open) => {
-                let tail = &open.found.tail;
-                (tail.epoch, tail.sequence, tail.length())
-            }
+            Self::Open(open) => open.rank(),
             Self::Sealed { epoch, file_length, .. } => (*epoch, u64::MAX, *file_length),
         }
     }
@@ -94,6 +91,13 @@ impl OpenFace {
             Ok(Self { keys, key, found })
         })
         .await
+    }
+
+    /// As [`Face::rank`].
+    #[must_use]
+    pub(crate) fn rank(&self) -> (u64, u64, u64) {
+        let tail = &self.found.tail;
+        (tail.epoch, tail.sequence, tail.length())
     }
 
     /// Full records.

@@ -73,6 +73,21 @@ pub trait Map: Send + Sync + fmt::Debug {
     fn site_of(&self, node: NodeId) -> Option<String>;
     /// All nodes, as placement sees them by State alone.
     fn candidates(&self) -> Vec<Candidate>;
+    /// How a Blob stands.
+    fn standing(&self, _name: BlobName) -> Standing {
+        Standing::Unknown
+    }
+}
+
+/// How a Blob stands by State.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// State does not name it: it is named by a manifest, or by nothing.
+    Unknown,
+    /// A writer may be at it.
+    Open,
+    /// It is sealed, with this hash.
+    Sealed([u8; 32]),
 }
 
 /// The copies of all Blobs, wherever they are. Cheap to clone.
@@ -274,6 +289,14 @@ impl Map for StateMap {
 
     fn candidates(&self) -> Vec<Candidate> {
         self.shown.state.load().candidates()
+    }
+
+    fn standing(&self, name: BlobName) -> Standing {
+        let state = self.shown.state.load();
+        let blob = state.asset(name.asset).and_then(|asset| asset.blob(name.blob));
+        blob.map_or(Standing::Unknown, |blob| {
+            blob.sealed.map_or(Standing::Open, |sealed| Standing::Sealed(sealed.hash))
+        })
     }
 }
 
