@@ -97,6 +97,21 @@ async fn a_blob_sealed_on_one_node_only_is_on_two_before_state_is_told() {
     assert_eq!(world.read_all(3).await, content(5_000));
 }
 
+#[tokio::test]
+async fn a_writer_that_sealed_here_and_was_not_answered_is_not_taken_over_here() {
+    let world = World::three();
+    let first = world.create(1).await;
+    first.append(content(5_000)).await.unwrap();
+    for other in [2, 3] {
+        world.wires.cut(NodeId(1), NodeId(other));
+    }
+    assert!(first.seal().await.is_err());
+    world.wires.heal();
+    let Err(BlobError::Sealed(sealed)) = take_over(&world, 1, 2).await else { panic!("it is sealed") };
+    assert_eq!(sealed.length, 5_000);
+    assert_eq!(world.read_all(3).await, content(5_000));
+}
+
 /// A holder that was left on its way has a part of what the others have, and the number of a later barrier beside it.
 #[tokio::test]
 async fn a_holder_that_was_left_on_its_way_outranks_nobody() {

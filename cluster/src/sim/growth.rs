@@ -83,30 +83,50 @@ pub(super) async fn replace(world: World, lost: NodeId, site: &'static str) {
 
 /// One more node comes for good; another one may be emptied then, and leave.
 pub(super) async fn come_and_go(world: World) {
+    world.set_changing(true);
+    change_members(&world).await;
+    world.set_changing(false);
+}
+
+async fn change_members(world: &World) {
     let mut chance = world.chance("members");
     tokio::time::sleep(Duration::from_millis(chance.between(100, 2500))).await;
     let before = world.members();
-    let fresh = join(&world, chance.pick(&SITES).unwrap_or(SITES[0])).await;
-    activate(&world, fresh).await;
+    let fresh = join(world, chance.pick(&SITES).unwrap_or(SITES[0])).await;
+    activate(world, fresh).await;
     world.note(format_args!("node {fresh} has come"));
     let Some(leaving) = chance.pick(&before).filter(|_| chance.percent(70)) else { return };
     let drain = ClusterCommand::DrainNode { node: leaving, draining: true };
     // Refused, it is none any more: it was lost meanwhile, and replaced.
-    if agree(&world, |_| person(), drain.into()).await.is_err() {
+    if agree(world, |_| person(), drain.into()).await.is_err() {
         return;
     }
     world.note(format_args!("node {leaving} is to be emptied"));
-    while !is_empty(&world, leaving).await {
+    while !is_empty(world, leaving).await {
         tokio::time::sleep(AGAIN * 4).await;
     }
     let others = |voters: BTreeSet<u64>| {
         voters.into_iter().filter(|id| *id != leaving.0).chain([fresh.0]).collect::<BTreeSet<u64>>()
     };
-    while !vote(&world, others).await {
+    while !vote(world, others).await {
         tokio::time::sleep(AGAIN * 4).await;
     }
-    if agree(&world, |_| person(), ClusterCommand::RemoveNode { node: leaving }.into()).await.is_ok() {
+    let removed = agree(world, |_| person(), ClusterCommand::RemoveNode { node: leaving }.into()).await;
+    // Refused the second time, it was removed by the first, whose answer was lost.
+    if removed.is_ok() || is_removed(world, leaving).await {
         world.retire(leaving);
+    }
+}
+
+/// Whether a node belongs to the cluster no more.
+async fn is_removed(world: &World, node: NodeId) -> bool {
+    loop {
+        if let Some(leader) = leader(world)
+            && let Ok(state) = leader.linearizable().await
+        {
+            return state.node(node).is_none();
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

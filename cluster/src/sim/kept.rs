@@ -28,6 +28,14 @@ pub(super) async fn settle(world: &World, ledger: &Ledger) {
     for upload in ledger.all() {
         finish(world, ledger, upload.asset).await;
     }
+    let members = async || {
+        let changing =
+            world.is_changing().then(|| "a node does not come, or does not get empty and leave".to_owned());
+        changing.into_iter().collect()
+    };
+    if !comes_true(world, "members are settled", members).await {
+        return;
+    }
     if !comes_true(world, "copies are whole", || copies_at_fault(world, ledger)).await {
         return;
     }

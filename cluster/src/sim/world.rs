@@ -43,6 +43,8 @@ struct Inner {
     enough: AtomicBool,
     /// Faults end: what is down comes up at once.
     calm: AtomicBool,
+    /// A node comes, or one is to leave.
+    changing: AtomicBool,
     crashes: AtomicU64,
     replaced: AtomicU64,
     tokens: AtomicU64,
@@ -81,6 +83,7 @@ impl World {
             chain: Mutex::default(),
             enough: AtomicBool::new(false),
             calm: AtomicBool::new(false),
+            changing: AtomicBool::new(false),
             crashes: AtomicU64::new(0),
             replaced: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
@@ -153,6 +156,16 @@ impl World {
     /// Whether faults are over.
     pub(super) fn is_calm(&self) -> bool {
         self.0.calm.load(Ordering::Relaxed)
+    }
+
+    /// Whether a node is about to come or to leave.
+    pub(super) fn is_changing(&self) -> bool {
+        self.0.changing.load(Ordering::Relaxed)
+    }
+
+    /// Members begin to change, or have changed.
+    pub(super) fn set_changing(&self, changing: bool) {
+        self.0.changing.store(changing, Ordering::Relaxed);
     }
 
     /// Nodes that were cut off, and nodes that were replaced by new ones.

@@ -46,10 +46,8 @@ pub(super) async fn reader(
     let others: Arc<dyn OtherCopies> = Arc::new(Others { shared: Arc::clone(shared) });
     match &here {
         Ok(reader) if reader.is_written_here() => return here.map(|reader| reader.with_others(others)),
-        Ok(reader) if reader.is_sealed() => {
-            if is_as_state_says(shared, name).await {
-                return here.map(|reader| reader.with_others(others));
-            }
+        Ok(reader) if reader.is_sealed() && is_as_state_says(shared, name).await => {
+            return here.map(|reader| reader.with_others(others));
         }
         Err(BlobError::Damaged(FormatError::Key(_))) => return here,
         Err(BlobError::Damaged(_) | BlobError::Corrupt { .. }) => shared.repairs.damaged(name),
@@ -152,7 +150,7 @@ async fn look(shared: &Arc<Shared>, name: BlobName, key: &DataKey) -> Result<Awa
             Ok(Face::Absent) => {}
             Err(error) => answers.failed = Some(error),
         }
-        if answers.open.len() >= answers.wanted {
+        if answers.are_enough() {
             break;
         }
     }
@@ -180,6 +178,13 @@ impl Answers {
         }
     }
 
+    /// Whether as many as are wanted have what the newest writer among them wrote: what another wrote before it may have been
+    /// promised by nobody.
+    fn are_enough(&self) -> bool {
+        let newest = self.open.iter().map(|open| open.rank().0).max();
+        self.open.iter().filter(|open| Some(open.rank().0) == newest).count() >= self.wanted
+    }
+
     /// The furthest that as many as are wanted have in common. What fewer have, a writer may have left there that was fenced
     /// off.
     fn acknowledged(mut self) -> Result<OpenFace, BlobError> {
@@ -188,8 +193,14 @@ impl Answers {
         if have == 0 && self.sealed.is_empty() {
             return Err(self.failed.unwrap_or(BlobError::NotFound));
         }
-        let common = self.open.into_iter().nth(wanted.saturating_sub(1));
-        common.ok_or_else(|| self.failed.unwrap_or(BlobError::TooFewCopies { have, wanted }))
+        if have < wanted {
+            return Err(self.failed.unwrap_or(BlobError::TooFewCopies { have, wanted }));
+        }
+        let mut furthest = self.open.into_iter().take(wanted.max(1));
+        let first = furthest.next().ok_or(BlobError::NotFound)?;
+        Ok(furthest.fold(first, |common, next| {
+            if next.rank().0 == common.rank().0 { next } else { next.in_common_with(&common) }
+        }))
     }
 }
 
