@@ -11,7 +11,7 @@ use super::world::World;
 use crate::actor::Actor;
 use crate::cluster::ProposeError;
 use crate::command::{ClusterCommand, Command, NewNode, SecretHash};
-use crate::id::NodeId;
+use crate::id::{AssetId, NodeId};
 use crate::outcome::Outcome;
 use crate::raft::metrics;
 use crate::refusal::Refusal;
@@ -83,9 +83,9 @@ pub(super) async fn replace(world: World, lost: NodeId, site: &'static str) {
 
 /// One more node comes for good; another one may be emptied then, and leave.
 pub(super) async fn come_and_go(world: World) {
-    world.set_changing(true);
+    world.set_changing(Some("a node is to come".to_owned()));
     change_members(&world).await;
-    world.set_changing(false);
+    world.set_changing(None);
 }
 
 async fn change_members(world: &World) {
@@ -101,16 +101,18 @@ async fn change_members(world: &World) {
     if agree(world, |_| person(), drain.into()).await.is_err() {
         return;
     }
-    world.note(format_args!("node {leaving} is to be emptied"));
+    world.set_changing(Some(format!("node {leaving} is to get empty")));
     while !is_empty(world, leaving).await {
         tokio::time::sleep(AGAIN * 4).await;
     }
     let others = |voters: BTreeSet<u64>| {
         voters.into_iter().filter(|id| *id != leaving.0).chain([fresh.0]).collect::<BTreeSet<u64>>()
     };
+    world.set_changing(Some(format!("node {fresh} is to vote in the place of node {leaving}")));
     while !vote(world, others).await {
         tokio::time::sleep(AGAIN * 4).await;
     }
+    world.set_changing(Some(format!("node {leaving} is to leave")));
     let removed = agree(world, |_| person(), ClusterCommand::RemoveNode { node: leaving }.into()).await;
     // Refused the second time, it was removed by the first, whose answer was lost.
     if removed.is_ok() || is_removed(world, leaving).await {
@@ -130,11 +132,15 @@ async fn is_removed(world: &World, node: NodeId) -> bool {
     }
 }
 
-/// Whether nobody counts on a copy of a node any more.
+/// Whether nobody counts on a copy of a node any more: what is being written does not move.
 async fn is_empty(world: &World, node: NodeId) -> bool {
     let Some(leader) = leader(world) else { return false };
     let Ok(state) = leader.linearizable().await else { return false };
-    state.assets_after(None, 1000).into_iter().all(|asset| !state.holders(asset).contains(node))
+    let moves = |asset: &AssetId| {
+        state.asset(*asset).is_some_and(|asset| asset.blobs.iter().all(|blob| blob.sealed.is_some()))
+    };
+    let assets = state.assets_after(None, 1000);
+    assets.into_iter().filter(moves).all(|asset| !state.holders(asset).contains(node))
 }
 
 /// A new node at `site`, up and learning.

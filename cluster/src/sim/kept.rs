@@ -28,11 +28,8 @@ pub(super) async fn settle(world: &World, ledger: &Ledger) {
     for upload in ledger.all() {
         finish(world, ledger, upload.asset).await;
     }
-    let members = async || {
-        let changing =
-            world.is_changing().then(|| "a node does not come, or does not get empty and leave".to_owned());
-        changing.into_iter().collect()
-    };
+    let members =
+        async || world.changing().into_iter().map(|what| format!("not at its end: {what}")).collect();
     if !comes_true(world, "members are settled", members).await {
         return;
     }

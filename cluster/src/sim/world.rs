@@ -43,8 +43,8 @@ struct Inner {
     enough: AtomicBool,
     /// Faults end: what is down comes up at once.
     calm: AtomicBool,
-    /// A node comes, or one is to leave.
-    changing: AtomicBool,
+    /// What is under way with the members.
+    changing: Mutex<Option<String>>,
     crashes: AtomicU64,
     replaced: AtomicU64,
     tokens: AtomicU64,
@@ -83,7 +83,7 @@ impl World {
             chain: Mutex::default(),
             enough: AtomicBool::new(false),
             calm: AtomicBool::new(false),
-            changing: AtomicBool::new(false),
+            changing: Mutex::default(),
             crashes: AtomicU64::new(0),
             replaced: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
@@ -158,14 +158,17 @@ impl World {
         self.0.calm.load(Ordering::Relaxed)
     }
 
-    /// Whether a node is about to come or to leave.
-    pub(super) fn is_changing(&self) -> bool {
-        self.0.changing.load(Ordering::Relaxed)
+    /// What is under way with the members: a node that is about to come, to get empty or to leave.
+    pub(super) fn changing(&self) -> Option<String> {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Members begin to change, or have changed.
-    pub(super) fn set_changing(&self, changing: bool) {
-        self.0.changing.store(changing, Ordering::Relaxed);
+    /// Sets [`World::changing`].
+    pub(super) fn set_changing(&self, changing: Option<String>) {
+        if let Some(what) = &changing {
+            self.note(format_args!("{what}"));
+        }
+        *self.0.changing.lock().unwrap_or_else(PoisonError::into_inner) = changing;
     }
 
     /// Nodes that were cut off, and nodes that were replaced by new ones.
