@@ -6,6 +6,7 @@ use std::time::Duration;
 use openraft::{EmptyNode, ServerState};
 
 use super::node::Node;
+use super::uploads::is_upload;
 use super::workload::{beginnings, person};
 use super::world::World;
 use crate::actor::Actor;
@@ -132,12 +133,14 @@ async fn is_removed(world: &World, node: NodeId) -> bool {
     }
 }
 
-/// Whether nobody counts on a copy of a node any more: what is being written does not move.
+/// Whether nobody counts on a copy of a node any more. What is being written does not move; an upload comes to its end, and
+/// of what the other clients create no byte is ever written.
 async fn is_empty(world: &World, node: NodeId) -> bool {
     let Some(leader) = leader(world) else { return false };
     let Ok(state) = leader.linearizable().await else { return false };
     let moves = |asset: &AssetId| {
-        state.asset(*asset).is_some_and(|asset| asset.blobs.iter().all(|blob| blob.sealed.is_some()))
+        let record = state.asset(*asset);
+        is_upload(*asset) || record.is_some_and(|asset| asset.blobs.iter().all(|blob| blob.sealed.is_some()))
     };
     let assets = state.assets_after(None, 1000);
     assets.into_iter().filter(moves).all(|asset| !state.holders(asset).contains(node))
@@ -177,12 +180,12 @@ async fn activate(world: &World, node: NodeId) {
 /// followed by a new one.
 async fn admit(world: &World, site: &str) -> NodeId {
     loop {
-        let number = world.next_token();
-        let secret_hash = SecretHash([number; 32]);
         let Some(leader) = leader(world) else {
             tokio::time::sleep(AGAIN).await;
             continue;
         };
+        let number = world.next_token();
+        let secret_hash = SecretHash([number; 32]);
         let expires_ms = leader.shown.time.now_ms() + TOKEN_MS;
         let token = ClusterCommand::CreateJoinToken { secret_hash, expires_ms };
         // Made twice, it is refused the second time.

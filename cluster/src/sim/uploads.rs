@@ -46,6 +46,14 @@ pub(super) async fn ask(node: &Node, command: AssetCommand) -> Option<Result<Out
     }
 }
 
+/// The first byte of an upload's id.
+const UPLOADS: u8 = 0xA0;
+
+/// Whether an asset is an upload.
+pub(super) fn is_upload(asset: AssetId) -> bool {
+    asset.0[0] == UPLOADS
+}
+
 fn create(asset: AssetId) -> AssetCommand {
     AssetCommand::Create {
         asset,
@@ -106,7 +114,7 @@ impl Uploader {
 
     /// A new asset and the first writer of its Blob, at some node.
     pub(super) async fn begin(&mut self, begun: u64) -> Option<(Node, BlobWriter)> {
-        let mut id = [0xA0; 16];
+        let mut id = [UPLOADS; 16];
         id[1] = u8::try_from(self.number).unwrap_or(0);
         id[2] = u8::try_from(begun).unwrap_or(0);
         let asset = AssetId(id);

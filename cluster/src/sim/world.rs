@@ -114,7 +114,8 @@ impl World {
 
     /// A number for a token, none twice.
     pub(super) fn next_token(&self) -> u8 {
-        u8::try_from(self.0.tokens.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(u8::MAX)
+        u8::try_from(self.0.tokens.fetch_add(1, Ordering::Relaxed) + 1)
+            .expect("fewer nodes than that are ever tried")
     }
 
     /// So much time passes at once on all clocks, and nothing happens in it.
