@@ -106,9 +106,12 @@ async fn a_writer_that_sealed_here_and_was_not_answered_is_not_taken_over_here()
         world.wires.cut(NodeId(1), NodeId(other));
     }
     assert!(first.seal().await.is_err());
-    world.wires.heal();
-    let Err(BlobError::Sealed(sealed)) = take_over(&world, 1, 2).await else { panic!("it is sealed") };
+    let here = world.at(1).replicas.here();
+    let taken = here.take_over(ASSET, BLOB, 2, &world.key).await;
+    let Err(BlobError::Sealed(sealed)) = taken else { panic!("it is sealed, and {taken:?}") };
     assert_eq!(sealed.length, 5_000);
+    world.wires.heal();
+    assert!(matches!(take_over(&world, 1, 3).await, Err(BlobError::Sealed(same)) if same == sealed));
     assert_eq!(world.read_all(3).await, content(5_000));
 }
 
