@@ -1,7 +1,7 @@
 //! Faults put in on purpose: what the other tests look at would tell, were the code wrong in this way.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use cluster::blob::RECORD;
 use cluster::disk::{Disk, SimulatedDisk, Survival};
@@ -25,8 +25,7 @@ async fn a_writer_that_promises_with_one_copy_is_found_out() {
     let (promised, kept) = promised_and_kept(World::three()).await;
     assert!(kept >= promised);
     let mut careless = World::three();
-    let alone = Mutex::new(Holders::of(&[NodeId(1)]).unwrap());
-    let map = Arc::new(Sites { sites: careless.map.sites.clone(), holders: alone });
+    let map = Arc::new(Sites::of(careless.map.sites.clone(), Holders::of(&[NodeId(1)]).unwrap()));
     let disk = careless.crash(NodeId(1), Survival::None);
     careless.start_believing(NodeId(1), disk, map);
     let (promised, kept) = promised_and_kept(careless).await;

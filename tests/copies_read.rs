@@ -1,12 +1,15 @@
 //! Reading: the copy here, else the nearest; damaged ones passed by and noted, open ones followed from afar.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::blob::RECORD;
+use bytes::Bytes;
+use cluster::blob::{BlobKind, RECORD};
 use cluster::disk::Survival;
-use cluster::id::NodeId;
+use cluster::id::{BlobId, NodeId};
+use cluster::state::Holders;
 use cluster::store::BlobError;
-use cluster::transfer::Pulled;
+use cluster::transfer::{Pulled, Standing};
 
 use crate::copies_support::*;
 
@@ -109,4 +112,53 @@ async fn a_copy_with_another_hash_is_never_taken() {
     assert!(matches!(wrong, Err(BlobError::Damaged(_))), "not the one State names");
     replicas.pull(NAME, NodeId(2), None, None).await.unwrap();
     assert_eq!(replicas.pull(NAME, NodeId(3), None, None).await.unwrap(), Pulled::There);
+}
+
+/// A writer at node 1 that only the others have fenced off: what it went on to write is on its own disk.
+async fn left_behind(world: &mut World, seals: bool) -> Bytes {
+    *world.map.standing.lock().unwrap() = Standing::Open;
+    let first = world.create(1).await;
+    first.append(content(1_000)).await.unwrap();
+    for other in [2, 3, 4] {
+        world.wires.cut(NodeId(1), NodeId(other));
+        world.wires.cut(NodeId(other), NodeId(1));
+    }
+    let went_on = if seals { first.seal().await.map(|_| 0) } else { first.append(content(RECORD)).await };
+    assert!(went_on.is_err(), "{went_on:?}");
+    world.restart(NodeId(1), Survival::All);
+    let second = world.at(2).replicas.take_over(ASSET, BLOB, 2, &world.key).await.unwrap();
+    second.append(vec![7; 2_000].into()).await.unwrap();
+    let sealed = second.seal().await.unwrap();
+    *world.map.standing.lock().unwrap() = Standing::Sealed(sealed.hash);
+    [content(1_000), vec![7; 2_000].into()].concat().into()
+}
+
+#[tokio::test]
+async fn what_a_fenced_off_writer_went_on_to_write_is_read_by_nobody() {
+    for seals in [false, true] {
+        let mut world = World::new(1, &["a", "b", "c", "d"], 3);
+        let agreed = left_behind(&mut world, seals).await;
+        let alone = world.at(1).replicas.reader(ASSET, BLOB, &world.key).await;
+        assert!(alone.is_err(), "sealed: {seals}; it reads {:?}", alone.map(|reader| reader.length()));
+        world.wires.heal();
+        for number in [1, 2, 3, 4] {
+            assert_eq!(world.read_all(number).await, agreed, "node {number}, sealed: {seals}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_state_does_not_know_is_neither_read_nor_written() {
+    let mut world = World::new(1, &["a", "b", "c", "d"], 3);
+    sealed(&world, RECORD).await;
+    let behind =
+        Sites { knows: false, ..Sites::of(world.map.sites.clone(), Holders::of(&[NodeId(1)]).unwrap()) };
+    world.start_believing(NodeId(4), world.at(4).disk.clone(), Arc::new(behind));
+    let replicas = &world.at(4).replicas;
+    let read = replicas.reader(ASSET, BLOB, &world.key).await;
+    assert!(matches!(read, Err(BlobError::NotFound)), "{:?}", read.map(|reader| reader.length()));
+    let created = replicas.create(ASSET, BlobId([9; 16]), BlobKind::Rendition, 1, &world.key).await;
+    assert!(matches!(created, Err(BlobError::NotFound)), "{created:?}");
+    let taken = replicas.take_over(ASSET, BLOB, 2, &world.key).await;
+    assert!(matches!(taken, Err(BlobError::NotFound)), "{taken:?}");
 }

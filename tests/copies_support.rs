@@ -15,7 +15,7 @@ use cluster::net::{Message, Net, NetError, Serve, Service};
 use cluster::placement::Candidate;
 use cluster::state::Holders;
 use cluster::store::{BlobReader, BlobWriter, Blobs, BlobsConfig, Level};
-use cluster::transfer::{BlobService, Map, Replicas};
+use cluster::transfer::{BlobService, Map, Replicas, Standing};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
@@ -170,11 +170,29 @@ impl Net for End {
 pub struct Sites {
     pub sites: BTreeMap<NodeId, String>,
     pub holders: Mutex<Holders>,
+    /// Whether State has the asset, and how it has the Blob.
+    pub knows: bool,
+    pub standing: Mutex<Standing>,
+}
+
+impl Sites {
+    /// With these holders of everything, as State knows them.
+    pub fn of(sites: BTreeMap<NodeId, String>, holders: Holders) -> Self {
+        Self { sites, holders: Mutex::new(holders), knows: true, standing: Mutex::new(Standing::Unknown) }
+    }
 }
 
 impl Map for Sites {
     fn holders(&self, _: AssetId) -> Holders {
         *self.holders.lock().unwrap()
+    }
+
+    fn knows(&self, _: AssetId) -> bool {
+        self.knows
+    }
+
+    fn standing(&self, _: BlobName) -> Standing {
+        *self.standing.lock().unwrap()
     }
 
     fn site_of(&self, node: NodeId) -> Option<String> {
@@ -217,8 +235,7 @@ impl World {
         let named = (1..).map(NodeId).zip(sites.iter().map(|site| (*site).to_owned()));
         let sites: BTreeMap<NodeId, String> = named.collect();
         let holders: Vec<NodeId> = sites.keys().copied().take(holding).collect();
-        let holders = Mutex::new(Holders::of(&holders).unwrap());
-        let map = Arc::new(Sites { sites, holders });
+        let map = Arc::new(Sites::of(sites, Holders::of(&holders).unwrap()));
         let mut world = Self { wires, map, nodes: BTreeMap::new(), key: DataKey::random().unwrap() };
         for id in world.map.sites.keys().copied().collect::<Vec<_>>() {
             world.start(id, SimulatedDisk::new(ROOMY));

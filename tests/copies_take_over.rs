@@ -1,10 +1,14 @@
 //! Taking over: the fence, the longest prefix of two holders, and everybody brought to it.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bytes::Bytes;
 use cluster::blob::RECORD;
 use cluster::disk::Survival;
 use cluster::id::NodeId;
 use cluster::store::{BlobError, BlobWriter};
+use futures_util::future::{Either, select};
 
 use crate::copies_support::*;
 
@@ -95,6 +99,27 @@ async fn a_blob_sealed_on_one_node_only_is_on_two_before_state_is_told() {
     assert_eq!(sealed.length, 5_000);
     world.crash(NodeId(1), Survival::None);
     assert_eq!(world.read_all(3).await, content(5_000));
+}
+
+#[tokio::test]
+async fn what_a_writer_sealed_here_that_did_not_wait_for_the_others_is_not_written_to_by_a_successor() {
+    let world = World::three();
+    let first = world.create(1).await;
+    first.append(content(5_000)).await.unwrap();
+    // As long as somebody reads it, the node does not look at its files anew.
+    let _reading = world.reader(1).await;
+    for other in [2, 3] {
+        world.wires.delay(NodeId(other), Duration::from_secs(1));
+    }
+    {
+        let sealing = pin!(first.seal());
+        let seen = world.file_at(1, "blob");
+        assert!(matches!(select(sealing, pin!(seen)).await, Either::Right(_)), "the others take longer");
+    }
+    let taken = world.at(1).replicas.here().take_over(ASSET, BLOB, 2, &world.key).await;
+    let Err(BlobError::Sealed(sealed)) = taken else { panic!("it is sealed, and {taken:?}") };
+    assert_eq!(sealed.length, 5_000);
+    assert_eq!(world.read_all(1).await, content(5_000));
 }
 
 /// A holder that was left on its way has a part of what the others have, and the number of a later barrier beside it.

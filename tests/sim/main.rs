@@ -120,6 +120,11 @@ fn an_acknowledgement_of_a_blob_at_one_copy_is_found() {
 }
 
 #[test]
+fn a_writer_that_was_fenced_off_and_goes_on_is_found() {
+    is_found(Planted::AcceptLowerEpoch);
+}
+
+#[test]
 fn a_removal_before_its_time_is_found() {
     is_found(Planted::IgnoreGrace);
 }

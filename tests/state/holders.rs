@@ -106,6 +106,34 @@ fn no_change_leaves_fewer_copies_than_there_are_to_be() {
 }
 
 #[test]
+fn the_last_node_of_a_site_can_be_emptied() {
+    let mut world = World::claimed();
+    let mut ids = vec![NODE];
+    for (number, site) in [(2, "s2"), (3, "s3"), (4, "s3")] {
+        world.ok(&owner(), join_token(number));
+        let Outcome::Node(id) = world.ok(&node(), admit(number, &format!("node {number}"), site)) else {
+            panic!("a node id")
+        };
+        world.ok(&node(), ClusterCommand::ActivateNode { node: id });
+        ids.push(id);
+    }
+    let asset = world.ready(9);
+    let before = held(&world, asset);
+    assert!(before.contains(&NODE) && before.contains(&ids[1]), "one copy at each site: {before:?}");
+    let fourth = ids.iter().copied().find(|node| !before.contains(node)).unwrap();
+    let replace = |world: &World| {
+        let generation = generation(world, asset);
+        AssetCommand::ReplaceHolder { asset, old: ids[1], new: fourth, generation }
+    };
+    let command = replace(&world);
+    assert_eq!(world.refused(&node(), command), Refusal::TooFewCopies, "not while its site takes part");
+    world.ok(&owner(), ClusterCommand::DrainNode { node: ids[1], draining: true });
+    let command = replace(&world);
+    world.ok(&node(), command);
+    assert!(!world.state.is_under_protected(asset), "as good as two sites can have it");
+}
+
+#[test]
 fn a_copy_on_a_removed_node_counts_no_more_and_is_replaced() {
     let (mut world, ids) = cluster_of(4);
     let asset = world.ready(9);

@@ -54,6 +54,19 @@ fn a_token_lets_one_node_in_and_the_id_is_the_entrys_number() {
 }
 
 #[test]
+fn two_nodes_in_one_record_of_the_log_do_not_become_one() {
+    let mut world = World::claimed();
+    world.ok(&owner(), join_token(2));
+    world.ok(&owner(), join_token(3));
+    let Outcome::Node(first) = world.ok(&node(), admit(2, "second", "s2")) else { panic!("a node id") };
+    world.index -= 1;
+    assert_eq!(world.refused(&node(), admit(3, "third", "s3")), Refusal::DuplicateId(Noun::Node));
+    assert_eq!(world.state.node(first).unwrap().name, "second");
+    let Outcome::Node(other) = world.ok(&node(), admit(3, "third", "s3")) else { panic!("a node id") };
+    assert_ne!(other, first, "and its token is as good as before");
+}
+
+#[test]
 fn a_token_ends_and_lasts_an_hour_at_most() {
     let mut world = World::claimed();
     world.ok(&owner(), join_token(7));

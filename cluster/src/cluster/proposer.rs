@@ -110,14 +110,15 @@ impl Proposer {
     }
 }
 
-/// Takes what waits already, as far as it fits one record.
+/// Takes what waits already, as far as it fits one record and may be in one.
 fn gather(first: Proposal, proposals: &mut mpsc::Receiver<Proposal>) -> (Vec<Proposal>, Option<Proposal>) {
     let mut length = first.length;
+    let alone = first.command.stands_alone();
     let mut gathered = vec![first];
-    while gathered.len() < TOGETHER {
+    while !alone && gathered.len() < TOGETHER {
         let Ok(next) = proposals.try_recv() else { break };
         length += next.length;
-        if length > BATCH_LIMIT {
+        if length > BATCH_LIMIT || next.command.stands_alone() {
             return (gathered, Some(next));
         }
         gathered.push(next);
@@ -152,4 +153,50 @@ fn refused(error: &RaftError<u64, ClientWriteError<u64, openraft::EmptyNode>>) -
 
 pub(crate) fn stopped() -> ProposeError {
     ProposeError::Unavailable("this node has stopped".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{ClusterCommand, NewNode, SecretHash};
+
+    fn proposal(command: Command) -> Proposal {
+        let (answer, _) = oneshot::channel();
+        Proposal { actor: Actor::system(NodeId(1)), command, request: None, length: 100, answer }
+    }
+
+    fn admission(number: u8) -> Proposal {
+        let node = NewNode {
+            name: format!("node {number}"),
+            site: "a site".to_owned(),
+            public_key: [number; 32],
+            certificate_key: [number; 32],
+            cluster_address: "node:7443".to_owned(),
+            public_address: "node:443".to_owned(),
+        };
+        proposal(
+            ClusterCommand::AdmitNode { secret_hash: SecretHash([number; 32]), node, sealed: Vec::new() }
+                .into(),
+        )
+    }
+
+    fn ordinary() -> Proposal {
+        proposal(ClusterCommand::ActivateNode { node: NodeId(1) }.into())
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_admitted_has_a_record_of_the_log_to_itself() {
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let waiting = [ordinary(), ordinary(), admission(1), admission(2), ordinary(), ordinary()];
+        for one in waiting {
+            sender.send(one).await.unwrap();
+        }
+        let (mut together, mut held_over) = (Vec::new(), None);
+        while let Some(first) = held_over.take().or_else(|| receiver.try_recv().ok()) {
+            let gathered;
+            (gathered, held_over) = gather(first, &mut receiver);
+            together.push(gathered.len());
+        }
+        assert_eq!(together, [2, 1, 1, 2]);
+    }
 }

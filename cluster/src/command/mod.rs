@@ -92,4 +92,13 @@ impl Command {
             _ => 0,
         }
     }
+
+    /// Whether it must be alone in its record of the log: a node and an edge get the record's number as their id.
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        matches!(
+            self,
+            Self::Cluster(ClusterCommand::AdmitNode { .. }) | Self::Edge(EdgeCommand::Admit { .. })
+        )
+    }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use openraft::{EmptyNode, ServerState};
 
 use super::node::Node;
+use super::uploads::is_upload;
 use super::workload::{beginnings, person};
 use super::world::World;
 use crate::actor::Actor;
 use crate::cluster::ProposeError;
 use crate::command::{ClusterCommand, Command, NewNode, SecretHash};
-use crate::id::NodeId;
+use crate::id::{AssetId, NodeId};
 use crate::outcome::Outcome;
 use crate::raft::metrics;
 use crate::refusal::Refusal;
@@ -81,6 +82,70 @@ pub(super) async fn replace(world: World, lost: NodeId, site: &'static str) {
     world.count_replaced();
 }
 
+/// One more node comes for good; another one may be emptied then, and leave.
+pub(super) async fn come_and_go(world: World) {
+    world.set_changing(Some("a node is to come".to_owned()));
+    change_members(&world).await;
+    world.set_changing(None);
+}
+
+async fn change_members(world: &World) {
+    let mut chance = world.chance("members");
+    tokio::time::sleep(Duration::from_millis(chance.between(100, 2500))).await;
+    let before = world.members();
+    let fresh = join(world, chance.pick(&SITES).unwrap_or(SITES[0])).await;
+    activate(world, fresh).await;
+    world.note(format_args!("node {fresh} has come"));
+    let Some(leaving) = chance.pick(&before).filter(|_| chance.percent(70)) else { return };
+    let drain = ClusterCommand::DrainNode { node: leaving, draining: true };
+    // Refused, it is none any more: it was lost meanwhile, and replaced.
+    if agree(world, |_| person(), drain.into()).await.is_err() {
+        return;
+    }
+    world.set_changing(Some(format!("node {leaving} is to get empty")));
+    while !is_empty(world, leaving).await {
+        tokio::time::sleep(AGAIN * 4).await;
+    }
+    let others = |voters: BTreeSet<u64>| {
+        voters.into_iter().filter(|id| *id != leaving.0).chain([fresh.0]).collect::<BTreeSet<u64>>()
+    };
+    world.set_changing(Some(format!("node {fresh} is to vote in the place of node {leaving}")));
+    while !vote(world, others).await {
+        tokio::time::sleep(AGAIN * 4).await;
+    }
+    world.set_changing(Some(format!("node {leaving} is to leave")));
+    let removed = agree(world, |_| person(), ClusterCommand::RemoveNode { node: leaving }.into()).await;
+    // Refused the second time, it was removed by the first, whose answer was lost.
+    if removed.is_ok() || is_removed(world, leaving).await {
+        world.retire(leaving);
+    }
+}
+
+/// Whether a node belongs to the cluster no more.
+async fn is_removed(world: &World, node: NodeId) -> bool {
+    loop {
+        if let Some(leader) = leader(world)
+            && let Ok(state) = leader.linearizable().await
+        {
+            return state.node(node).is_none();
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Whether nobody counts on a copy of a node any more. What is being written does not move; an upload comes to its end, and
+/// of what the other clients create no byte is ever written.
+async fn is_empty(world: &World, node: NodeId) -> bool {
+    let Some(leader) = leader(world) else { return false };
+    let Ok(state) = leader.linearizable().await else { return false };
+    let moves = |asset: &AssetId| {
+        let record = state.asset(*asset);
+        is_upload(*asset) || record.is_some_and(|asset| asset.blobs.iter().all(|blob| blob.sealed.is_some()))
+    };
+    let assets = state.assets_after(None, 1000);
+    assets.into_iter().filter(moves).all(|asset| !state.holders(asset).contains(node))
+}
+
 /// A new node at `site`, up and learning.
 async fn join(world: &World, site: &'static str) -> NodeId {
     let fresh = admit(world, site).await;
@@ -115,12 +180,12 @@ async fn activate(world: &World, node: NodeId) {
 /// followed by a new one.
 async fn admit(world: &World, site: &str) -> NodeId {
     loop {
-        let number = world.next_token();
-        let secret_hash = SecretHash([number; 32]);
         let Some(leader) = leader(world) else {
             tokio::time::sleep(AGAIN).await;
             continue;
         };
+        let number = world.next_token();
+        let secret_hash = SecretHash([number; 32]);
         let expires_ms = leader.shown.time.now_ms() + TOKEN_MS;
         let token = ClusterCommand::CreateJoinToken { secret_hash, expires_ms };
         // Made twice, it is refused the second time.

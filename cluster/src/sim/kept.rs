@@ -28,6 +28,11 @@ pub(super) async fn settle(world: &World, ledger: &Ledger) {
     for upload in ledger.all() {
         finish(world, ledger, upload.asset).await;
     }
+    let members =
+        async || world.changing().into_iter().map(|what| format!("not at its end: {what}")).collect();
+    if !comes_true(world, "members are settled", members).await {
+        return;
+    }
     if !comes_true(world, "copies are whole", || copies_at_fault(world, ledger)).await {
         return;
     }

@@ -17,6 +17,7 @@
 mod chance;
 mod clock;
 mod copies;
+mod duel;
 mod early;
 mod folder;
 mod forgetful;

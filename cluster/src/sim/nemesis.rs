@@ -4,15 +4,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::chance::Chance;
+use super::clock::keep_together;
+use super::growth::come_and_go;
 use super::network::Weather;
 use super::world::World;
 use crate::disk::{Survival, files};
 use crate::id::NodeId;
 
+/// Worlds of a hundred in which a node comes for good, and another may leave.
+const MEMBERS_PERCENT: u64 = 20;
+
 /// Makes trouble until the world is calm.
 pub(super) async fn run(world: World) {
     let mut chance = world.chance("nemesis");
     let mut may_spoil = true;
+    tokio::spawn(keep_together(world.clone()));
+    if world.chance("whether members change").percent(MEMBERS_PERCENT) {
+        tokio::spawn(come_and_go(world.clone()));
+    }
     while !world.is_calm() {
         let pause = chance.between(100, 1200);
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -32,7 +41,8 @@ pub(super) async fn run(world: World) {
             52..62 => weather(&world, &mut chance),
             62..76 => disk(&world, &mut chance, node),
             76..82 => clock(&world, &mut chance, node),
-            82..95 => cut_log(&world, &mut chance, node),
+            82..92 => cut_log(&world, &mut chance, node),
+            92..95 => world.network().stall(node, Duration::from_millis(chance.between(100, 3000))),
             // At most one node of a world loses what it acknowledged, so that the others always hold it.
             _ if may_spoil && chance.percent(60) => may_spoil = !spoil(&world, &mut chance, node),
             _ if may_spoil => may_spoil = !world.lose(node),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::trace::Trace;
@@ -46,6 +47,8 @@ struct Inner {
     nodes: BTreeMap<NodeId, Endpoint>,
     /// No message goes from the first to the second.
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// What these nodes say and are told arrives only then.
+    stalled: BTreeMap<NodeId, Instant>,
     messages: u64,
     lost: u64,
 }
@@ -62,6 +65,7 @@ impl Network {
             weather: Weather::CLEAR,
             nodes: BTreeMap::new(),
             cut: BTreeSet::new(),
+            stalled: BTreeMap::new(),
             messages: 0,
             lost: 0,
         };
@@ -88,9 +92,21 @@ impl Network {
         self.inner().cut.insert((from, to));
     }
 
+    /// What goes from `from` to `to` arrives again.
+    pub(super) fn mend_link(&self, from: NodeId, to: NodeId) {
+        self.inner().cut.remove(&(from, to));
+    }
+
+    /// A node falls silent for a while: nothing is lost, all that it says and is told arrives afterwards.
+    pub(super) fn stall(&self, node: NodeId, lasts: Duration) {
+        self.inner().stalled.insert(node, Instant::now() + lasts);
+    }
+
     /// Everything goes everywhere.
     pub(super) fn mend(&self) {
-        self.inner().cut.clear();
+        let mut inner = self.inner();
+        inner.cut.clear();
+        inner.stalled.clear();
     }
 
     /// Messages sent and messages lost.
@@ -118,7 +134,9 @@ impl Inner {
             self.lost += 1;
             return None;
         }
-        Some(Duration::from_micros(micros))
+        let until = [from, to].iter().filter_map(|node| self.stalled.get(node)).max();
+        let silent = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        Some(silent + Duration::from_micros(micros))
     }
 
     /// Whether `node` is still in its life number `life`.

@@ -46,6 +46,14 @@ pub(super) async fn ask(node: &Node, command: AssetCommand) -> Option<Result<Out
     }
 }
 
+/// The first byte of an upload's id.
+const UPLOADS: u8 = 0xA0;
+
+/// Whether an asset is an upload.
+pub(super) fn is_upload(asset: AssetId) -> bool {
+    asset.0[0] == UPLOADS
+}
+
 fn create(asset: AssetId) -> AssetCommand {
     AssetCommand::Create {
         asset,
@@ -61,7 +69,7 @@ fn create(asset: AssetId) -> AssetCommand {
 }
 
 impl Uploader {
-    fn new_like(&mut self) -> Self {
+    pub(super) fn new_like(&mut self) -> Self {
         let chance = self.world.chance(&format!("straggler {}", self.chance.any()));
         Self { number: self.number, world: self.world.clone(), ledger: self.ledger.clone(), chance }
     }
@@ -71,6 +79,10 @@ impl Uploader {
         let mut begun = 0;
         while !self.world.is_enough() {
             match self.chance.below(100) {
+                0..15 if begun < MOST => {
+                    begun += 1;
+                    self.duel(begun).await;
+                }
                 0..45 if begun < MOST => {
                     begun += 1;
                     self.upload(begun).await;
@@ -84,7 +96,7 @@ impl Uploader {
         }
     }
 
-    fn note(&self, asset: AssetId, what: &str) {
+    pub(super) fn note(&self, asset: AssetId, what: &str) {
         self.world.note(format_args!("uploader {} {what} {asset}", self.number));
     }
 
@@ -95,31 +107,37 @@ impl Uploader {
     }
 
     async fn upload(&mut self, begun: u64) {
-        let mut id = [0xA0; 16];
-        id[1] = u8::try_from(self.number).unwrap_or(0);
-        id[2] = u8::try_from(begun).unwrap_or(0);
-        let asset = AssetId(id);
-        let (Some(node), Ok(key)) = (self.world.node_for(None, &mut self.chance), DataKey::random()) else {
-            return;
-        };
-        self.ledger.begin(asset, key.clone());
-        let Some(Ok(_)) = ask(&node, create(asset)).await else {
-            return self.note(asset, "may have created");
-        };
-        self.ledger.change(asset, |upload| upload.wanted = Wanted::Kept);
-        let name = self.ledger.get(asset).map(|upload| upload.name());
-        let Some(name) = name else { return };
-        self.note(asset, "creates");
-        let created = node.bytes.create(asset, name.blob, BlobKind::Original, 1, &key);
-        match on(&node, created).await {
-            Some(Ok(writer)) => self.write_on(&node, 1, writer, Vec::new(), 30).await,
-            Some(Err(error)) => self.note(asset, &format!("is told {error} when it creates")),
-            None => {}
+        if let Some((node, writer)) = self.begin(begun).await {
+            self.write_on(&node, 1, writer, Vec::new(), 30).await;
         }
     }
 
+    /// A new asset and the first writer of its Blob, at some node.
+    pub(super) async fn begin(&mut self, begun: u64) -> Option<(Node, BlobWriter)> {
+        let mut id = [UPLOADS; 16];
+        id[1] = u8::try_from(self.number).unwrap_or(0);
+        id[2] = u8::try_from(begun).unwrap_or(0);
+        let asset = AssetId(id);
+        let (node, key) = (self.world.node_for(None, &mut self.chance)?, DataKey::random().ok()?);
+        self.ledger.begin(asset, key.clone());
+        let Some(Ok(_)) = ask(&node, create(asset)).await else {
+            self.note(asset, "may have created");
+            return None;
+        };
+        self.ledger.change(asset, |upload| upload.wanted = Wanted::Kept);
+        let name = self.ledger.get(asset)?.name();
+        self.note(asset, "creates");
+        let created = node.bytes.create(asset, name.blob, BlobKind::Original, 1, &key);
+        match on(&node, created).await {
+            Some(Ok(writer)) => return Some((node, writer)),
+            Some(Err(error)) => self.note(asset, &format!("is told {error} when it creates")),
+            None => {}
+        }
+        None
+    }
+
     /// A few pieces and the end; or somebody leaves, or goes on so slowly that another takes over.
-    async fn write_on(
+    pub(super) async fn write_on(
         &mut self,
         node: &Node,
         epoch: u64,
@@ -162,7 +180,7 @@ impl Uploader {
     }
 
     /// Appends one piece. Whether the writer can go on.
-    async fn append(&mut self, node: &Node, writer: &BlobWriter, content: &mut Vec<u8>) -> bool {
+    pub(super) async fn append(&mut self, node: &Node, writer: &BlobWriter, content: &mut Vec<u8>) -> bool {
         let asset = writer.name().asset;
         let longest = if self.chance.percent(4) { 90_000 } else { 3_000 };
         let length = usize::try_from(self.chance.between(1, longest)).unwrap_or(1);
@@ -213,22 +231,44 @@ impl Uploader {
 
     /// Takes an upload over at `node` and goes on with it. An error says what hindered it.
     pub(super) async fn resume(&mut self, node: &Node, upload: &Upload) -> Result<(), BlobError> {
+        match self.granted(node, upload).await? {
+            Some(epoch) => self.take_over(node, upload, epoch).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The epoch by which State lets a writer at `node` take an upload over; none when it is sealed.
+    pub(super) async fn granted(&mut self, node: &Node, upload: &Upload) -> Result<Option<u64>, BlobError> {
         let (asset, name) = (upload.asset, upload.name());
-        let taken = ask(node, AssetCommand::TakeOverBlob { asset, blob: name.blob }).await;
-        let epoch = match taken {
-            Some(Ok(Outcome::BlobEpoch(epoch))) => epoch,
+        match ask(node, AssetCommand::TakeOverBlob { asset, blob: name.blob }).await {
+            Some(Ok(Outcome::BlobEpoch(epoch))) => {
+                self.note(asset, &format!("takes over by epoch {epoch}"));
+                Ok(Some(epoch))
+            }
             Some(Err(Refusal::BlobSealed)) => {
                 self.ledger.change(asset, |upload| upload.sealed = true);
-                return Ok(());
+                Ok(None)
             }
-            other => return Err(BlobError::Io(format!("taking over came to {other:?}"))),
-        };
-        self.note(asset, &format!("takes over by epoch {epoch}"));
+            other => Err(BlobError::Io(format!("taking over came to {other:?}"))),
+        }
+    }
+
+    pub(super) async fn take_over(
+        &mut self,
+        node: &Node,
+        upload: &Upload,
+        epoch: u64,
+    ) -> Result<(), BlobError> {
+        let (asset, name) = (upload.asset, upload.name());
         match on(node, node.bytes.take_over(asset, name.blob, epoch, &upload.key)).await {
             Some(Ok(writer)) => {
-                let content = match on(node, read_all(node, upload)).await {
+                let content = match on(node, read_own(node, upload)).await {
                     Some(content) => content?,
                     None => return Ok(()),
+                };
+                let Some(content) = content else {
+                    self.note(asset, "is taken over from at once:");
+                    return Ok(());
                 };
                 self.continues(upload, &writer, &content);
                 self.write_on(node, epoch, writer, content, 30).await;
@@ -316,6 +356,15 @@ impl Uploader {
             _ => {}
         }
     }
+}
+
+/// All bytes of an upload that is written at a node; none where that writer has been fenced off meanwhile. Others read what
+/// two holders have in common, which may be less than what was acknowledged.
+async fn read_own(node: &Node, upload: &Upload) -> Result<Option<Vec<u8>>, BlobError> {
+    let content = read_all(node, upload).await;
+    let name = upload.name();
+    let is_own = node.bytes.here().reader(name.asset, name.blob, &upload.key).await?.is_written_here();
+    if is_own { content.map(Some) } else { Ok(None) }
 }
 
 /// All bytes of an upload as a node reads them.

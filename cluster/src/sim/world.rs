@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -42,6 +43,8 @@ struct Inner {
     enough: AtomicBool,
     /// Faults end: what is down comes up at once.
     calm: AtomicBool,
+    /// What is under way with the members.
+    changing: Mutex<Option<String>>,
     crashes: AtomicU64,
     replaced: AtomicU64,
     tokens: AtomicU64,
@@ -80,6 +83,7 @@ impl World {
             chain: Mutex::default(),
             enough: AtomicBool::new(false),
             calm: AtomicBool::new(false),
+            changing: Mutex::default(),
             crashes: AtomicU64::new(0),
             replaced: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
@@ -110,7 +114,8 @@ impl World {
 
     /// A number for a token, none twice.
     pub(super) fn next_token(&self) -> u8 {
-        u8::try_from(self.0.tokens.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(u8::MAX)
+        u8::try_from(self.0.tokens.fetch_add(1, Ordering::Relaxed) + 1)
+            .expect("fewer nodes than that are ever tried")
     }
 
     /// So much time passes at once on all clocks, and nothing happens in it.
@@ -154,6 +159,19 @@ impl World {
         self.0.calm.load(Ordering::Relaxed)
     }
 
+    /// What is under way with the members: a node that is about to come, to get empty or to leave.
+    pub(super) fn changing(&self) -> Option<String> {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets [`World::changing`].
+    pub(super) fn set_changing(&self, changing: Option<String>) {
+        if let Some(what) = &changing {
+            self.note(format_args!("{what}"));
+        }
+        *self.0.changing.lock().unwrap_or_else(PoisonError::into_inner) = changing;
+    }
+
     /// Nodes that were cut off, and nodes that were replaced by new ones.
     pub(super) fn counts(&self) -> (u64, u64) {
         (self.0.crashes.load(Ordering::Relaxed), self.0.replaced.load(Ordering::Relaxed))
@@ -167,9 +185,10 @@ impl World {
     pub(super) fn seat(&self, id: NodeId, site: &'static str) {
         let mut chance = self.chance(&format!("seat {id}"));
         let ahead_ms = i64::try_from(chance.below(4000)).unwrap_or(0) - 2000;
+        let drift = i64::try_from(chance.below(10_000)).unwrap_or(0) - 5000;
         let seat = Seat {
             disk: SimulatedDisk::new(DISK),
-            clock: Arc::new(SimulatedClock::new(ahead_ms, self.0.leapt_ms.clone())),
+            clock: Arc::new(SimulatedClock::new(ahead_ms, drift, self.0.leapt_ms.clone())),
             pace: SyncPace::new(chance),
             node: None,
             life: 0,
@@ -280,6 +299,20 @@ impl World {
         true
     }
 
+    /// A node that was emptied and removed ends, with its disk.
+    pub(super) fn retire(&self, id: NodeId) {
+        let node = self.seats().get_mut(&id).and_then(|seat| {
+            seat.gone = true;
+            seat.node.take()
+        });
+        self.note(format_args!("node {id} has left"));
+        self.0.network.detach(id);
+        if let Some(node) = node {
+            self.after_power_cut(id, Survival::None);
+            node.bury();
+        }
+    }
+
     /// Cuts a node off where it stands. What its disk keeps of what was not synced is said by `survival`. It comes back
     /// after a while.
     pub(super) fn crash(&self, id: NodeId, survival: Survival, back_after_ms: u64) {
@@ -371,9 +404,18 @@ impl World {
         self.0.calm.store(true, Ordering::Relaxed);
         self.0.network.mend();
         self.0.network.set_weather(super::network::Weather::CLEAR);
-        for seat in self.seats().values_mut() {
+        let mut without_power = Vec::new();
+        for (id, seat) in self.seats().iter_mut() {
             seat.pace.set(1000);
             seat.disk.resize(DISK);
+            if seat.node.is_some() && seat.disk.sync_dir(Path::new("")).is_err() {
+                without_power.push(*id);
+            } else {
+                // No power fails any more.
+                seat.disk.cut_power_at(u64::MAX);
+            }
         }
+        // A node that had nothing to write since its power was cut has not noticed.
+        without_power.into_iter().for_each(|id| self.crash(id, Survival::All, 0));
     }
 }

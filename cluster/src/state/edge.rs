@@ -172,7 +172,7 @@ impl Change<'_> {
             return Err(Refusal::NameTaken(Noun::Edge));
         }
         validate::line("public_address", &new.public_address, Limits::NAME)?;
-        let id = NodeId(self.state.last_applied());
+        let id = self.new_id(Noun::Edge)?;
         let edge = Edge {
             id,
             name,

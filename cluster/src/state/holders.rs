@@ -152,11 +152,15 @@ impl State {
     pub fn is_under_protected(&self, asset: AssetId) -> bool {
         let (holders, candidates) = (self.holders(asset), self.candidates());
         let (copies, sites) = protection(&holders, &candidates);
-        let all_sites: BTreeSet<&str> =
-            candidates.iter().filter(|one| one.active).map(|one| one.site.as_str()).collect();
         let wanted = self.copies_wanted();
-        copies < wanted || sites < all_sites.len().min(wanted)
+        copies < wanted || sites < active_sites(&candidates).min(wanted)
     }
+}
+
+/// In how many sites there are nodes that take part: one whose nodes are all being emptied is none.
+fn active_sites(candidates: &[Candidate]) -> usize {
+    let active = candidates.iter().filter(|candidate| candidate.active);
+    active.map(|candidate| candidate.site.as_str()).collect::<BTreeSet<&str>>().len()
 }
 
 /// In how many nodes that belong to the cluster, and in how many sites, something is held.
@@ -240,13 +244,16 @@ impl Change<'_> {
         if found.may_hold_more() { Ok(()) } else { Err(Refusal::NodeNotActive) }
     }
 
-    /// Refuses a list with fewer copies, or in fewer sites, than there are now and are to be.
+    /// Refuses a list with fewer copies, or in fewer sites, than there are now and are to be. The last node of a site can be
+    /// emptied all the same: its site is to be none.
     fn refuse_fewer(&self, before: &Holders, after: &Holders) -> Result<(), Refusal> {
         let candidates = self.state.candidates();
         let wanted = self.state.copies_wanted();
         let (copies_before, sites_before) = protection(before, &candidates);
         let (copies, sites) = protection(after, &candidates);
-        let too_few = copies < wanted.min(copies_before) || sites < sites_before.min(copies).min(wanted);
+        let sites_wanted = wanted.min(active_sites(&candidates));
+        let too_few =
+            copies < wanted.min(copies_before) || sites < sites_before.min(copies).min(sites_wanted);
         if after.is_empty() || too_few { Err(Refusal::TooFewCopies) } else { Ok(()) }
     }
 

@@ -89,7 +89,7 @@ impl Change<'_> {
         if self.state.records.nodes.len() >= Limits::NODES {
             return Err(Refusal::TooMany { what: Noun::Node, limit: limit(Limits::NODES) });
         }
-        let id = NodeId(self.state.last_applied());
+        let id = self.new_id(Noun::Node)?;
         let node = self.new_node(id, new)?;
         self.seal_to_new(id, sealed)?;
         self.state.records.nodes.insert(id, Arc::new(node));
@@ -97,6 +97,13 @@ impl Change<'_> {
         self.state.records.join_tokens.insert(*secret_hash, token);
         self.event(Event::ClusterChanged);
         Ok(Outcome::Node(id))
+    }
+
+    /// The number of this record of the log. It is never used twice, as long as nothing else in the record takes it, too.
+    pub(super) fn new_id(&self, noun: Noun) -> Result<NodeId, Refusal> {
+        let id = NodeId(self.state.last_applied());
+        let taken = self.state.node(id).is_some() || self.state.edge(id).is_some();
+        if taken { Err(Refusal::DuplicateId(noun)) } else { Ok(id) }
     }
 
     fn new_node(&self, id: NodeId, new: &NewNode) -> Result<Node, Refusal> {

@@ -1,7 +1,7 @@
 //! One Blob in use: what readers and its writer share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use aws_lc_rs::digest;
 use tokio::sync::watch;
@@ -37,6 +37,15 @@ pub(super) struct Content {
     fenced: AtomicU64,
     /// The files of this Blob are on other nodes only.
     pub(super) elsewhere: bool,
+    /// What was sealed here, from when the file has its final name: before readers are told, while others seal it, too.
+    pub(super) end: OnceLock<End>,
+}
+
+/// What a writer here has sealed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) sealed: Sealed,
+    pub(super) records: u64,
 }
 
 /// The sequence number of the last barrier.
@@ -135,6 +144,7 @@ impl Content {
             gate: Mutex::new(0),
             fenced: AtomicU64::new(0),
             elsewhere: parts.elsewhere,
+            end: OnceLock::new(),
         }
     }
 

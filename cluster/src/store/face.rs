@@ -54,10 +54,7 @@ impl Face {
     pub fn rank(&self) -> (u64, u64, u64) {
         match self {
             Self::Absent => (0, 0, 0),
-            Self::Open(open) => {
-                let tail = &open.found.tail;
-                (tail.epoch, tail.length(), tail.sequence)
-            }
+            Self::Open(open) => open.rank(),
             Self::Sealed { epoch, file_length, .. } => (*epoch, u64::MAX, *file_length),
         }
     }
@@ -98,6 +95,37 @@ impl OpenFace {
             Ok(Self { keys, key, found })
         })
         .await
+    }
+
+    /// As [`Face::rank`].
+    #[must_use]
+    pub(crate) fn rank(&self) -> (u64, u64, u64) {
+        let tail = &self.found.tail;
+        (tail.epoch, tail.length(), tail.sequence)
+    }
+
+    /// What this copy and one of another writer have in common: this one, shortened to it. The other one's writer may have
+    /// begun with less than what this one's went on to write.
+    #[must_use]
+    pub(crate) fn in_common_with(mut self, other: &Self) -> Self {
+        let differ_from = self.found.epochs.differ_from(&other.found.epochs);
+        let (mine, its) = (&self.found.tail, &other.found.tail);
+        let records = differ_from.min(mine.records).min(its.records);
+        let bytes = match (mine.records == records, its.records == records) {
+            (true, true) => same_beginning(&mine.bytes, &its.bytes),
+            // In the other one these bytes are the beginning of a record.
+            (true, false) if differ_from > records => mine.bytes.clone(),
+            // And here those of the other one are the beginning of a record.
+            (false, true) if differ_from > records => its.bytes.clone(),
+            _ => Vec::new(),
+        };
+        let length = records * RECORD as u64 + bytes.len() as u64;
+        let pairs = self.found.marks.iter().zip(&other.found.marks);
+        let marks = pairs.take_while(|(one, two)| one == two && one.length <= length).count();
+        self.found.marks.truncate(marks);
+        self.found.tail.records = records;
+        self.found.tail.bytes = bytes;
+        self
     }
 
     /// Full records.
@@ -290,6 +318,10 @@ impl WeakAway {
     pub(crate) fn is_read(&self) -> bool {
         self.content.strong_count() > 0
     }
+}
+
+fn same_beginning(one: &[u8], two: &[u8]) -> Vec<u8> {
+    one.iter().zip(two).take_while(|(one, two)| one == two).map(|(byte, _)| *byte).collect()
 }
 
 /// Where the frames of an open file end that must be fetched, and where the records of one begin.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::BlobError;
-use super::content::{Content, Hashes, Writing, finish};
+use super::content::{Content, End, Hashes, Writing, finish};
 use super::mirror::{FileWrite, Mirror};
 use super::recover::read_some;
 use crate::blob::{
@@ -30,8 +30,7 @@ pub struct Sealed {
 
 /// A Blob that is sealed here.
 pub(super) struct SealedHere {
-    pub(super) sealed: Sealed,
-    records: u64,
+    pub(super) end: End,
     /// Others seal it, too: who, and by which write.
     pub(super) waits: Option<(Arc<dyn Mirror>, u64)>,
 }
@@ -45,7 +44,10 @@ pub(super) fn seal(content: &Content, epoch: u64) -> Result<SealedHere, BlobErro
         let outcome = write_end(content, state);
         // Sealed or failed: either way nothing more is written in this epoch, so no nonce of it is used twice.
         state.over = true;
-        outcome?
+        let here = outcome?;
+        // Whoever takes over from now on must not write to what is a sealed file by now.
+        _ = content.end.set(here.end);
+        here
     };
     // The index says all that was in the `.open` file. Should this fail, the next start clears up.
     let _ = content.store.disk.remove_file(&content.paths.open);
@@ -83,17 +85,17 @@ fn write_end(content: &Content, state: &mut Writing) -> Result<SealedHere, BlobE
     store.disk.rename(&content.paths.data, &content.paths.blob).map_err(io)?;
     store.synced("an asset's folder", store.disk.sync_dir(&content.paths.folder))?;
     let sealed = Sealed { length: footer.length, hash, plaintext_sha256: hashes.plaintext.map(finish) };
-    Ok(SealedHere { sealed, records: state.records, waits })
+    Ok(SealedHere { end: End { sealed, records: state.records }, waits })
 }
 
 /// Tells readers that the Blob is complete.
-pub(super) fn publish(content: &Content, here: &SealedHere) {
+pub(super) fn publish(content: &Content, end: &End) {
     let marks = content.marks().len();
     content.publish(|published| {
-        published.progress.length = here.sealed.length;
+        published.progress.length = end.sealed.length;
         published.progress.marks = marks;
         published.progress.sealed = true;
-        published.records = here.records;
+        published.records = end.records;
         published.tail = None;
     });
 }

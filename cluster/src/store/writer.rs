@@ -209,17 +209,17 @@ impl BlobWriter {
             shared.drain()?;
             let here = sealing::seal(&shared.content, shared.epoch)?;
             if here.waits.is_none() {
-                sealing::publish(&shared.content, &here);
+                sealing::publish(&shared.content, &here.end);
             }
             Ok((guard, here))
         })
         .await?;
         if let Some((mirror, number)) = &here.waits {
             mirror.settled(*number).await?;
-            sealing::publish(&self.shared.content, &here);
+            sealing::publish(&self.shared.content, &here.end);
         }
         drop(guard);
-        Ok(here.sealed)
+        Ok(here.end.sealed)
     }
 
     /// Sends everything from now on to `mirror`, too.

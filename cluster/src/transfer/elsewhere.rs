@@ -1,7 +1,7 @@
 //! Reading what is not here, or not sound here: the nearest copy first, a second one beside it when the first is slow,
 //! the next one when a copy is damaged. Nothing leaves that was not verified with the key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,12 +12,14 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::take_over::{face, read};
-use super::{Request, Shared};
+use super::{Request, Shared, Standing};
 use crate::blob::{BlobName, FormatError, HEADER_LENGTH, TRAILER_LENGTH, read_trailer};
 use crate::id::NodeId;
 use crate::keyring::DataKey;
 use crate::store::face::{Away, WeakAway};
-use crate::store::{BlobError, BlobReader, Check, Face, HeldFile, MAX_HELD_READ, OtherCopies};
+use crate::store::{
+    BlobError, BlobReader, Check, Face, HeldFile, MAX_HELD_READ, OpenFace, OtherCopies, Report,
+};
 
 /// How often an open Blob on other nodes is looked at while somebody reads it.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -43,7 +45,8 @@ pub(super) async fn reader(
 ) -> Result<BlobReader, BlobError> {
     let others: Arc<dyn OtherCopies> = Arc::new(Others { shared: Arc::clone(shared) });
     match &here {
-        Ok(reader) if reader.is_sealed() || reader.is_written_here() => {
+        Ok(reader) if reader.is_written_here() => return here.map(|reader| reader.with_others(others)),
+        Ok(reader) if reader.is_sealed() && is_as_state_says(shared, name).await => {
             return here.map(|reader| reader.with_others(others));
         }
         Err(BlobError::Damaged(FormatError::Key(_))) => return here,
@@ -55,8 +58,26 @@ pub(super) async fn reader(
     }
     match away(shared, name, key).await {
         Ok(away) => Ok(away.reader().with_others(others)),
-        // What this node has is better than nothing; an error of its own says more than that of others.
-        Err(error) => here.map_err(|own| if own == BlobError::NotFound { error } else { own }),
+        // What this node alone has may be what a writer that was fenced off left here: nobody may read it. An error of its
+        // own says more than that of others.
+        Err(error) => Err(here.err().filter(|own| *own != BlobError::NotFound).unwrap_or(error)),
+    }
+}
+
+/// Whether a copy that is sealed here is the Blob. One that State does not have as sealed may have been sealed by a writer
+/// that was fenced off: it may end otherwise than the Blob does.
+async fn is_as_state_says(shared: &Shared, name: BlobName) -> bool {
+    let wanted = match shared.map.standing(name) {
+        Standing::Unknown => return true,
+        Standing::Open => return false,
+        Standing::Sealed(hash) => hash,
+    };
+    match shared.blobs.held_report(name).await {
+        Ok(Report::Sealed { hash, .. }) if hash != wanted => {
+            shared.repairs.look_at(name.asset);
+            false
+        }
+        _ => true,
     }
 }
 
@@ -108,36 +129,78 @@ async fn follow(shared: Arc<Shared>, name: BlobName, key: DataKey, followed: Wea
 /// Asks the holders until it is known what is acknowledged: a sealed copy, or what two have where there are two.
 async fn look(shared: &Arc<Shared>, name: BlobName, key: &DataKey) -> Result<Away, BlobError> {
     let nodes = shared.nearest(name.asset);
-    let wanted = shared.quorum(name.asset).nodes;
+    let standing = shared.map.standing(name);
+    let mut answers = Answers { wanted: shared.quorum(name.asset).nodes, ..Answers::default() };
     let mut asked: FuturesUnordered<_> = nodes
         .into_iter()
         .map(|node| async move { (node, face(shared, name, node, &Request::Report(name), key).await) })
         .collect();
-    let mut found: Vec<(NodeId, Face)> = Vec::new();
-    let mut failed = None;
     while let Some((node, answer)) = asked.next().await {
         match answer {
-            Ok(Face::Sealed { file_length, .. }) => {
-                match sealed(shared, name, key, node, file_length).await {
-                    Ok(away) => return Ok(away),
-                    Err(error) => failed = Some(error),
+            Ok(Face::Sealed { file_length, hash, .. }) => {
+                *answers.sealed.entry(hash).or_default() += 1;
+                if answers.is_the_blob(standing, &hash) {
+                    match sealed(shared, name, key, node, file_length).await {
+                        Ok(away) => return Ok(away),
+                        Err(error) => answers.failed = Some(error),
+                    }
                 }
             }
-            Ok(face) => found.push((node, face)),
-            Err(error) => failed = Some(error),
+            Ok(Face::Open(open)) => answers.open.push(*open),
+            Ok(Face::Absent) => {}
+            Err(error) => answers.failed = Some(error),
         }
-        let open = found.iter().filter(|(_, face)| matches!(face, Face::Open(_))).count();
-        if open >= wanted {
+        if answers.are_enough() {
             break;
         }
     }
-    found.retain(|(_, face)| matches!(face, Face::Open(_)));
-    found.sort_by_key(|(_, face)| std::cmp::Reverse(face.rank()));
-    // What the wanted number of holders has was acknowledged. With fewer answers, it is what they have.
-    found.truncate(wanted);
-    match found.pop() {
-        Some((_, Face::Open(open))) => Ok(shared.blobs.open_elsewhere(*open)),
-        _ => Err(failed.unwrap_or(BlobError::NotFound)),
+    answers.acknowledged().map(|open| shared.blobs.open_elsewhere(open))
+}
+
+/// What holders said they have of a Blob.
+#[derive(Default)]
+struct Answers {
+    wanted: usize,
+    open: Vec<OpenFace>,
+    /// So many have it sealed with this hash.
+    sealed: BTreeMap<[u8; 32], usize>,
+    failed: Option<BlobError>,
+}
+
+impl Answers {
+    /// Whether a sealed copy is the Blob: State says so, or as many have it as must before State is told. A writer that was
+    /// fenced off may have sealed another.
+    fn is_the_blob(&self, standing: Standing, hash: &[u8; 32]) -> bool {
+        match standing {
+            Standing::Unknown => true,
+            Standing::Open => self.sealed.get(hash).is_some_and(|have| *have >= self.wanted),
+            Standing::Sealed(wanted) => wanted == *hash,
+        }
+    }
+
+    /// Whether as many as are wanted have what the newest writer among them wrote: what another wrote before it may have been
+    /// promised by nobody.
+    fn are_enough(&self) -> bool {
+        let newest = self.open.iter().map(|open| open.rank().0).max();
+        self.open.iter().filter(|open| Some(open.rank().0) == newest).count() >= self.wanted
+    }
+
+    /// The furthest that as many as are wanted have in common. What fewer have, a writer may have left there that was fenced
+    /// off.
+    fn acknowledged(mut self) -> Result<OpenFace, BlobError> {
+        self.open.sort_by_key(|open| std::cmp::Reverse(open.rank()));
+        let (have, wanted) = (self.open.len(), self.wanted);
+        if have == 0 && self.sealed.is_empty() {
+            return Err(self.failed.unwrap_or(BlobError::NotFound));
+        }
+        if have < wanted {
+            return Err(self.failed.unwrap_or(BlobError::TooFewCopies { have, wanted }));
+        }
+        let mut furthest = self.open.into_iter().take(wanted.max(1));
+        let first = furthest.next().ok_or(BlobError::NotFound)?;
+        Ok(furthest.fold(first, |common, next| {
+            if next.rank().0 == common.rank().0 { next } else { next.in_common_with(&common) }
+        }))
     }
 }
 

@@ -73,6 +73,25 @@ pub trait Map: Send + Sync + fmt::Debug {
     fn site_of(&self, node: NodeId) -> Option<String>;
     /// All nodes, as placement sees them by State alone.
     fn candidates(&self) -> Vec<Candidate>;
+    /// Whether State has this asset. Without it nothing says who holds it: it was purged, or State here is behind.
+    fn knows(&self, _asset: AssetId) -> bool {
+        true
+    }
+    /// How a Blob stands.
+    fn standing(&self, _name: BlobName) -> Standing {
+        Standing::Unknown
+    }
+}
+
+/// How a Blob stands by State.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// State does not name it: it is named by a manifest, or by nothing.
+    Unknown,
+    /// A writer may be at it.
+    Open,
+    /// It is sealed, with this hash.
+    Sealed([u8; 32]),
 }
 
 /// The copies of all Blobs, wherever they are. Cheap to clone.
@@ -136,6 +155,7 @@ impl Replicas {
         epoch: u64,
         key: &DataKey,
     ) -> Result<BlobWriter, BlobError> {
+        self.shared.known(asset)?;
         let writer = self.shared.blobs.create(asset, blob, kind, epoch, key).await?;
         if !self.shared.is_alone(asset) {
             take_over::bring_others(&self.shared, &writer, &[]).await?;
@@ -154,6 +174,7 @@ impl Replicas {
         epoch: u64,
         key: &DataKey,
     ) -> Result<BlobWriter, BlobError> {
+        self.shared.known(asset)?;
         if self.shared.is_alone(asset) {
             return self.shared.blobs.take_over(asset, blob, epoch, key).await;
         }
@@ -165,6 +186,7 @@ impl Replicas {
     /// # Errors
     /// As [`Blobs::reader`].
     pub async fn reader(&self, asset: AssetId, blob: BlobId, key: &DataKey) -> Result<BlobReader, BlobError> {
+        self.shared.known(asset)?;
         let here = self.shared.blobs.reader(asset, blob, key).await;
         if self.shared.is_alone(asset) {
             return here;
@@ -275,9 +297,25 @@ impl Map for StateMap {
     fn candidates(&self) -> Vec<Candidate> {
         self.shown.state.load().candidates()
     }
+
+    fn knows(&self, asset: AssetId) -> bool {
+        self.shown.state.load().asset(asset).is_some()
+    }
+
+    fn standing(&self, name: BlobName) -> Standing {
+        let state = self.shown.state.load();
+        let blob = state.asset(name.asset).and_then(|asset| asset.blob(name.blob));
+        blob.map_or(Standing::Unknown, |blob| {
+            blob.sealed.map_or(Standing::Open, |sealed| Standing::Sealed(sealed.hash))
+        })
+    }
 }
 
 impl Shared {
+    fn known(&self, asset: AssetId) -> Result<(), BlobError> {
+        if self.map.knows(asset) { Ok(()) } else { Err(BlobError::NotFound) }
+    }
+
     /// Whether this node is the only holder: then there is nobody to ask.
     fn is_alone(&self, asset: AssetId) -> bool {
         let holders = self.map.holders(asset);

@@ -11,7 +11,7 @@ use super::copy_node::CopyNode;
 use crate::blob::BlobName;
 use crate::id::AssetId;
 use crate::state::State;
-use crate::store::{Report, StoredState};
+use crate::store::{BlobError, Report, StoredState};
 use crate::worker::{WorkError, Worked, Worker};
 
 /// How long a copy stays when it is not needed any more: whoever reads it now goes on.
@@ -56,15 +56,22 @@ impl<N: CopyNode> Collect<N> {
         let mut here = BTreeMap::new();
         for stored in self.node.bytes().here().list_asset(asset).await.map_err(|error| failed(&error))? {
             let name = BlobName { asset, blob: stored.blob };
-            let report = self.node.bytes().here().held_report(name).await.map_err(|error| failed(&error))?;
+            let report = self.node.bytes().here().held_report(name).await;
             // What State names must be elsewhere as State names it, whatever a writer that was late left here. One that
             // State does not name is named by the manifest, by which it is sealed.
             let named = record.blob(stored.blob).and_then(|blob| blob.sealed).map(|sealed| sealed.hash);
             match (stored.state, report) {
-                (StoredState::Sealed, Report::Sealed { hash, .. }) => {
+                (StoredState::Sealed, Ok(Report::Sealed { hash, .. })) => {
                     _ = here.insert(name, named.or(Some(hash)))
                 }
-                (StoredState::Open, Report::Open { .. }) => _ = here.insert(name, named),
+                (StoredState::Open, Ok(Report::Open { .. })) => _ = here.insert(name, named),
+                // A damaged copy is not needed where all holders have it as State names it.
+                (_, Err(BlobError::Damaged(_))) if named.is_some() => _ = here.insert(name, named),
+                // It stays, and keeps no other from being removed.
+                (_, Err(error)) => {
+                    tracing::warn!(%asset, %error, "a copy that is not held here cannot be described");
+                    return Ok(false);
+                }
                 _ => return Ok(false),
             }
         }
