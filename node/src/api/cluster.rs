@@ -264,7 +264,7 @@ fn sites_to_lose(voters: &[(&str, bool)]) -> u32 {
 fn node_view(app: &App, node: &Node, role: &str, own: Option<&NodeReport>) -> MemberNodeView {
     let me = app.cluster.node_id() == node.id;
     let report = app.cluster.peers().report(node.id);
-    let leaving = app.cluster.bytes().leaving(node.id);
+    let leaving = (node.state == NodeState::Draining).then(|| app.cluster.bytes().leaving(node.id)).flatten();
     let silent = report.map(|report| u64::try_from(report.silent_for.as_millis()).unwrap_or(u64::MAX));
     MemberNodeView {
         id: node.id.to_string(),
