@@ -18,7 +18,7 @@ use cluster::outcome::Outcome;
 use cluster::placement::Candidate;
 use cluster::state::{Asset, Holders, State};
 use cluster::store::{Blobs, BlobsConfig, Report};
-use cluster::transfer::{Map, Replicas};
+use cluster::transfer::{Leaving, Map, Replicas};
 use cluster::worker::{Worked, Worker};
 use cluster::workers::{Collect, CopyNode, Count, Forget, Named, Purpose, Repair, Scrub};
 use tokio::sync::broadcast;
@@ -338,6 +338,26 @@ async fn the_count_says_what_may_be_lost() {
     let less = town.members[&NODE].replicas.protection();
     assert_eq!(less.assets_by_copies, [0, 0, 1, 0]);
     assert_eq!(less.nodes_to_lose, 1);
+}
+
+#[tokio::test]
+async fn the_count_says_what_a_node_still_holds_that_is_being_emptied() {
+    let town = Town::of(4);
+    let name = town.asset(30).await;
+    let leaves = *town.holders(name.asset).iter().find(|id| **id != NODE).unwrap();
+    let replicas = &town.members[&NODE].replicas;
+    let mut count = Count::new(town.members[&NODE].clone());
+    run(&mut count).await;
+    assert_eq!(replicas.leaving(leaves), None, "it takes part");
+    let drain = ClusterCommand::DrainNode { node: leaves, draining: true };
+    town.parliament.world.lock().unwrap().ok(&owner(), drain);
+    run(&mut count).await;
+    assert_eq!(replicas.leaving(leaves), Some(Leaving { assets: 1, written: 0 }));
+    for member in town.members.keys().filter(|id| **id != leaves) {
+        run(&mut town.repair(*member)).await;
+    }
+    run(&mut count).await;
+    assert_eq!(replicas.leaving(leaves), Some(Leaving::default()), "it is empty");
 }
 
 /// Sound by itself, and not what the cluster agreed on: a writer that was fenced off had sealed it before another took over.

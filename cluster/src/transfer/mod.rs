@@ -15,6 +15,7 @@ mod repairs;
 mod take_over;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,15 @@ pub struct Protection {
     pub missing_time: Option<Duration>,
 }
 
+/// What a node that is being emptied still holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// Assets.
+    pub assets: u64,
+    /// Those of them that somebody writes to: they move when that has ended.
+    pub written: u64,
+}
+
 /// What the bytes need to know of State.
 pub trait Map: Send + Sync + fmt::Debug {
     /// Who holds an asset.
@@ -109,6 +119,7 @@ pub(crate) struct Shared {
     elsewhere: Elsewhere,
     repairs: Repairs,
     protection: std::sync::Mutex<Protection>,
+    leaving: std::sync::Mutex<BTreeMap<NodeId, Leaving>>,
     pull: pull::Pulls,
 }
 
@@ -132,6 +143,7 @@ impl Replicas {
                 elsewhere: Elsewhere::default(),
                 repairs: Repairs::default(),
                 protection: std::sync::Mutex::new(Protection { copies_wanted: 1, ..Protection::default() }),
+                leaving: std::sync::Mutex::default(),
                 pull: pull::Pulls::default(),
             }),
         }
@@ -228,6 +240,16 @@ impl Replicas {
 
     pub(crate) fn set_protection(&self, change: impl FnOnce(&mut Protection)) {
         change(&mut self.shared.protection.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// What a node that is being emptied still holds, as it was counted last; `None` for any other, and before it was.
+    #[must_use]
+    pub fn leaving(&self, node: NodeId) -> Option<Leaving> {
+        self.shared.leaving.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&node).copied()
+    }
+
+    pub(crate) fn set_leaving(&self, leaving: BTreeMap<NodeId, Leaving>) {
+        *self.shared.leaving.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = leaving;
     }
 
     /// The nodes as placement sees them, with what this one knows of who is alive.

@@ -1,5 +1,5 @@
 //! Counts how well everything is kept: assets by the number of holders that answer, and how many nodes or sites could be
-//! lost now with nothing lost for good.
+//! lost now with nothing lost for good. Also what nodes that are being emptied still hold.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::copy_node::CopyNode;
 use crate::id::{AssetId, NodeId};
-use crate::state::State;
-use crate::transfer::Protection;
+use crate::state::{NodeState, State};
+use crate::transfer::{Leaving, Protection};
 use crate::worker::{WorkError, Worked, Worker};
 
 /// Assets counted before others get their turn.
@@ -59,6 +59,18 @@ fn count(
     (copies, sites.len())
 }
 
+/// Adds one asset to what the nodes that are being emptied still hold.
+fn count_leaving(leaving: &mut BTreeMap<NodeId, Leaving>, state: &State, asset: AssetId) {
+    let is_written =
+        || state.asset(asset).is_some_and(|asset| asset.blobs.iter().any(|blob| blob.sealed.is_none()));
+    for node in state.holders(asset).iter() {
+        if let Some(left) = leaving.get_mut(&node) {
+            left.assets += 1;
+            left.written += u64::from(is_written());
+        }
+    }
+}
+
 #[async_trait]
 impl<N: CopyNode> Worker for Count<N> {
     fn name(&self) -> &'static str {
@@ -76,6 +88,9 @@ impl<N: CopyNode> Worker for Count<N> {
         let mut counted = Protection { copies_wanted: state.copies_wanted(), ..Protection::default() };
         let all_sites = answering.values().collect::<std::collections::BTreeSet<_>>().len();
         let (mut fewest_nodes, mut fewest_sites) = (answering.len().min(3), all_sites.min(3));
+        let draining = state.nodes().filter(|node| node.state == NodeState::Draining);
+        let mut leaving: BTreeMap<NodeId, Leaving> =
+            draining.map(|node| (node.id, Leaving::default())).collect();
         let mut after = None;
         loop {
             let assets = state.assets_after(after, TOGETHER);
@@ -83,6 +98,9 @@ impl<N: CopyNode> Worker for Count<N> {
                 let (nodes, sites) = count(&mut counted, &state, *asset, &answering);
                 fewest_nodes = fewest_nodes.min(nodes);
                 fewest_sites = fewest_sites.min(sites);
+                if !leaving.is_empty() {
+                    count_leaving(&mut leaving, &state, *asset);
+                }
             }
             after = assets.last().copied();
             if assets.len() < TOGETHER {
@@ -96,6 +114,7 @@ impl<N: CopyNode> Worker for Count<N> {
             let (missing_bytes, missing_time) = (protection.missing_bytes, protection.missing_time);
             *protection = Protection { missing_bytes, missing_time, ..counted };
         });
+        self.node.bytes().set_leaving(leaving);
         Ok(Worked::Idle)
     }
 

@@ -71,8 +71,12 @@ test('a node joins while the dialog is open, gives up its part, takes part again
   await page.getByRole('button', { name: 'Drain n4' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Drain' }).click();
   await card(page, 'n4').getByText('Draining').waitFor();
+  await card(page, 'n4').getByText('It is empty').waitFor();
+  assert.deepEqual(await axeFindings(page), []);
+  await shot(page, 'cluster-drained');
   await page.getByRole('button', { name: 'Let n4 take part again' }).click();
   await card(page, 'n4').getByText('Active', { exact: true }).waitFor();
+  assert.equal(await card(page, 'n4').getByText('It is empty').count(), 0);
 
   await page.getByRole('button', { name: 'Remove n4' }).click();
   const question = page.getByRole('dialog', { name: 'Remove n4 for good?' });

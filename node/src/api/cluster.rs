@@ -57,6 +57,10 @@ pub struct MemberNodeView {
     pub disk_total: Option<u64>,
     /// Bytes free.
     pub disk_free: Option<u64>,
+    /// Assets that a node still holds that is being emptied; none for any other, and before they are counted.
+    pub assets_left: Option<u64>,
+    /// Those of them that are being written: they move afterwards.
+    pub assets_written: Option<u64>,
 }
 
 /// Copies that are being made.
@@ -260,6 +264,7 @@ fn sites_to_lose(voters: &[(&str, bool)]) -> u32 {
 fn node_view(app: &App, node: &Node, role: &str, own: Option<&NodeReport>) -> MemberNodeView {
     let me = app.cluster.node_id() == node.id;
     let report = app.cluster.peers().report(node.id);
+    let leaving = (node.state == NodeState::Draining).then(|| app.cluster.bytes().leaving(node.id)).flatten();
     let silent = report.map(|report| u64::try_from(report.silent_for.as_millis()).unwrap_or(u64::MAX));
     MemberNodeView {
         id: node.id.to_string(),
@@ -282,6 +287,8 @@ fn node_view(app: &App, node: &Node, role: &str, own: Option<&NodeReport>) -> Me
         up_ms: own.map(|own| own.up_ms),
         disk_total: own.and_then(|own| own.disk_total),
         disk_free: own.and_then(|own| own.disk_free),
+        assets_left: leaving.map(|leaving| leaving.assets),
+        assets_written: leaving.map(|leaving| leaving.written),
     }
 }
 

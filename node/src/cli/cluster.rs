@@ -176,7 +176,11 @@ async fn drain(connection: &Connection, node: u64, undo: bool, confirm: Confirm)
     let url = client.api(["nodes", &node.to_string(), "drain"]);
     let request = client.request(Method::POST, url).json(&json!({ "draining": !undo }));
     client.send(request).await?;
-    let says = if undo { "takes part again" } else { "gives up its part; `--undo` takes that back" };
+    let says = if undo {
+        "takes part again"
+    } else {
+        "gives up its part; `cluster status` says when it is empty, and `--undo` takes it back"
+    };
     shown::note(&format!("{} {says}.", named(&known)));
     Ok(())
 }
@@ -236,6 +240,17 @@ async fn status(connection: &Connection, json: bool) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Its state; of one that is being emptied also how far that is.
+fn state_of(node: &Value) -> String {
+    let state = shown::field(node, "state");
+    match (node["assets_left"].as_u64(), node["assets_written"].as_u64().unwrap_or(0)) {
+        (None, _) => state,
+        (Some(0), _) => format!("{state}: empty"),
+        (Some(left), 0) => format!("{state}: {left} assets left"),
+        (Some(left), written) => format!("{state}: {left} assets left, {written} of them being written"),
+    }
+}
+
 fn row(node: &Value) -> Vec<String> {
     let heard = match (node["alive"] == true, node["silent_ms"].as_u64()) {
         (true, _) => "yes".to_owned(),
@@ -243,7 +258,7 @@ fn row(node: &Value) -> Vec<String> {
         (false, None) => "never".to_owned(),
     };
     let field = |name| shown::field(node, name);
-    let mut cells = ["id", "name", "site", "role", "state"].map(field).to_vec();
-    cells.extend([heard, field("version"), field("public_address")]);
+    let mut cells = ["id", "name", "site", "role"].map(field).to_vec();
+    cells.extend([state_of(node), heard, field("version"), field("public_address")]);
     cells
 }

@@ -277,6 +277,9 @@ export interface ClusterNode {
   up_ms?: number | null;
   disk_total?: number | null;
   disk_free?: number | null;
+  /** Assets it still holds while it is being emptied, and those of them that are being written. */
+  assets_left?: number | null;
+  assets_written?: number | null;
 }
 
 /** How many nodes hold each asset. */

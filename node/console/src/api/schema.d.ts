@@ -2585,6 +2585,16 @@ export interface components {
             added_ms: number;
             /** @description Heard within the last seconds. The node that is asked always is. */
             alive: boolean;
+            /**
+             * Format: int64
+             * @description Assets that a node still holds that is being emptied; none for any other, and before they are counted.
+             */
+            assets_left?: number | null;
+            /**
+             * Format: int64
+             * @description Those of them that are being written: they move afterwards.
+             */
+            assets_written?: number | null;
             /** @description Where the other nodes reach it. */
             cluster_address: string;
             /**

@@ -44,6 +44,7 @@ export function NodeCard({ node, last }: { node: ClusterNode; last: boolean }) {
         )}
       </dl>
       <Disk node={node} />
+      <Leaving node={node} />
       <NodeButtons node={node} last={last} />
     </Paper>
   );
@@ -63,6 +64,19 @@ function Disk({ node }: { node: ClusterNode }) {
         {text}
       </Text>
     </div>
+  );
+}
+
+/** What a node that is being emptied still holds. */
+function Leaving({ node }: { node: ClusterNode }) {
+  const { t } = useText();
+  if (node.assets_left == null) return null;
+  const written = node.assets_written ?? 0;
+  return (
+    <Text size="sm" mt="xs" role="status">
+      {node.assets_left === 0 ? t('cluster.empty') : t('cluster.left', { count: node.assets_left })}
+      {written > 0 && ` ${t('cluster.leftWritten', { count: written })}`}
+    </Text>
   );
 }
 
