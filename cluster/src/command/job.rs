@@ -120,6 +120,9 @@ pub enum JobCommand {
 }
 
 impl JobCommand {
+    /// The level a node must have to know of parts.
+    pub const PARTS_LEVEL: u32 = 1;
+
     /// Whether it divides a Job, or is about one of its parts.
     #[must_use]
     pub fn is_about_parts(&self) -> bool {

@@ -80,7 +80,7 @@ impl Command {
         match self {
             Self::Cluster(ClusterCommand::SetSiteMap { .. }) | Self::Alert(_) => 1,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
-            Self::Job(command) => u32::from(command.is_about_parts()),
+            Self::Job(command) if command.is_about_parts() => JobCommand::PARTS_LEVEL,
             // The only node there is then is the one that proposes it.
             Self::Backup(BackupCommand::Restored { .. }) => 0,
             Self::Backup(_) => 1,

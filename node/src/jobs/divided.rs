@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use cluster::command::{Command, JobCommand};
-use cluster::id::NodeId;
+use cluster::command::JobCommand;
+use cluster::id::{JobId, NodeId};
 use cluster::state::{Asset, JobState, Limits, NodeState, State};
 use pipeline::transcode::{Divisible, Report, Share, TranscodeEnd, TranscodeSpec, divisible};
 use tokio::sync::Mutex;
@@ -32,15 +32,24 @@ fn cuts(first: u64, whole: Divisible, nodes: u64) -> Vec<u64> {
     let left = whole.segments.saturating_sub(first);
     let least = (left * whole.segment_ms).div_ceil(LONGEST_MS);
     let most = (left / LEAST_SEGMENTS).min(Limits::PARTS_PER_JOB.into());
-    let parts = (nodes * PARTS_PER_NODE).max(least).min(most);
-    if parts < 2 || nodes < 2 {
+    if nodes < 2 || most < 2 {
         return Vec::new();
     }
+    // As many for one node as for another: nobody waits for the last one. With too few for that, what there is.
+    let rounds = PARTS_PER_NODE.max(least.div_ceil(nodes)).min(most / nodes);
+    let parts = if rounds > 0 { nodes * rounds } else { most };
     (0..parts).map(|part| first + left * part / parts).collect()
 }
 
+/// How the pictures divide, when they are made anew.
+fn divisible_by(plan: &Plan) -> Option<Divisible> {
+    let mut spec = TranscodeSpec::new(plan.probe.clone(), plan.rungs.clone());
+    spec.pass_through = plan.top_rung == TopRung::PassedThrough;
+    divisible(&spec)
+}
+
 /// Whether `node` works on something that takes one of its places.
-fn is_busy(state: &State, node: NodeId, job: cluster::id::JobId) -> bool {
+fn is_busy(state: &State, node: NodeId, job: JobId) -> bool {
     let is_whole = |id| state.split(id).is_none_or(|split| split.parts.is_empty());
     let works = state.active_jobs().any(|other| {
         let is_his = matches!(other.state, JobState::Leased { node: holder, .. } if holder == node);
@@ -73,19 +82,23 @@ impl Work {
 
     /// Divides the job, when it is long enough and more than one node is free.
     async fn divide(&self, plan: &Plan, asset: &Asset, state: &State) -> Result<bool, StoreError> {
-        let mut spec = TranscodeSpec::new(plan.probe.clone(), plan.rungs.clone());
-        spec.pass_through = plan.top_rung == TopRung::PassedThrough;
-        let Some(whole) = divisible(&spec).filter(|_| asset.length.is_some()) else { return Ok(false) };
-        let cuts = cuts(self.begun(plan, asset).await?, whole, self.free_nodes(state));
-        let (job, epoch) = (self.fence.job, self.fence.epoch);
-        let split = Command::from(JobCommand::Split { job, epoch, cuts: cuts.clone() });
-        if cuts.is_empty() || split.level() > state.level() {
+        let cuts = self.cuts(plan, asset, state).await?;
+        if cuts.is_empty() {
             return Ok(false);
         }
+        let (job, epoch) = (self.fence.job, self.fence.epoch);
         tracing::info!(%job, parts = cuts.len(), "a job is divided");
         self.set_light(true);
-        self.store.cluster().propose(self.store.node(), split).await?;
+        self.store.tell_job(JobCommand::Split { job, epoch, cuts }).await?;
         Ok(true)
+    }
+
+    /// Where the job is to be divided; nowhere when it is not.
+    async fn cuts(&self, plan: &Plan, asset: &Asset, state: &State) -> Result<Vec<u64>, StoreError> {
+        let whole =
+            divisible_by(plan).filter(|_| asset.length.is_some() && state.level() >= JobCommand::PARTS_LEVEL);
+        let Some(whole) = whole else { return Ok(Vec::new()) };
+        Ok(cuts(self.begun(plan, asset).await?, whole, self.free_nodes(state)))
     }
 
     fn set_light(&self, is_light: bool) {
@@ -195,9 +208,10 @@ mod tests {
         assert_eq!(cuts(0, of(15), 3), [0, 5, 10]);
         assert_eq!(cuts(0, of(75), 3), [0, 12, 25, 37, 50, 62]);
         assert_eq!(cuts(15, of(75), 2), [15, 30, 45, 60]);
+        assert_eq!(cuts(0, of(22), 3), [0, 7, 14]);
         // Two hours, and a day.
         assert_eq!(cuts(0, of(1_800), 3).len(), 24);
-        assert_eq!(cuts(0, of(21_600), 3).len(), 64);
+        assert_eq!(cuts(0, of(21_600), 3).len(), 63);
     }
 
     proptest::proptest! {

@@ -98,6 +98,8 @@ pub(crate) struct Health {
     pub(crate) corrupt: AtomicU64,
     /// When the last thing decoded is shown or heard, in milliseconds. What is made may be longer: gaps are filled.
     pub(crate) reached_ms: AtomicU64,
+    /// Complaints there were when the work ended, if that was before the end of the source.
+    complaints_at_end: OnceLock<u32>,
 }
 
 impl Health {
@@ -116,12 +118,22 @@ impl Health {
     }
 
     /// Packets that became no good picture. A few may always be missing at the start of an open group.
-    /// When the work ended before the source, some are still in the decoder.
-    fn errors(&self, ended_early: bool) -> u32 {
+    /// With them what decoders complained of, and `warnings` of elements.
+    fn errors(&self, warnings: u32) -> u32 {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        if let Some(complaints) = self.complaints_at_end.get() {
+            // Some packets are still in the decoder, and what it says of the end is none of the source's fault.
+            return u32::try_from(count(&self.corrupt)).unwrap_or(u32::MAX).saturating_add(*complaints);
+        }
         let lost = count(&self.packets).saturating_sub(count(&self.frames));
-        let lost = if lost > 4 && !ended_early { lost } else { 0 };
-        u32::try_from(lost.max(count(&self.corrupt))).unwrap_or(u32::MAX)
+        let lost = if lost > 4 { lost } else { 0 };
+        let broken = u32::try_from(lost.max(count(&self.corrupt))).unwrap_or(u32::MAX);
+        broken.saturating_add(warnings).saturating_add(complaints::count())
+    }
+
+    /// The work has all it wanted of the source: what is said from now on does not count.
+    fn ends_before_its_source(&self) {
+        self.complaints_at_end.get_or_init(complaints::count);
     }
 }
 
@@ -329,7 +341,7 @@ fn report(work: &Work, ending: watch::Ending) -> Result<Report, Failure> {
     let reached_ms = work.health.reached_ms.load(Ordering::Relaxed);
     // Containers round; half a second and two hundredths is more than rounding.
     let short = claimed_ms(&work.spec).is_some_and(|claimed| reached_ms + 500 + claimed / 50 < claimed);
-    let decode_errors = work.health.errors(work.spec.end().is_some()) + ending.warnings + complaints::count();
+    let decode_errors = work.health.errors(ending.warnings);
     let left_out = left_out(&work.spec, made);
     Ok(Report {
         renditions,

@@ -156,21 +156,25 @@ fn skip_before(pad: &gst::Pad, cuts: Cuts, first: u64) {
     });
 }
 
-/// Ends the rungs, which hang on `entry`, before the first picture of a segment that is not wanted any more. Later pictures
-/// are dropped before they get there: a decoder that hears of the end complains.
-fn end_before(entry: &gst::Pad, cuts: Cuts, end: u64) -> Result<(), Failure> {
+/// Ends the rungs, which hang on `entry`, before the first picture of a segment that is not wanted any more. Nothing that
+/// comes later gets there, neither pictures nor words about them: a decoder that hears of the end complains.
+fn end_before(entry: &gst::Pad, cuts: Cuts, end: u64, health: &Arc<Health>) -> Result<(), Failure> {
     let before = entry.peer().ok_or_else(|| Failure::internal("rungs without pictures"))?;
-    let (has_ended, entry) = (AtomicBool::new(false), entry.clone());
-    before.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+    let (has_ended, entry, health) = (AtomicBool::new(false), entry.clone(), health.clone());
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    before.add_probe(kinds, move |pad, info| {
+        if has_ended.load(Ordering::Relaxed) {
+            return gst::PadProbeReturn::Drop;
+        }
         let time = info.buffer().and_then(|buffer| running_time(pad, buffer));
         let is_late = time.is_some_and(|time| cuts.start_of(end).is_some_and(|start| time + NEAR >= start));
         if !is_late {
             return gst::PadProbeReturn::Ok;
         }
-        if !has_ended.swap(true, Ordering::Relaxed) {
-            // The work ends when the last rung has passed it on.
-            entry.send_event(gst::event::Eos::new());
-        }
+        has_ended.store(true, Ordering::Relaxed);
+        health.ends_before_its_source();
+        // The work ends when the last rung has passed it on.
+        entry.send_event(gst::event::Eos::new());
         gst::PadProbeReturn::Drop
     });
     Ok(())
@@ -203,7 +207,7 @@ fn attach_rungs(
         }
         above.link(&row[0]).map_err(|_| Failure::internal("linking rungs"))?;
         if let Some(end) = work.spec.end().filter(|_| position == 0) {
-            end_before(&entry, work.cuts(rung), end)?;
+            end_before(&entry, work.cuts(rung), end, &work.health)?;
         }
         above = row[row.len() - 1].clone();
         all.extend(row);
