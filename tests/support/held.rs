@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// A control group with a quota of processor time. It goes with this value, once its processes have ended.
+/// A control group with a quota of processor time. With this value it goes, and its processes are held no longer.
 pub struct Held(PathBuf);
 
 impl Held {
@@ -36,7 +36,17 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Refused while a process of it still ends; it is empty then, and harmless.
-        let _ = std::fs::remove_dir(&self.0);
+        let outside = self.0.with_file_name("cgroup.procs");
+        // A process may start another one while they are moved: the group is refused its end until it is empty.
+        for _ in 0..100 {
+            let within = std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+            for process in within.lines() {
+                // It may have ended meanwhile.
+                let _ = std::fs::write(&outside, process);
+            }
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+        }
     }
 }
