@@ -248,7 +248,8 @@ async fn a_part_that_fails_is_made_with_the_rest_and_a_cancelled_video_is_made_a
     said(&lab, "one piece of work again", 1).await;
     let cancelled = admin.post(&format!("/assets/{asset}/cancel"), &json!({})).await;
     assert!(cancelled.status < 300, "{}", cancelled.text());
-    assert_eq!(settled(&admin, &asset).await["reason_code"], "cancelled");
+    let found = settled(&admin, &asset).await;
+    assert_eq!(found["reason_code"], "cancelled", "{found}");
 
     let retried = admin.post(&format!("/assets/{asset}/retry"), &json!({})).await;
     assert!(retried.status < 300, "{}", retried.text());
@@ -261,7 +262,8 @@ async fn a_part_that_fails_is_made_with_the_rest_and_a_cancelled_video_is_made_a
     .await;
     let retried = admin.post(&format!("/assets/{asset}/retry"), &json!({})).await;
     assert!(retried.status < 300, "{}", retried.text());
-    assert_eq!(settled(&admin, &asset).await["state"], "ready");
+    let found = settled(&admin, &asset).await;
+    assert_eq!(found["state"], "ready", "{found}");
     plays_whole(&lab, 3, &asset, 48 * 25).await;
     nothing_left_over(&lab, &[1, 2, 3], &asset, 2).await;
 }
