@@ -2,6 +2,7 @@
 //! place of consensus.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use cluster::keyring::DataKey;
 use cluster::outcome::Outcome;
 use cluster::placement::Candidate;
 use cluster::state::{Asset, Holders, State};
-use cluster::store::{Blobs, BlobsConfig, Report};
+use cluster::store::{BlobError, Blobs, BlobsConfig, Report};
 use cluster::transfer::{Leaving, Map, Replicas};
 use cluster::worker::{Worked, Worker};
 use cluster::workers::{Collect, CopyNode, Count, Forget, Named, Purpose, Repair, Scrub};
@@ -416,6 +417,62 @@ async fn what_was_purged_while_a_node_was_away_goes_when_state_comes_whole() {
     assert_eq!(*forgotten.0.lock().unwrap(), BTreeSet::from([stray, purged.asset]));
     member.replicas.verify(kept).await.unwrap();
     worker.abort();
+}
+
+/// Manifests that cannot be read so many times.
+struct Unreadable(AtomicU32);
+
+#[async_trait]
+impl Named for Unreadable {
+    async fn named(&self, _: &Asset) -> Result<Vec<BlobId>, String> {
+        let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_ok() { Err("no holder answers".to_owned()) } else { Ok(Vec::new()) }
+    }
+    fn forget_asset(&self, _: AssetId) {}
+    fn forget_blob(&self, _: BlobId) {}
+}
+
+/// A node that comes back may be asked to compare before it reaches those that have the manifest.
+#[tokio::test]
+async fn what_was_dropped_while_a_node_was_away_goes_though_the_manifest_cannot_be_read_at_once() {
+    let town = Town::of(3);
+    let name = town.asset(30).await;
+    let member = &town.members[&NODE];
+    let here = member.replicas.here();
+    let dropped = BlobName { blob: BlobId([98; 16]), ..name };
+    drop(here.create(name.asset, dropped.blob, BlobKind::Rendition, 1, &town.key).await.unwrap());
+    let worker = tokio::spawn(Forget::new(member.clone(), Unreadable(AtomicU32::new(1))).run());
+    traceless(member, dropped).await;
+    member.replicas.verify(name).await.unwrap();
+    worker.abort();
+}
+
+#[tokio::test]
+async fn a_copy_that_is_on_its_way_when_state_comes_whole_without_it_does_not_arrive() {
+    let town = Town::of(3);
+    let name = town.asset(30).await;
+    let member = &town.members[&NODE];
+    let here = member.replicas.here();
+    let worker = tokio::spawn(Forget::new(member.clone(), Forgotten::default()).run());
+    let coming = BlobName { blob: BlobId([97; 16]), ..name };
+    let part = here.part_begin(coming, 1000).await.unwrap();
+    town.parliament.events.send(Event::StateReplaced).unwrap();
+    traceless(member, coming).await;
+    part.finish([0; 32]).await.unwrap_err();
+    assert_eq!(here.part_begin(coming, 1000).await.unwrap_err(), BlobError::NotFound);
+    member.replicas.verify(name).await.unwrap();
+    worker.abort();
+}
+
+/// Waits until a node has nothing of a Blob.
+async fn traceless(member: &Member, name: BlobName) {
+    for _ in 0..500 {
+        if !member.replicas.here().traces(name.asset).await.unwrap().contains(&name.blob) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("something of {name:?} is still there");
 }
 
 /// Waits until a node has nothing of an asset.

@@ -226,10 +226,15 @@ impl Lab {
         Client { token: Some(self.token.clone()), ..self.nobody(number) }
     }
 
+    /// The process of node `number`.
+    pub fn process(&self, number: usize) -> u32 {
+        let child = self.seats[number - 1].child.as_ref().expect("the node is up");
+        child.id().expect("the node runs")
+    }
+
     /// Sends `signal` to node `number`.
     pub fn signal(&self, number: usize, signal: Signal) {
-        let child = self.seats[number - 1].child.as_ref().expect("the node is up");
-        let pid = i32::try_from(child.id().expect("the node runs")).unwrap();
+        let pid = i32::try_from(self.process(number)).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 

@@ -58,6 +58,7 @@ impl Inner {
         }
         let files = self.write_new_files(name, kind, epoch, &key, &paths);
         let NewFiles { data, open, frames_length } = files.inspect_err(|_| self.remove_leftovers(&paths))?;
+        self.unless_dropped(name)?;
         let epochs = Arc::new(epochs);
         let published = Published {
             progress: Progress::default(),

@@ -311,7 +311,8 @@ impl Inner {
         file.write_at(0, &fence_bytes(epoch)).map_err(io)?;
         self.synced("a Blob's fence", file.sync_data())?;
         self.disk.rename(&paths.new_fence, &paths.fence).map_err(io)?;
-        self.synced("an asset's folder", self.disk.sync_dir(&paths.folder))
+        self.synced("an asset's folder", self.disk.sync_dir(&paths.folder))?;
+        self.unless_dropped(name)
     }
 
     pub(super) fn held_report(&self, name: BlobName) -> Result<Report, BlobError> {
@@ -395,7 +396,7 @@ impl Inner {
     pub(super) fn make_folder(&self, paths: &Paths) -> Result<(), BlobError> {
         // One at a time: whoever finds the folder there must be able to rely on its being durable.
         let gone = self.folders();
-        if gone.contains(&paths.asset) {
+        if gone.contains(&paths.name.asset) || self.dropped().contains(&paths.name) {
             return Err(BlobError::NotFound);
         }
         if self.disk.list(&paths.folder).is_ok() {
@@ -403,6 +404,15 @@ impl Inner {
         }
         self.disk.make_dir(&paths.folder).map_err(io)?;
         self.synced("the folder of Blobs", self.disk.sync_dir(ROOT.as_ref()))
+    }
+
+    /// Takes back what was made of a Blob that was dropped while it was made.
+    pub(super) fn unless_dropped(&self, name: BlobName) -> Result<(), BlobError> {
+        if !self.dropped().contains(&name) {
+            return Ok(());
+        }
+        self.remove_blob(name)?;
+        Err(BlobError::NotFound)
     }
 }
 

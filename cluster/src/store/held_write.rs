@@ -77,6 +77,7 @@ impl Inner {
         // A sealed copy that was never State's is over.
         let _ = self.disk.remove_file(&paths.blob);
         self.synced("an asset's folder", self.disk.sync_dir(&paths.folder))?;
+        self.unless_dropped(name)?;
         data.set_len(record_at(beginning.keep_records)).map_err(io)?;
         let hash = (beginning.keep_records == 0).then(|| {
             let mut hasher = Box::new(blake3::Hasher::new());

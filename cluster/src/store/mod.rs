@@ -4,7 +4,7 @@
 //! it was given before anything is sealed under it and refuses a lower or equal one. An append is acknowledged when it
 //! is durable, and readable from then on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -111,6 +111,12 @@ pub enum BlobError {
 }
 
 impl BlobError {
+    /// Whether what is stored is not what was written: trying again does not help, another copy does.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Damaged(_))
+    }
+
     /// What a failed operation that promised nothing yet means: anything but a sync.
     pub(crate) fn from_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{FileTooLarge, NotFound, QuotaExceeded, StorageFull};
@@ -143,7 +149,7 @@ struct Inner {
     opened: Mutex<HashMap<BlobName, Weak<Content>>>,
     /// Held while an asset's folder is made. The assets that are gone for good: nothing of them is made again.
     folders: Mutex<Remembered<AssetId>>,
-    /// Blobs that were dropped lately: a copy of one may still be on its way here.
+    /// Blobs that were dropped lately: one may still be begun, or a copy of it be on its way here.
     dropped: Mutex<Remembered<BlobName>>,
     /// Blobs being created: only one caller may clear up after a creation that failed.
     creating: Mutex<HashSet<BlobName>>,
@@ -242,8 +248,8 @@ impl Blobs {
         .await
     }
 
-    /// Removes one Blob that is gone for good, durably: a copy that is on its way here does not arrive any more. Nothing
-    /// there is fine.
+    /// Removes one Blob that is gone for good, durably: from now on nothing of it is begun here, and no copy arrives that
+    /// is on its way. Nothing there is fine.
     ///
     /// # Errors
     /// What the disk says.
@@ -290,6 +296,15 @@ impl Blobs {
     pub async fn list_asset(&self, asset: AssetId) -> Result<Vec<StoredBlob>, BlobError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.list_asset(asset)).await
+    }
+
+    /// Every Blob of one asset of which there is anything here: one on its way here, or a copy that was set aside, too.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn traces(&self, asset: AssetId) -> Result<BTreeSet<BlobId>, BlobError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.traces(asset)).await
     }
 
     /// How full the disk is, and what that means for writes.

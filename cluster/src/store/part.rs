@@ -31,9 +31,6 @@ impl Blobs {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             inner.running()?;
-            if inner.dropped().contains(&name) {
-                return Err(BlobError::NotFound);
-            }
             inner.room_to_write()?;
             if inner.capacity()?.free < file_length {
                 return Err(BlobError::Full);
@@ -44,6 +41,7 @@ impl Blobs {
             inner.make_folder(&paths)?;
             let _ = inner.disk.remove_file(&paths.part);
             let file = inner.disk.create(&paths.part).map_err(|error| BlobError::from_io(&error))?;
+            inner.unless_dropped(name)?;
             Ok(PartCopy { inner, name, file, length: 0, hash: Box::default(), hashed: 0, end })
         })
         .await
@@ -117,11 +115,7 @@ impl PartCopy {
             for path in [&paths.open, &paths.data, &paths.corrupt, &paths.fence] {
                 let _ = inner.disk.remove_file(path);
             }
-            if inner.dropped().contains(&self.name) {
-                inner.remove_blob(self.name)?;
-                return Err(BlobError::NotFound);
-            }
-            Ok(())
+            inner.unless_dropped(self.name)
         })
         .await
     }

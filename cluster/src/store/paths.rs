@@ -57,7 +57,7 @@ pub(super) fn asset_folder(asset: AssetId) -> PathBuf {
 /// The files of one Blob.
 #[derive(Debug, Clone)]
 pub(super) struct Paths {
-    pub(super) asset: AssetId,
+    pub(super) name: BlobName,
     pub(super) folder: PathBuf,
     pub(super) data: PathBuf,
     pub(super) open: PathBuf,
@@ -78,7 +78,7 @@ impl Paths {
             folder.join(format!("{}.{ending}", name.blob))
         };
         Self {
-            asset: name.asset,
+            name,
             data: file(FileKind::Data),
             open: file(FileKind::Open),
             new_open: file(FileKind::NewOpen),

@@ -1,6 +1,6 @@
 //! Removing Blobs, and telling which there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Weak;
@@ -93,14 +93,22 @@ impl Inner {
         Ok(folders.iter().filter_map(|folder| folder.parse().ok()).collect())
     }
 
+    /// The files in an asset's folder: of which Blob, and what of it.
+    fn files_of(&self, asset: AssetId) -> Result<Vec<(BlobId, FileKind)>, BlobError> {
+        match self.disk.list(&asset_folder(asset)) {
+            Ok(names) => Ok(names.iter().filter_map(|name| FileKind::parse(name)).collect()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(BlobError::from_io(&error)),
+        }
+    }
+
+    pub(super) fn traces(&self, asset: AssetId) -> Result<BTreeSet<BlobId>, BlobError> {
+        Ok(self.files_of(asset)?.into_iter().map(|(blob, _)| blob).collect())
+    }
+
     pub(super) fn list_asset(&self, asset: AssetId) -> Result<Vec<StoredBlob>, BlobError> {
-        let names = match self.disk.list(&asset_folder(asset)) {
-            Ok(names) => names,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(BlobError::from_io(&error)),
-        };
         let mut blobs = BTreeMap::new();
-        for (blob, kind) in names.iter().filter_map(|name| FileKind::parse(name)) {
+        for (blob, kind) in self.files_of(asset)? {
             match kind {
                 FileKind::Blob => _ = blobs.insert(blob, StoredState::Sealed),
                 FileKind::Open => _ = blobs.entry(blob).or_insert(StoredState::Open),

@@ -176,15 +176,27 @@ async fn nothing_of_an_asset_that_is_gone_for_good_comes_back() {
 }
 
 #[tokio::test]
-async fn a_copy_of_a_blob_that_was_dropped_does_not_arrive() {
+async fn a_blob_that_was_dropped_is_not_begun_and_no_copy_of_it_arrives() {
     let disk = SimulatedDisk::new(1 << 30);
     let blobs = Blobs::open(Arc::new(disk.clone()), StopFlag::new(), BlobsConfig::default()).unwrap();
     let (asset, blob) = (AssetId([7; 16]), BlobId([8; 16]));
-    let name = BlobName { asset, blob };
+    let (name, key) = (BlobName { asset, blob }, DataKey::random().unwrap());
     blobs.forget_blob(asset, blob).await.unwrap();
     assert_eq!(blobs.part_begin(name, 1000).await.err(), Some(BlobError::NotFound));
-    blobs.part_begin(BlobName { asset, blob: BlobId([9; 16]) }, 1000).await.unwrap();
+    // State was told to open it, and dropped it before the disk was told.
+    let late = blobs.create(asset, blob, BlobKind::Rendition, 1, &key).await;
+    assert_eq!(late.err(), Some(BlobError::NotFound));
+    // A writer elsewhere does not know yet, and brings this copy along.
+    assert_eq!(blobs.held_fence(name, 2).await.err(), Some(BlobError::NotFound));
+    let beginning =
+        Beginning { kind: BlobKind::Rendition, epoch: 1, keep_records: 0, sequence: 1, slot_length: 4 };
+    let begun = blobs.held_begin(name, beginning, Bytes::from_static(b"slot")).await;
+    assert_eq!(begun.err(), Some(BlobError::NotFound));
+    assert_eq!(blobs.traces(asset).await.unwrap(), BTreeSet::new());
     // One that was only removed here may come again.
-    blobs.remove_blob(asset, BlobId([9; 16])).await.unwrap();
-    blobs.part_begin(BlobName { asset, blob: BlobId([9; 16]) }, 1000).await.unwrap();
+    let other = BlobId([9; 16]);
+    blobs.part_begin(BlobName { asset, blob: other }, 1000).await.unwrap();
+    assert_eq!(blobs.traces(asset).await.unwrap(), BTreeSet::from([other]));
+    blobs.remove_blob(asset, other).await.unwrap();
+    blobs.part_begin(BlobName { asset, blob: other }, 1000).await.unwrap();
 }

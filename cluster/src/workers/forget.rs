@@ -1,12 +1,13 @@
 //! Removes from the disk what State has forgotten: purged assets, dropped Blobs, and what a crash left in between.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 
 use super::copy_node::CopyNode;
 use crate::event::Event;
@@ -16,6 +17,8 @@ use crate::store::BlobError;
 
 /// How often it looks whether what was put off can be done: a backup pinned it, or nobody could be asked.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The longest pause before a manifest that could not be read is read again: it may be damaged in every copy.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// What names Blobs besides State, and what else is to forget them.
 #[async_trait]
@@ -45,6 +48,20 @@ pub struct Forget<N, M> {
     node: N,
     manifests: M,
     events: Receiver<Event>,
+    unread: Unread,
+}
+
+/// Assets that could not be compared with their manifest: it may lie with nodes that do not answer yet.
+struct Unread {
+    assets: BTreeSet<AssetId>,
+    pause: Duration,
+    again: Instant,
+}
+
+impl Unread {
+    fn new(assets: BTreeSet<AssetId>, pause: Duration) -> Self {
+        Self { assets, pause, again: Instant::now() + pause }
+    }
 }
 
 impl<N: CopyNode, M: Named> Forget<N, M> {
@@ -52,7 +69,8 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
     #[must_use]
     pub fn new(node: N, manifests: M) -> Self {
         let events = node.events();
-        Self { node, manifests, events }
+        let unread = Unread::new(BTreeSet::new(), LOOK_AGAIN);
+        Self { node, manifests, events, unread }
     }
 
     /// Removes until the node ends: as events say, and once through everything when it starts or has missed some.
@@ -64,6 +82,10 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
                 event = self.events.recv() => event,
                 () = unpinned(&self.node), if postponed => {
                     postponed = !self.sweep().await;
+                    continue;
+                }
+                () = tokio::time::sleep_until(self.unread.again), if !self.unread.assets.is_empty() => {
+                    postponed |= !self.sweep_unread().await;
                     continue;
                 }
             };
@@ -99,31 +121,58 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
     }
 
     /// Compares everything with State. Gives whether that could be done now.
-    async fn sweep(&self) -> bool {
+    async fn sweep(&mut self) -> bool {
+        self.sweep_some(None, LOOK_AGAIN).await
+    }
+
+    /// Compares those again whose manifest could not be read, ever less often.
+    async fn sweep_unread(&mut self) -> bool {
+        let assets = std::mem::take(&mut self.unread.assets);
+        self.sweep_some(Some(assets), (self.unread.pause * 2).min(LONGEST_PAUSE)).await
+    }
+
+    async fn sweep_some(&mut self, some: Option<BTreeSet<AssetId>>, pause: Duration) -> bool {
         if pinned(&self.node) {
             return false;
         }
-        let swept = self.sweep_once().await;
-        if let Err(error) = &swept {
-            tracing::warn!(%error, "the disk could not be compared with State: tried again");
+        match self.sweep_once(some).await {
+            Ok((all_removed, unread)) => {
+                self.unread = Unread::new(unread, pause);
+                all_removed
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the disk could not be compared with State: tried again");
+                false
+            }
         }
-        swept.unwrap_or(false)
     }
 
     /// Listed first, State looked at second, and with everything that was acknowledged by then: a Blob that is on the
     /// disk was told to State before it was created, so what State does not know by then is not wanted. Nothing is
-    /// removed on a stale State.
-    async fn sweep_once(&self) -> Result<bool, SweepError> {
-        let stored = self.node.bytes().here().list().await?;
-        let assets = self.node.bytes().here().assets().await?;
-        let state = self.node.linearizable().await?;
-        let mut all_removed = true;
+    /// removed on a stale State. Gives whether all that is not wanted is gone, but for what is not known of some assets:
+    /// their manifests could not be read.
+    async fn sweep_once(
+        &self,
+        some: Option<BTreeSet<AssetId>>,
+    ) -> Result<(bool, BTreeSet<AssetId>), SweepError> {
+        let here = self.node.bytes().here();
+        let assets = match some {
+            Some(some) => some,
+            None => here.assets().await?.into_iter().collect(),
+        };
+        let mut stored = BTreeMap::new();
         for asset in assets {
+            stored.insert(asset, here.traces(asset).await?);
+        }
+        let state = self.node.linearizable().await?;
+        let (mut all_removed, mut unread) = (true, BTreeSet::new());
+        for (asset, blobs) in stored {
             let known = match self.known_blobs(&state, asset).await {
                 Ok(known) => known,
                 Err(error) => {
                     // Nothing is removed on a manifest that cannot be read.
-                    tracing::warn!(%asset, %error, "an asset's Blobs could not be compared with its manifest");
+                    tracing::warn!(%asset, %error, "an asset's Blobs could not be compared with its manifest: tried again");
+                    unread.insert(asset);
                     continue;
                 }
             };
@@ -131,13 +180,11 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
                 all_removed &= self.remove(asset, None).await;
                 continue;
             };
-            let here: BTreeSet<BlobId> =
-                stored.iter().filter(|blob| blob.asset == asset).map(|blob| blob.blob).collect();
-            for unknown in here.into_iter().filter(|blob| !known.contains(blob)) {
+            for unknown in blobs.into_iter().filter(|blob| !known.contains(blob)) {
                 all_removed &= self.remove(asset, Some(unknown)).await;
             }
         }
-        Ok(all_removed)
+        Ok((all_removed, unread))
     }
 
     /// The Blobs of an asset by State and manifest; `None` for an asset that State has forgotten.

@@ -56,7 +56,7 @@ enum Taken {
 /// Bytes that are damaged in every copy do not come back; all else may.
 fn unread(error: &BlobError) -> Taken {
     match error {
-        BlobError::Corrupt { .. } | BlobError::Damaged(_) => Taken::Unfit("a part cannot be read"),
+        error if error.is_damage() => Taken::Unfit("a part cannot be read"),
         _ => Taken::Unread,
     }
 }

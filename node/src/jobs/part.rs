@@ -46,12 +46,12 @@ enum Found {
 impl PartWork {
     /// Runs the try to its end and tells State, when there is something to tell.
     pub async fn run(self) -> TryEnd {
-        let end = self.steps().await.unwrap_or_else(end_of);
+        let end = self.steps().await.unwrap_or_else(|error| end_of(self.asset, error));
         let TryEnd::Failed { code, .. } = &end else { return end };
         let (job, part, epoch) = (self.job, self.number, self.epoch);
         match self.store.tell_job(JobCommand::FailPart { job, part, epoch, code: code.clone() }).await {
             Ok(()) => end,
-            Err(error) => end_of(error.into()),
+            Err(error) => end_of(self.asset, error.into()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cluster::blob::BlobName;
 use cluster::store::{BlobError, BlobReader};
 use pipeline::Source;
 
@@ -21,6 +22,11 @@ impl OriginalSource {
         Self { reader, trouble: Arc::default() }
     }
 
+    /// Which Blob it is.
+    pub fn name(&self) -> BlobName {
+        self.reader.name()
+    }
+
     /// Why bytes could not be had the last time: the pipeline is told only that.
     pub fn trouble(&self) -> Option<BlobError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -29,7 +35,7 @@ impl OriginalSource {
     fn note(&self, error: BlobError) -> io::Error {
         let kind = match error {
             BlobError::NotFound => io::ErrorKind::NotFound,
-            BlobError::Corrupt { .. } | BlobError::Damaged(_) => io::ErrorKind::InvalidData,
+            _ if error.is_damage() => io::ErrorKind::InvalidData,
             _ => io::ErrorKind::Other,
         };
         let told = io::Error::new(kind, error.to_string());

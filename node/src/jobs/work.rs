@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use cluster::ProposeError;
+use cluster::blob::BlobName;
 use cluster::command::{AssetCommand, BlobKind, JobCommand, JobFence, MediaFacts};
+use cluster::id::AssetId;
 use cluster::refusal::Refusal;
 use cluster::state::{Asset, BlobRecord};
 use cluster::store::BlobError;
@@ -70,7 +72,7 @@ impl Work {
     pub async fn run(self) -> TryEnd {
         match self.steps().await {
             Ok(end) => end,
-            Err(error) => end_of(error),
+            Err(error) => end_of(self.asset.id, error),
         }
     }
 
@@ -312,15 +314,28 @@ pub(super) fn failed(failure: Failure) -> TryEnd {
 
 /// What a failure of the pipeline means for the job: where it had its results refused, or found bytes missing, why.
 pub(super) fn ended(failure: Failure, trouble: Option<StoreError>, source: &OriginalSource) -> TryEnd {
-    let unread = || (failure.code == FailureCode::SourceUnreadable).then(|| source.trouble()).flatten();
-    match trouble.or_else(|| unread().map(StoreError::from)) {
-        Some(trouble) => end_of(trouble),
-        None => failed(failure),
+    let BlobName { asset, blob } = source.name();
+    if let Some(trouble) = trouble {
+        return end_of(asset, trouble);
+    }
+    if failure.code != FailureCode::SourceUnreadable {
+        return failed(failure);
+    }
+    match source.trouble() {
+        Some(error) if error.is_damage() => {
+            tracing::error!(%asset, %blob, %error, "an original cannot be read");
+            failed(failure)
+        }
+        Some(error) => end_of(asset, error.into()),
+        None => {
+            tracing::error!(%asset, %blob, "a worker could not read an original that was read for it without trouble");
+            failed(failure)
+        }
     }
 }
 
-/// What a failure of storage or agreement means for the job.
-pub fn end_of(error: StoreError) -> TryEnd {
+/// What a failure of storage or agreement means for the job on this asset.
+pub fn end_of(asset: AssetId, error: StoreError) -> TryEnd {
     match error {
         StoreError::Propose(ProposeError::Refused(
             Refusal::StaleJobEpoch { .. }
@@ -340,7 +355,8 @@ pub fn end_of(error: StoreError) -> TryEnd {
             code: "disk_full".to_owned(),
             reason: "The disk is too full to store what was made. Make room, then try again.".to_owned(),
         },
-        StoreError::Blob(BlobError::Corrupt { .. } | BlobError::Damaged(_)) => {
+        StoreError::Blob(error) if error.is_damage() => {
+            tracing::error!(%asset, %error, "what is stored of an asset cannot be read");
             failed(Failure::new(FailureCode::SourceUnreadable))
         }
         other => internal(&other),
