@@ -36,7 +36,7 @@ fn own_certificate() -> (String, String) {
 }
 
 fn opened(dir: &tempfile::TempDir) -> Tls {
-    Tls::open(dir.path(), &names(), &Flip).unwrap()
+    Tls::open(dir.path(), &names(), &Flip, None).unwrap()
 }
 
 fn install(tls: &Tls, dir: &tempfile::TempDir, chain: &str, key: &str) -> Result<(), TlsError> {
@@ -159,7 +159,7 @@ fn a_short_rsa_key_is_too_weak() {
 #[test]
 fn a_damaged_authority_is_mended_where_its_key_is_left_and_never_replaced_unasked() {
     let dir = tempfile::tempdir().unwrap();
-    let first = opened(&dir).authority_pem().to_owned();
+    let first = opened(&dir).authority_pem();
     let (pem, key) = (dir.path().join("tls/ca.pem"), dir.path().join("tls/ca.key.sealed"));
     let public = |pem: &str| {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
@@ -177,15 +177,15 @@ fn a_damaged_authority_is_mended_where_its_key_is_left_and_never_replaced_unaske
         let mut bytes = std::fs::read(&pem).unwrap();
         damage(&mut bytes);
         std::fs::write(&pem, bytes).unwrap();
-        let mended = opened(&dir).authority_pem().to_owned();
+        let mended = opened(&dir).authority_pem();
         assert_eq!(public(&mended), public(&first), "whoever trusts the one before trusts this one");
         assert_eq!(opened(&dir).authority_pem(), mended, "and it stays");
     }
     std::fs::remove_file(&pem).unwrap();
-    assert_eq!(public(opened(&dir).authority_pem()), public(&first));
+    assert_eq!(public(&opened(&dir).authority_pem()), public(&first));
 
     std::fs::remove_file(&key).unwrap();
-    let refused = Tls::open(dir.path(), &names(), &Flip).unwrap_err();
+    let refused = Tls::open(dir.path(), &names(), &Flip, None).unwrap_err();
     assert!(matches!(&refused, TlsError::AuthorityDamaged { file, .. } if *file == key), "{refused}");
     assert!(refused.to_string().contains("ca.key.sealed back from a copy"), "{refused}");
     assert!(!key.exists(), "nothing was made in its place");
