@@ -242,8 +242,10 @@ const WITH_OTHERS: [&str; 7] = [
     "backup_verify",
 ];
 
-/// Done where there is more than one node or an edge, and looked for in the log there: `cluster_real`, `cluster_edge`.
-const WITH_MORE_NODES: [&str; 4] = ["edge_remove", "edge_warm", "edge_warm_end", "node_remove"];
+/// Done where there is more than one node or an edge, and looked for in the log there: `cluster_real`, `cluster_edge`,
+/// `cluster_trust`.
+const WITH_MORE_NODES: [&str; 5] =
+    ["authority_abandon", "edge_remove", "edge_warm", "edge_warm_end", "node_remove"];
 
 #[tokio::test]
 async fn everything_that_is_done_is_on_record_once_and_whole() {

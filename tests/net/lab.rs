@@ -157,6 +157,25 @@ impl Lab {
         command
     }
 
+    /// An edge in place of node `number`: it joins by `token`, or starts again on what is on its disk.
+    pub async fn edge(&self, number: usize, token: Option<&str>) -> Child {
+        let address = self.cables.address(number);
+        let log = OpenOptions::new().create(true).append(true).open(self.log(number)).unwrap();
+        let config = self.folder.path().join("config.toml");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.cables.namespace(number)]).arg(program()).arg("edge");
+        match token {
+            Some(token) => command.args(["join", token]),
+            None => command.arg("run"),
+        };
+        command.arg("--dir").arg(&self.seats[number - 1].dir).arg("--key-file").arg(self.key(number));
+        command.arg("--config").arg(config).args(["--announce", "--stop-with-input"]);
+        command.args(["--name", &format!("e{number}"), "--site", "branch"]);
+        command.args(["--hostname", &address.to_string(), "--listen", &format!("{address}:443")]);
+        command.stderr(Stdio::from(log));
+        support::started(&mut command, "an edge").await.0
+    }
+
     fn log(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("n{number}.log"))
     }
