@@ -115,4 +115,6 @@ pub enum Event {
     AlertsChanged,
     /// An edge came, went or started, or what edges keep warm or must forget was changed.
     EdgesChanged,
+    /// State came whole, from a snapshot: anything may have changed since the event before.
+    StateReplaced,
 }

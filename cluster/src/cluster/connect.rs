@@ -221,7 +221,7 @@ pub(super) fn certificates(error: crate::authority::AuthorityError) -> OpenError
 async fn follow_members(inner: Weak<Inner>, mut events: tokio::sync::broadcast::Receiver<Event>) {
     loop {
         match events.recv().await {
-            Ok(Event::ClusterChanged) | Err(RecvError::Lagged(_)) => {}
+            Ok(Event::ClusterChanged | Event::StateReplaced) | Err(RecvError::Lagged(_)) => {}
             Ok(_) => continue,
             Err(RecvError::Closed) => return,
         }

@@ -63,7 +63,8 @@ pub(super) fn spawn(cluster: &Cluster) {
                 event = events.recv() => event,
             };
             match event {
-                Ok(Event::ClusterKeyRotated { .. } | Event::ClusterChanged) | Err(RecvError::Lagged(_)) => {}
+                Ok(Event::ClusterKeyRotated { .. } | Event::ClusterChanged | Event::StateReplaced)
+                | Err(RecvError::Lagged(_)) => {}
                 Ok(_) => continue,
                 Err(RecvError::Closed) => return,
             }

@@ -238,8 +238,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
             failed(ErrorSubject::Snapshot(Some(signature)), ErrorVerb::Write, &error)
         })?;
         self.audit.resume_after(State::chain_head(&state).sequence);
-        // What changed in between is not known one by one: whoever follows the members and keys looks at all of them.
-        self.show(state, applied, vec![Event::ClusterChanged]);
+        // What changed in between is not known one by one: whoever follows anything looks at all of it.
+        self.show(state, applied, vec![Event::StateReplaced]);
         Ok(())
     }
 

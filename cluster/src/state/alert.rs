@@ -76,6 +76,7 @@ impl Alert {
 pub(super) struct Alerts {
     /// The number of the newest.
     newest: u64,
+    #[serde(with = "super::map")]
     by_key: OrdMap<AlertKey, Arc<Alert>>,
     channels: AlertChannels,
 }

@@ -23,13 +23,13 @@ type Ruled = Result<Outcome, Refusal>;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Edges {
     /// The edges.
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub nodes: OrdMap<NodeId, Arc<Edge>>,
     /// Tokens to join by.
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub tokens: OrdMap<SecretHash, JoinToken>,
     /// What is kept warm.
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub warm: OrdMap<WarmId, Arc<Warm>>,
     /// The newest purges, oldest first.
     pub purges: Arc<VecDeque<EdgePurge>>,

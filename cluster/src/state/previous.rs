@@ -27,35 +27,35 @@ pub struct PreviousState {
     last_applied: u64,
     chain: ChainHead,
     cluster: Option<ClusterInfo>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     sealed_keys: OrdMap<KeyEpoch, SealedEpoch>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     nodes: OrdMap<NodeId, Arc<Node>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     users: OrdMap<UserId, Arc<User>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     sessions: OrdMap<SessionId, Arc<Session>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     resets: OrdMap<SecretHash, Arc<Reset>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     api_keys: OrdMap<ApiKeyId, Arc<ApiKey>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     invites: OrdMap<InviteId, Arc<Invite>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     applications: OrdMap<ApplicationId, Arc<Application>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     members: OrdMap<(ApplicationId, UserId), Arc<Member>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     collections: OrdMap<CollectionId, Arc<Collection>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     assets: OrdMap<AssetId, Arc<Asset>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     jobs: OrdMap<JobId, Arc<Job>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     tombstones: OrdMap<AssetId, Tombstone>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     join_tokens: OrdMap<SecretHash, JoinToken>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     holders: OrdMap<AssetId, Holders>,
 }
 

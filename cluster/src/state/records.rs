@@ -333,10 +333,10 @@ impl Tombstone {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Backups {
     /// The places.
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub targets: OrdMap<BackupTargetId, Arc<BackupTarget>>,
     /// The runs.
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub runs: OrdMap<BackupRunId, Arc<BackupRun>>,
 }
 

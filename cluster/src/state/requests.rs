@@ -21,7 +21,7 @@ pub(super) struct Answered {
     life: Incarnation,
     /// Requests below this number are over.
     floor: u64,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     outcomes: OrdMap<u64, Result<Outcome, Refusal>>,
 }
 

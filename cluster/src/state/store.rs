@@ -30,44 +30,44 @@ pub(super) struct Records {
     pub(super) last_applied: u64,
     pub(super) chain: ChainHead,
     pub(super) cluster: Option<ClusterInfo>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) sealed_keys: OrdMap<KeyEpoch, SealedEpoch>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) nodes: OrdMap<NodeId, Arc<Node>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) users: OrdMap<UserId, Arc<User>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) sessions: OrdMap<SessionId, Arc<Session>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) resets: OrdMap<SecretHash, Arc<Reset>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) api_keys: OrdMap<ApiKeyId, Arc<ApiKey>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) invites: OrdMap<InviteId, Arc<Invite>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) applications: OrdMap<ApplicationId, Arc<Application>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) members: OrdMap<(ApplicationId, UserId), Arc<Member>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) collections: OrdMap<CollectionId, Arc<Collection>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) assets: OrdMap<AssetId, Arc<Asset>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) jobs: OrdMap<JobId, Arc<Job>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) tombstones: OrdMap<AssetId, Tombstone>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) join_tokens: OrdMap<SecretHash, JoinToken>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) holders: OrdMap<AssetId, Holders>,
     pub(super) site_map: Arc<Vec<SiteNetwork>>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) releases: OrdMap<NodeId, Release>,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) answered: OrdMap<NodeId, Arc<Answered>>,
     pub(super) backups: Backups,
     pub(super) alerts: Alerts,
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub(super) splits: OrdMap<JobId, Arc<Split>>,
     pub(super) edges: Edges,
     pub(super) authorities: Authorities,

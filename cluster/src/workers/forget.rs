@@ -76,8 +76,8 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
                     self.manifests.forget_blob(blob);
                     !self.remove(asset, Some(blob)).await
                 }
+                Ok(Event::StateReplaced) | Err(RecvError::Lagged(_)) => !self.sweep().await,
                 Ok(_) => false,
-                Err(RecvError::Lagged(_)) => !self.sweep().await,
                 Err(RecvError::Closed) => return,
             };
         }

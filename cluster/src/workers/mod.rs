@@ -57,9 +57,9 @@ async fn heard(events: &mut Receiver<Event>, longest: Duration, matters: impl Fn
     let listen = async {
         loop {
             match events.recv().await {
+                Ok(Event::StateReplaced) | Err(RecvError::Lagged(_)) => return true,
                 Ok(event) if matters(&event) => return true,
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => return true,
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }

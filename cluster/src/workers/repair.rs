@@ -16,9 +16,9 @@ use super::moves::{Part, part_of};
 use crate::blob::BlobName;
 use crate::cluster::ProposeError;
 use crate::event::Event;
-use crate::id::{AssetId, NodeId};
-use crate::state::State;
-use crate::store::{BlobError, StoredState};
+use crate::id::{AssetId, BlobId, NodeId};
+use crate::state::{Asset, State};
+use crate::store::{BlobError, Report, StoredState};
 use crate::transfer::Pulled;
 use crate::worker::{WorkError, Worked, Worker};
 
@@ -233,12 +233,7 @@ impl<N: CopyNode> Repair<N> {
         if others.is_empty() {
             return None;
         }
-        let stored = self.node.bytes().here().list_asset(asset).await.ok()?;
-        let here: BTreeSet<_> = stored
-            .into_iter()
-            .filter(|stored| stored.state == StoredState::Sealed)
-            .map(|stored| stored.blob)
-            .collect();
+        let here = self.sealed_here(record).await?;
         let mut missing: BTreeMap<(BlobName, [u8; 32]), Missing> = BTreeMap::new();
         for node in others {
             let lists = elsewhere.get(&node).into_iter().flatten().filter(|(name, _, _)| name.asset == asset);
@@ -257,6 +252,31 @@ impl<N: CopyNode> Repair<N> {
             record.blobs.iter().filter(|blob| blob.sealed.is_some()).all(|blob| named.contains(&blob.id));
         let manifest_known = record.manifest.is_none_or(|manifest| named.contains(&manifest.blob));
         (all_known && manifest_known).then(|| missing.into_values().collect())
+    }
+
+    /// The Blobs of an asset that are sealed here as State has them. A writer that was fenced off may have sealed other
+    /// bytes here, sound by themselves, before another sealed the Blob elsewhere: that copy is none.
+    async fn sealed_here(&self, asset: &Asset) -> Option<BTreeSet<BlobId>> {
+        let here = self.node.bytes().here();
+        let mut sealed = BTreeSet::new();
+        for stored in here.list_asset(asset.id).await.ok()? {
+            if stored.state != StoredState::Sealed {
+                continue;
+            }
+            let named = asset.blob(stored.blob).and_then(|blob| blob.sealed).map(|named| named.hash);
+            let name = BlobName { asset: asset.id, blob: stored.blob };
+            let is_another = match named {
+                // One that cannot be read is the scrubber's.
+                Some(named) => {
+                    matches!(here.held_report(name).await, Ok(Report::Sealed { hash, .. }) if hash != named)
+                }
+                None => false,
+            };
+            if !is_another {
+                sealed.insert(stored.blob);
+            }
+        }
+        Some(sealed)
     }
 
     /// At the rate since something began to be missing.

@@ -105,7 +105,7 @@ impl Worker for Deliver {
         let heard = async {
             loop {
                 match events.recv().await {
-                    Ok(Event::AlertsChanged) | Err(RecvError::Lagged(_)) => return,
+                    Ok(Event::AlertsChanged | Event::StateReplaced) | Err(RecvError::Lagged(_)) => return,
                     Ok(_) => {}
                     Err(RecvError::Closed) => std::future::pending().await,
                 }

@@ -99,8 +99,8 @@ impl Reader {
     /// Outer none: the stream ends. Inner none: nothing for this reader.
     fn of_event(&self, event: Result<Event, RecvError>) -> Option<Option<String>> {
         match event {
+            Ok(Event::StateReplaced) | Err(RecvError::Lagged(_)) => Some(Some(lagged())),
             Ok(event) => Some(self.told(&event)),
-            Err(RecvError::Lagged(_)) => Some(Some(lagged())),
             Err(RecvError::Closed) => None,
         }
     }

@@ -36,8 +36,8 @@ impl Recent {
         let mut events = cluster.events();
         loop {
             match events.recv().await {
+                Ok(Event::StateReplaced) | Err(RecvError::Lagged(_)) => self.forget(),
                 Ok(event) => touched(&event).into_iter().for_each(|touched| self.note(touched)),
-                Err(RecvError::Lagged(_)) => self.forget(),
                 Err(RecvError::Closed) => return,
             }
         }
@@ -101,7 +101,8 @@ fn touched(event: &Event) -> Option<Touched> {
         | Event::ClusterChanged
         | Event::HoldersChanged { .. }
         | Event::BackupsChanged
-        | Event::AlertsChanged => return None,
+        | Event::AlertsChanged
+        | Event::StateReplaced => return None,
     })
 }
 

@@ -347,7 +347,8 @@ async fn next_event(events: &mut tokio::sync::broadcast::Receiver<Event>) {
 async fn next_job_event(events: &mut tokio::sync::broadcast::Receiver<Event>) {
     loop {
         match events.recv().await {
-            Ok(Event::JobChanged { .. } | Event::AssetPurged { .. }) | Err(RecvError::Lagged(_)) => return,
+            Ok(Event::JobChanged { .. } | Event::AssetPurged { .. } | Event::StateReplaced)
+            | Err(RecvError::Lagged(_)) => return,
             Ok(_) => {}
             Err(RecvError::Closed) => return std::future::pending().await,
         }
