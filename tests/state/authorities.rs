@@ -34,7 +34,7 @@ impl Place {
 
     /// What is in force and what was before, each by its number.
     fn trusts(&self) -> (u8, Option<u8>) {
-        let Trusted { in_force, former, .. } = self.world.state.trusted().unwrap();
+        let Trusted { in_force, former, .. } = self.world.state.trusted().expect("it has listened");
         (in_force[0], former.map(|former| former[0]))
     }
 
@@ -155,7 +155,7 @@ fn the_one_before_stays_until_every_node_and_edge_has_shown_the_new_one() {
     place.world.ok(&node(), forget(1));
     place.world.ok(&as_second, report(second, 2));
     assert_eq!(place.trusts(), (2, None), "said late, it changes nothing");
-    let crossed = place.world.state.trusted().unwrap().crossed;
+    let crossed = place.world.state.trusted().expect("it has listened").crossed;
     assert_eq!(crossed, Some(vec![18; 40]), "browsers that know the first are led on");
 
     // And once more.

@@ -31,7 +31,7 @@ pub struct Authorities {
     pub crossed: Option<Vec<u8>>,
     /// The authority (SHA-256 of its certificate) that the certificate of each node and edge is by, as it said since the
     /// exchange.
-    #[serde(deserialize_with = "super::map::read")]
+    #[serde(with = "super::map")]
     pub shown: OrdMap<NodeId, [u8; 32]>,
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn follow(app: web::Data<App>) {
 async fn has_changed(events: &mut tokio::sync::broadcast::Receiver<Event>) -> bool {
     loop {
         match events.recv().await {
-            Ok(Event::ClusterChanged) | Err(RecvError::Lagged(_)) => return true,
+            Ok(Event::ClusterChanged | Event::StateReplaced) | Err(RecvError::Lagged(_)) => return true,
             Ok(_) => {}
             Err(RecvError::Closed) => return false,
         }
