@@ -97,6 +97,33 @@ async fn a_blob_sealed_on_one_node_only_is_on_two_before_state_is_told() {
     assert_eq!(world.read_all(3).await, content(5_000));
 }
 
+/// A holder that was left on its way has a part of what the others have, and the number of a later barrier beside it.
+#[tokio::test]
+async fn a_holder_that_was_left_on_its_way_outranks_nobody() {
+    for step in 1..=24 {
+        let mut world = World::three();
+        let first = world.create(1).await;
+        first.append(content(4 * RECORD + 20_000)).await.unwrap();
+        // From now on it has no part in what is written, and is behind.
+        world.restart(NodeId(2), Survival::All);
+        let promised = first.append(content(RECORD + 30_000)).await.unwrap();
+        world.wires.cut(NodeId(1), NodeId(3));
+        assert!(first.append(content(RECORD)).await.is_err(), "node 1 has it alone, and promises nothing");
+        let disk = &world.at(2).disk;
+        disk.fail_write_at(disk.operations() + step);
+        let second = take_over(&world, 1, 2).await;
+        world.wires.heal();
+        world.restart(NodeId(2), Survival::All);
+        world.wires.cut(NodeId(3), NodeId(1));
+        let third = take_over(&world, 3, 3).await.unwrap();
+        assert!(third.length() >= promised, "step {step}: {promised} promised, {} there", third.length());
+        if second.is_ok() {
+            return;
+        }
+    }
+    panic!("node 2 is never brought along");
+}
+
 /// Writers come and go on random nodes while nodes lose power and messages are lost: nothing promised is ever missing.
 async fn random_life(seed: u64) {
     let mut world = World::new(seed, &["a", "b", "c"], 3);

@@ -1,7 +1,7 @@
 //! The workers on copies: each told as a story over several stores, with State applied for real and one parliament in
 //! place of consensus.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use cluster::blob::{BlobKind, BlobName, RECORD};
 use cluster::command::{AssetCommand, ClusterCommand, Command};
 use cluster::disk::{SimulatedDisk, StopFlag, Survival};
 use cluster::event::Event;
-use cluster::id::{AssetId, NodeId};
+use cluster::id::{AssetId, BlobId, NodeId};
 use cluster::keyring::DataKey;
 use cluster::outcome::Outcome;
 use cluster::placement::Candidate;
-use cluster::state::{Holders, State};
-use cluster::store::{Blobs, BlobsConfig};
+use cluster::state::{Asset, Holders, State};
+use cluster::store::{Blobs, BlobsConfig, Report};
 use cluster::transfer::{Map, Replicas};
 use cluster::worker::{Worked, Worker};
-use cluster::workers::{Collect, CopyNode, Count, Purpose, Repair, Scrub};
+use cluster::workers::{Collect, CopyNode, Count, Forget, Named, Purpose, Repair, Scrub};
 use tokio::sync::broadcast;
 
 use crate::copies_support::{Wires, content};
@@ -338,4 +338,73 @@ async fn the_count_says_what_may_be_lost() {
     let less = town.members[&NODE].replicas.protection();
     assert_eq!(less.assets_by_copies, [0, 0, 1, 0]);
     assert_eq!(less.nodes_to_lose, 1);
+}
+
+/// Sound by itself, and not what the cluster agreed on: a writer that was fenced off had sealed it before another took over.
+#[tokio::test]
+async fn a_copy_that_a_fenced_off_writer_sealed_is_replaced() {
+    let town = Town::of(3);
+    let name = town.asset(30).await;
+    let poor = town.holders(name.asset)[1];
+    let here = town.members[&poor].replicas.here();
+    here.remove(name.asset).await.unwrap();
+    let writer = here.create(name.asset, name.blob, BlobKind::Original, 1, &town.key).await.unwrap();
+    writer.append(content(RECORD)).await.unwrap();
+    let other = writer.seal().await.unwrap();
+    let agreed = town.parliament.state().asset(name.asset).unwrap().blob(name.blob).unwrap().sealed.unwrap();
+    assert_ne!(other.hash, agreed.hash);
+    run(&mut town.repair(poor)).await;
+    let report = here.held_report(name).await.unwrap();
+    assert!(matches!(report, Report::Sealed { hash, .. } if hash == agreed.hash), "{report:?}");
+    town.assert_kept(name, 3).await;
+}
+
+/// What was forgotten, as it is told.
+#[derive(Debug, Clone, Default)]
+struct Forgotten(Arc<Mutex<BTreeSet<AssetId>>>);
+
+#[async_trait]
+impl Named for Forgotten {
+    async fn named(&self, _: &Asset) -> Result<Vec<BlobId>, String> {
+        Ok(Vec::new())
+    }
+    fn forget_asset(&self, asset: AssetId) {
+        self.0.lock().unwrap().insert(asset);
+    }
+    fn forget_blob(&self, _: BlobId) {}
+}
+
+#[tokio::test]
+async fn what_was_purged_while_a_node_was_away_goes_when_state_comes_whole() {
+    let town = Town::of(3);
+    let (purged, kept) = (town.asset(30).await, town.asset(31).await);
+    let member = &town.members[&NODE];
+    let stray = AssetId([99; 16]);
+    let writer = member.replicas.here().create(stray, purged.blob, BlobKind::Original, 1, &town.key).await;
+    drop(writer.unwrap());
+    let forgotten = Forgotten::default();
+    let worker = tokio::spawn(Forget::new(member.clone(), forgotten.clone()).run());
+    gone(member, stray).await;
+    // No event tells it: this node was away, and a snapshot holds what has become of everything.
+    {
+        let mut world = town.parliament.world.lock().unwrap();
+        world.ok(&owner(), AssetCommand::Trash { asset: purged.asset });
+        world.ok(&owner(), AssetCommand::Purge { asset: purged.asset });
+    }
+    town.parliament.events.send(Event::StateReplaced).unwrap();
+    gone(member, purged.asset).await;
+    assert_eq!(*forgotten.0.lock().unwrap(), BTreeSet::from([stray, purged.asset]));
+    member.replicas.verify(kept).await.unwrap();
+    worker.abort();
+}
+
+/// Waits until a node has nothing of an asset.
+async fn gone(member: &Member, asset: AssetId) {
+    for _ in 0..500 {
+        if !member.replicas.here().assets().await.unwrap().contains(&asset) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("something of {asset} is still there");
 }

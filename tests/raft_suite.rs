@@ -1,17 +1,21 @@
 //! openraft's own checks of a store, run on ours.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::audit::AuditLog;
 use cluster::clock::SystemClock;
 use cluster::disk::{RealDisk, StopFlag};
+use cluster::event::Event;
 use cluster::keyring::AeadKey;
 use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open};
 use cluster::raft::machine::{Machine, Restored, Shown};
 use cluster::raft::snapshot::SnapshotFolder;
 use cluster::raft::time::ClusterTime;
 use cluster::raft::types::{StorageError, TypeConfig};
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::RaftStateMachine;
 use openraft::testing::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
@@ -31,16 +35,34 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Fresh {
             accept_loss: None,
         };
         let Opened::Whole { store, .. } = open(options).unwrap() else { panic!("a new log is whole") };
-        let disk = |name| Arc::new(RealDisk::open(root.path().join(name)).unwrap());
-        let folder = SnapshotFolder::open(disk("snapshots"), key.clone()).unwrap();
-        let audit = AuditLog::open(disk("audit"), key, StopFlag::new()).unwrap();
-        let restored = Restored::read(&folder).unwrap();
-        let shown = Shown::new(restored, ClusterTime::start(Arc::new(SystemClock::new()), 0));
-        Ok((root, store, Machine::new(shown, folder, audit)))
+        let (_, machine) = machine(root.path(), key);
+        Ok((root, store, machine))
     }
+}
+
+/// A state machine whose files are in `root`, and what it shows.
+fn machine(root: &Path, key: Arc<AeadKey>) -> (Arc<Shown>, Machine) {
+    let disk = |name| Arc::new(RealDisk::open(root.join(name)).unwrap());
+    let folder = SnapshotFolder::open(disk("snapshots"), key.clone()).unwrap();
+    let audit = AuditLog::open(disk("audit"), key, StopFlag::new()).unwrap();
+    let restored = Restored::read(&folder).unwrap();
+    let shown = Shown::new(restored, ClusterTime::start(Arc::new(SystemClock::new()), 0));
+    (shown.clone(), Machine::new(shown, folder, audit))
 }
 
 #[test]
 fn the_store_passes_every_check_of_openraft() {
     Suite::test_all(Fresh).unwrap();
+}
+
+#[tokio::test]
+async fn whoever_follows_state_is_told_when_it_came_whole() {
+    let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let key = Arc::new(AeadKey::new(&[7; 32]).unwrap());
+    let (_, mut ahead) = machine(home.path(), key.clone());
+    let (shown, mut behind) = machine(away.path(), key);
+    let snapshot = ahead.get_snapshot_builder().await.build_snapshot().await.unwrap();
+    let mut events = shown.events.subscribe();
+    behind.install_snapshot(&snapshot.meta, snapshot.snapshot).await.unwrap();
+    assert_eq!(events.try_recv().unwrap(), Event::StateReplaced);
 }

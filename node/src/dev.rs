@@ -149,12 +149,20 @@ fn ports(known: Option<&Account>, nodes: u32) -> anyhow::Result<Vec<Ports>> {
     // All are held at once, so that no two are the same.
     let mut held = Vec::new();
     for port in ports.iter_mut().flat_map(|ports| [&mut ports.https, &mut ports.cluster]) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))
-            .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let last_time = (*port != 0).then(|| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)));
+        let listener = last_time.and_then(Result::ok).map_or_else(free_port, Ok)?;
         *port = listener.local_addr()?.port();
         held.push(listener);
     }
     Ok(ports)
+}
+
+/// A port for a node that listens in a moment. It is none of those that the system hands out by itself, from 32,768 on: one
+/// of these may be that of somebody's connection by then.
+fn free_port() -> std::io::Result<TcpListener> {
+    let mut drawn = (0..64).map(|_| rand::random_range(10_000..32_768));
+    let free = drawn.find_map(|port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    free.map_or_else(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)), Ok)
 }
 
 fn start(

@@ -114,6 +114,8 @@ impl SourceReader {
         }
         let sequential = number == 0 || blocks.iter().any(|block| block.number + 1 == number);
         self.ask(&mut blocks, number)?;
+        // Known for long it may be the next one to make room: not for those behind it.
+        used_now(&mut blocks, number);
         if sequential {
             for ahead in 1..=BLOCKS_AHEAD {
                 // While the source grows its end is unknown, and a read past it would only wait.
@@ -151,6 +153,13 @@ impl SourceReader {
         blocks.push_back(Block { number, state: BlockState::Asked(answer) });
         Ok(())
     }
+}
+
+/// Makes this block the one that makes room last.
+fn used_now(blocks: &mut VecDeque<Block>, number: u64) {
+    let position = blocks.iter().position(|block| block.number == number);
+    let block = position.and_then(|at| blocks.remove(at));
+    blocks.extend(block);
 }
 
 glib::wrapper! {
@@ -279,6 +288,62 @@ mod element {
                 buffer.set_offset(offset);
             }
             Ok(CreateSuccess::NewBuffer(buffer))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::protocol::{FromWorker, ToWorker, read_frame, write_frame};
+
+    /// A node whose source holds, in every block, the block's number.
+    fn answer(mut node: UnixStream) {
+        while let Ok(frame) = read_frame::<FromWorker>(&mut node) {
+            let FromWorker::Read { request, offset, length } = frame.head else { continue };
+            let number = u8::try_from(offset / u64::from(BLOCK)).unwrap_or(u8::MAX);
+            let bytes = vec![number; length as usize];
+            write_frame(&node, &ToWorker::Bytes { request }, &bytes).expect("the worker listens");
+        }
+    }
+
+    fn reader_of(blocks: u64) -> Arc<SourceReader> {
+        let (node, worker) = UnixStream::pair().expect("a pair of sockets");
+        std::thread::spawn(move || answer(node));
+        let connection = Connection::new(worker.try_clone().expect("a socket"));
+        let listener = connection.clone();
+        std::thread::spawn(move || listener.listen(worker));
+        SourceReader::new(connection, Some(blocks * u64::from(BLOCK)))
+    }
+
+    fn read(reader: &SourceReader, number: u64) {
+        let mut byte = [0];
+        let count = reader.read(number * u64::from(BLOCK), &mut byte).expect("bytes are there");
+        assert_eq!((count, u64::from(byte[0])), (1, number));
+    }
+
+    #[test]
+    fn a_block_that_was_asked_for_long_ago_is_there_when_it_is_read() {
+        let reader = reader_of(200);
+        // Asks for the next two as well, which then are the oldest ones.
+        read(&reader, 0);
+        let others = BLOCKS_KEPT as u64 - BLOCKS_AHEAD - 1;
+        (0..others).for_each(|other| read(&reader, 100 + 2 * other));
+        read(&reader, 1);
+        assert!(!reader.has_failed());
+    }
+
+    #[test]
+    fn two_readings_of_one_source_disturb_neither() {
+        for pace in 1..=BLOCKS_KEPT as u64 {
+            let reader = reader_of(200);
+            for step in 0..40 {
+                read(&reader, step);
+                (0..pace).for_each(|further| read(&reader, (100 + step * pace + further) % 200));
+            }
+            assert!(!reader.has_failed(), "{pace}");
         }
     }
 }

@@ -61,13 +61,13 @@ fn an_edge_keeps_the_host_it_joined_with() {
         let EdgeCommand::Report { version, incarnation, .. } = report(edge, count) else { unreachable!() };
         EdgeCommand::Report { edge, public_address: address.to_owned(), version, incarnation }
     };
-    world.ok(&node(), at("EDGE.example:9443", 1));
+    world.ok(&node(), at("EDGE.example.:9443", 1));
     for other in ["media.example:8443", "edge.example.evil.example:8443", "10.0.0.1:8443", "[::1]:8443", ""] {
         let refused = world.apply(&node(), at(other, 2)).outcome;
         let settled = Refusal::invalid("public_address", Problem::Settled);
         assert_eq!(refused, Err(settled), "{other}");
     }
-    assert_eq!(world.state.edge(edge).unwrap().public_address, "EDGE.example:9443");
+    assert_eq!(world.state.edge(edge).unwrap().public_address, "EDGE.example.:9443");
 }
 
 #[test]

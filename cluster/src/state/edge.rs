@@ -1,6 +1,7 @@
 //! Edge nodes: which there are, what they keep warm, and what they must have forgotten.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -287,10 +288,15 @@ impl Edge {
     }
 }
 
-/// The host of `host:port`; an IPv6 address without its brackets.
+/// The host of `host:port`, in one form for all that mean the same: names in small letters and without the dot of the root,
+/// addresses as they are usually written and without brackets.
 pub(crate) fn host_of(address: &str) -> String {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => host.trim_end_matches('.').to_ascii_lowercase(),
+    }
 }
 
 fn too_many(what: Noun, limit: usize) -> Refusal {
@@ -358,5 +364,24 @@ impl State {
         let newer = |purge: &&EdgePurge| purge.index > fetched;
         fetched >= edges.forgotten_to
             && !edges.purges.iter().filter(newer).any(|purge| purge.selection.takes(asset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_the_same_host_is_the_same() {
+        for (address, host) in [
+            ("Media.Example:443", "media.example"),
+            ("media.example.:443", "media.example"),
+            ("media.example", "media.example"),
+            ("192.0.2.7:443", "192.0.2.7"),
+            ("[::ffff:192.0.2.7]:443", "192.0.2.7"),
+            ("[2001:DB8:0:0::1]:443", "2001:db8::1"),
+        ] {
+            assert_eq!(host_of(address), host, "{address}");
+        }
     }
 }

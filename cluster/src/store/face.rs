@@ -46,13 +46,17 @@ pub struct OpenFace {
 impl Face {
     /// Which copy is further: all that was acknowledged is in the one of the highest rank among any two holders of three.
     /// A writer makes its first tail on a holder only when that holder has all that the writer began with.
+    ///
+    /// What one epoch wrote only grows, so of two copies of it the longer one has all of the other, marks too. The number of
+    /// the barrier says that of whole copies alone: one that was left on its way ([`OpenFace::beginning`]) has a part of the
+    /// bytes beside the number of a barrier that its source has made, maybe for nobody but itself.
     #[must_use]
     pub fn rank(&self) -> (u64, u64, u64) {
         match self {
             Self::Absent => (0, 0, 0),
             Self::Open(open) => {
                 let tail = &open.found.tail;
-                (tail.epoch, tail.sequence, tail.length())
+                (tail.epoch, tail.length(), tail.sequence)
             }
             Self::Sealed { epoch, file_length, .. } => (*epoch, u64::MAX, *file_length),
         }

@@ -68,14 +68,8 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
                 }
             };
             postponed |= match event {
-                Ok(Event::AssetPurged { asset, .. }) => {
-                    self.manifests.forget_asset(asset);
-                    !self.remove(asset, None).await
-                }
-                Ok(Event::BlobDropped { asset, blob }) => {
-                    self.manifests.forget_blob(blob);
-                    !self.remove(asset, Some(blob)).await
-                }
+                Ok(Event::AssetPurged { asset, .. }) => !self.remove(asset, None).await,
+                Ok(Event::BlobDropped { asset, blob }) => !self.remove(asset, Some(blob)).await,
                 Ok(Event::StateReplaced) | Err(RecvError::Lagged(_)) => !self.sweep().await,
                 Ok(_) => false,
                 Err(RecvError::Closed) => return,
@@ -83,8 +77,13 @@ impl<N: CopyNode, M: Named> Forget<N, M> {
         }
     }
 
-    /// Removes an asset, or one Blob of it. Gives whether that could be done now: not while a backup pins it.
+    /// Removes an asset, or one Blob of it, and has it forgotten by whoever keeps something of it. Gives whether it is off the
+    /// disk now: not while a backup pins it.
     async fn remove(&self, asset: AssetId, blob: Option<BlobId>) -> bool {
+        match blob {
+            Some(blob) => self.manifests.forget_blob(blob),
+            None => self.manifests.forget_asset(asset),
+        }
         if pinned(&self.node) {
             return false;
         }
