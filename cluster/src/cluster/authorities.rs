@@ -26,7 +26,10 @@ impl Cluster {
     /// # Errors
     /// [`ProposeError`] when `actor` may not, an exchange is under way, or the cluster cannot agree on it.
     pub async fn rotate_authority(&self, actor: Actor, replaces: [u8; 32]) -> Result<(), ProposeError> {
-        let before = self.authority().map_err(unavailable)?.ok_or_else(no_authority)?;
+        // A node that is behind would let another one than that lead to the new one.
+        let state = self.linearizable().await?;
+        let before = state.authority().ok_or_else(no_authority)?;
+        let before = Authority::open(before, &self.inner.keyring).map_err(unavailable)?;
         let next = Authority::generate().map_err(unavailable)?;
         let crossed = before.cross(&next).map_err(unavailable)?;
         let sealed = next.seal(&self.inner.keyring).map_err(unavailable)?;

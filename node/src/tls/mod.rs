@@ -181,7 +181,7 @@ pub struct Tls {
 }
 
 /// What clients are to trust.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Published {
     pem: String,
     /// The authority, certified by the one before (DER).
@@ -229,7 +229,8 @@ impl Tls {
         Ok(Self { served, authority: Arc::new(ArcSwap::from_pointee(published)) })
     }
 
-    /// Serves by another authority from the next connection on; an installed certificate stays. Gives whether it is another.
+    /// Serves by another authority from the next connection on; an installed certificate stays. Gives whether it is another,
+    /// or another leads to it.
     ///
     /// # Errors
     /// When it cannot be kept or no certificate be made; then the one before stays.
@@ -241,17 +242,18 @@ impl Tls {
         next: Adopted,
     ) -> Result<bool, TlsError> {
         let _alone = self.served.change();
-        let pem = authority::pem_of(&next.certificate);
-        if self.authority.load().pem == pem {
+        let published = Published { pem: authority::pem_of(&next.certificate), crossed: next.crossed };
+        if **self.authority.load() == published {
             return Ok(false);
         }
         let folder = dir.join("tls");
         Authority::adopt(&folder, &next.certificate, &next.key, vault)?;
         if self.source() == Source::Own {
-            let own = Authority::open(&folder, vault)?.node_certificate(names, next.crossed.as_deref())?;
+            let own =
+                Authority::open(&folder, vault)?.node_certificate(names, published.crossed.as_deref())?;
             self.served.current.store(Current::new(Source::Own, own));
         }
-        self.authority.store(Arc::new(Published { pem, crossed: next.crossed }));
+        self.authority.store(Arc::new(published));
         Ok(true)
     }
 
