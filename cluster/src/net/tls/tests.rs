@@ -138,6 +138,21 @@ async fn a_new_authority_is_taken_by_who_knows_the_old_one_and_the_old_one_is_re
     second.comes_to(true).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_ends_a_connection_to_a_certificate_by_what_it_trusts_no_more() {
+    let (before, next) = (Authority::generate().unwrap(), Authority::generate().unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let listens = Side::start(LISTENS, &before, at.clone(), Some(listener));
+    let asks = Side::start(ASKS, &before, at, None);
+    asks.asks(DEADLINE).await.unwrap();
+    // The listening side has heard of nothing, and would go on.
+    asks.net.trust(vec![der(&next)]).unwrap();
+    asks.comes_to(false).await;
+    listens.renew(&next, &[]);
+    asks.comes_to(true).await;
+}
+
 #[test]
 fn nothing_changes_for_what_is_no_authority() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
