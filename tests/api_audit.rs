@@ -184,6 +184,10 @@ async fn oneself_and_the_node(story: &mut Story<'_>) {
     story.posts("edge_token_create", "edge.create_token", "/edges/tokens", json!({})).await;
     let selection = json!({ "application": story.app, "tag": "gone" });
     story.posts("edge_purge", "edge.purge", "/edges/purges", selection).await;
+    let authority = story.admin.get("/cluster").await.expect(200)["authority"]["fingerprint"].clone();
+    let body = json!({ "fingerprint": authority });
+    let replace = "/cluster/authority/replace";
+    story.posts("authority_replace", "cluster.replace_authority", replace, body).await;
     let request = story.admin.request(Method::PUT, "/alerts/channels").json(&json!({ "least": "warning" }));
     story.does("alert_channels_set", "alert.set_channels", request).await;
     let alert = wait_for("an alert", || async {
@@ -238,8 +242,10 @@ const WITH_OTHERS: [&str; 7] = [
     "backup_verify",
 ];
 
-/// Done where there is more than one node or an edge, and looked for in the log there: `cluster_real`, `cluster_edge`.
-const WITH_MORE_NODES: [&str; 4] = ["edge_remove", "edge_warm", "edge_warm_end", "node_remove"];
+/// Done where there is more than one node or an edge, and looked for in the log there: `cluster_real`, `cluster_edge`,
+/// `cluster_trust`.
+const WITH_MORE_NODES: [&str; 5] =
+    ["authority_abandon", "edge_remove", "edge_warm", "edge_warm_end", "node_remove"];
 
 #[tokio::test]
 async fn everything_that_is_done_is_on_record_once_and_whole() {

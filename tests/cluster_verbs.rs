@@ -157,6 +157,9 @@ async fn a_cluster_is_founded_grows_and_outlives_its_machines() {
     emptying_is_asked_for_and_taken_back(&desk).await;
     let n4 = a_dead_machine_has_a_successor(&desk, n3).await;
     a_node_goes_for_good(&desk, n2).await;
+    desk.types(&["cluster", "rotate-ca"]).await.badly("There is no terminal to ask on: give --yes if so");
+    let next = desk.types(&["cluster", "rotate-ca", "--yes"]).await.well().to_owned();
+    assert_eq!(desk.status().await["authority"], json!({ "fingerprint": next, "former": null }));
     for node in [n4, n1] {
         stop(node).await;
     }

@@ -8,12 +8,14 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use data_encoding::HEXLOWER;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::command::KeyEpoch;
@@ -39,6 +41,9 @@ pub enum AuthorityError {
     /// The cluster has none yet.
     #[error("the cluster has no certificate authority yet")]
     None,
+    /// Not the certificate of an authority of ours.
+    #[error("the certificate of the authority does not say its name")]
+    Nameless,
     /// Not the certificate of a node.
     #[error("this is not the certificate of a node")]
     NotANode,
@@ -57,13 +62,28 @@ impl Authority {
     /// [`AuthorityError::Issue`].
     pub fn generate() -> Result<Self, AuthorityError> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = common_name("mediakeep certificate authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        lifetime(&mut params, AUTHORITY_DAYS);
-        let certificate = params.self_signed(&key)?.der().clone();
+        let certificate = authority_params(&key).self_signed(&key)?.der().clone();
         Ok(Self { certificate, key })
+    }
+
+    /// The certificate (DER) by which whoever trusts this authority trusts `next` too.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`].
+    pub fn cross(&self, next: &Self) -> Result<Vec<u8>, AuthorityError> {
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, &self.key)?;
+        let mut params = authority_params(&next.key);
+        // Under the name that it signs by.
+        params.distinguished_name = common_name(&next.name()?);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        Ok(params.signed_by(&next.key, &issuer)?.der().to_vec())
+    }
+
+    fn name(&self) -> Result<String, AuthorityError> {
+        let parsed = x509_parser::parse_x509_certificate(&self.certificate).ok();
+        let name =
+            parsed.as_ref().and_then(|(_, own)| own.subject().iter_common_name().next()?.as_str().ok());
+        name.map(str::to_owned).ok_or(AuthorityError::Nameless)
     }
 
     /// From its certificate and its private key (PKCS #8), both DER.
@@ -280,6 +300,40 @@ pub fn requested_key(request: &[u8]) -> Result<[u8; 32], AuthorityError> {
     Ok(fingerprint(&asked.public_key.subject_public_key_info()))
 }
 
+/// By whom certificates may be (DER, each).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trusted {
+    /// The authority that every new certificate is by.
+    pub in_force: Vec<u8>,
+    /// The one before, while some certificate may be by it.
+    pub former: Option<Vec<u8>>,
+    /// The one in force, certified by the one before: whoever knows only that one trusts the new one by it.
+    pub crossed: Option<Vec<u8>>,
+}
+
+impl Trusted {
+    /// What browsers are shown: `certificate`, by the authority in force, and what leads from it to the one before, which is
+    /// all that some of them were told to trust.
+    #[must_use]
+    pub fn public_chain(&self, certificate: Vec<u8>) -> Vec<Vec<u8>> {
+        [certificate, self.in_force.clone()].into_iter().chain(self.crossed.clone()).collect()
+    }
+}
+
+/// Whether `authority` has signed `certificate` (both DER). Dates and uses are for TLS to judge.
+#[must_use]
+pub fn is_issued_by(certificate: &[u8], authority: &[u8]) -> bool {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    let (Ok((_, certificate)), Ok((_, authority))) = (parsed, x509_parser::parse_x509_certificate(authority))
+    else {
+        return false;
+    };
+    let key = &authority.tbs_certificate.subject_pki.subject_public_key.data;
+    let signed = certificate.tbs_certificate.as_ref();
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key);
+    key.verify(signed, &certificate.signature_value.data).is_ok()
+}
+
 /// When two thirds of a certificate's (DER) life are over, in ms since 1970; `None` for what is not a certificate.
 #[must_use]
 pub fn renew_at_ms(certificate: &[u8]) -> Option<u64> {
@@ -305,6 +359,18 @@ pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
 
 fn sealing_key(keyring: &Keyring, epoch: KeyEpoch) -> Result<AeadKey, KeyError> {
     AeadKey::new(&*keyring.shared_secret(PURPOSE, epoch)?)
+}
+
+/// Named after its key: two authorities of one cluster are told apart.
+fn authority_params(key: &KeyPair) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let short = HEXLOWER.encode(&fingerprint(&key.subject_public_key_info())[..4]);
+    params.distinguished_name = common_name(&format!("mediakeep certificate authority {short}"));
+    // It may have to certify the one that follows it.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    lifetime(&mut params, AUTHORITY_DAYS);
+    params
 }
 
 fn node_params(name: NodeName, life: Lifetime) -> Result<CertificateParams, AuthorityError> {
@@ -365,6 +431,19 @@ mod tests {
             "after two thirds of 30 days"
         );
         assert_eq!(ends_at_ms(&certificate), Some(now_ms + 30 * 86_400_000));
+    }
+
+    #[test]
+    fn a_certificate_is_by_the_authority_that_signed_it_and_a_crossed_one_leads_from_the_one_before() {
+        let (before, next) = (Authority::generate().unwrap(), Authority::generate().unwrap());
+        let crossed = before.cross(&next).unwrap();
+        let key = CertificateKey::generate().unwrap();
+        let life = Lifetime { now_ms: 1_800_000_000_000, life: HOUR };
+        let certificate = next.certify(&key.request, NAME, life).unwrap();
+        assert!(is_issued_by(&certificate, next.certificate()) && is_issued_by(&certificate, &crossed));
+        assert!(is_issued_by(&crossed, before.certificate()));
+        assert!(!is_issued_by(&certificate, before.certificate()));
+        assert!(!is_issued_by(b"nothing", before.certificate()) && !is_issued_by(&certificate, b"nothing"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod audit_heads;
 mod audit_share;
+mod authorities;
 mod clocks;
 mod config;
 mod connect;

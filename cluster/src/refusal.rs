@@ -306,6 +306,14 @@ pub enum Refusal {
     /// The run is not one that can be read.
     #[error("this backup is not whole, or is kept no more")]
     BackupNotWhole,
+    /// One exchange of the certificate authority is under way at a time.
+    #[error(
+        "the former certificate authority is still trusted: some node or edge has no certificate by the new one yet"
+    )]
+    AuthorityChanging,
+    /// There is no exchange to give up.
+    #[error("the certificate authority is not being exchanged")]
+    AuthoritySettled,
 }
 
 impl Refusal {
@@ -364,6 +372,8 @@ impl Refusal {
             Self::BackupRunning => "backup_running",
             Self::BackupOver => "backup_over",
             Self::BackupNotWhole => "backup_not_whole",
+            Self::AuthorityChanging => "authority_changing",
+            Self::AuthoritySettled => "authority_settled",
         }
     }
 

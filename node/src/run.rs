@@ -27,7 +27,7 @@ use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::shutdown::{self, Shutdown};
-use crate::tls::{self, Names, Tls};
+use crate::tls::{Names, Tls};
 use crate::{answer, api, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
@@ -43,6 +43,7 @@ const LAST_BYTES: Duration = Duration::from_millis(100);
 /// Threads of the runtime that agreement runs on.
 const CLUSTER_THREADS: usize = 2;
 
+mod authority;
 mod open;
 
 pub(crate) use open::public_address;
@@ -103,6 +104,7 @@ async fn serve(
         actix_web::rt::spawn(redirect);
     }
     Alerts::start(&app);
+    actix_web::rt::spawn(authority::follow(app.clone()));
     let stopping = actix_web::rt::spawn(stop_when_asked(app.clone(), options.watch_input, handle));
     announce(&app, address, options.announce);
     server.await.context("the web server failed")?;
@@ -127,15 +129,8 @@ async fn serve(
 /// Puts the parts together.
 fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     let cores = std::thread::available_parallelism()?.get();
-    if let Some(authority) = cluster.authority()? {
-        tls::adopt_authority(
-            &config.dir,
-            authority.certificate(),
-            &authority.key_der(),
-            cluster.storage_key(),
-        )?;
-    }
-    let tls = Tls::open(&config.dir, &Names::of_this_machine(&config.hostnames), cluster.storage_key())?;
+    let names = Names::of_this_machine(&config.hostnames);
+    let tls = Tls::open(&config.dir, &names, cluster.storage_key(), authority::of_cluster(&cluster)?)?;
     let metrics = Arc::new(Metrics::default());
     let limiter = Limiter::new(config.limits.clone(), metrics.connections.clone());
     let claim = ClaimCode::open(&config.dir, cluster.state().is_claimed())?;

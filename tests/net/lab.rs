@@ -101,6 +101,12 @@ impl Lab {
         self.seats[number - 1].has_joined = true;
     }
 
+    /// Starts node `number` with a token made before.
+    pub async fn join_by(&mut self, number: usize, token: &str) {
+        self.launch(number, Some(token)).await;
+        self.seats[number - 1].has_joined = true;
+    }
+
     /// Starts node `number` again on what is on its disk.
     pub async fn start_again(&mut self, number: usize) {
         assert!(self.seats[number - 1].has_joined, "node {number} was never one");
@@ -151,6 +157,25 @@ impl Lab {
         command
     }
 
+    /// An edge in place of node `number`: it joins by `token`, or starts again on what is on its disk.
+    pub async fn edge(&self, number: usize, token: Option<&str>) -> Child {
+        let address = self.cables.address(number);
+        let log = OpenOptions::new().create(true).append(true).open(self.log(number)).unwrap();
+        let config = self.folder.path().join("config.toml");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.cables.namespace(number)]).arg(program()).arg("edge");
+        match token {
+            Some(token) => command.args(["join", token]),
+            None => command.arg("run"),
+        };
+        command.arg("--dir").arg(&self.seats[number - 1].dir).arg("--key-file").arg(self.key(number));
+        command.arg("--config").arg(config).args(["--announce", "--stop-with-input"]);
+        command.args(["--name", &format!("e{number}"), "--site", "branch"]);
+        command.args(["--hostname", &address.to_string(), "--listen", &format!("{address}:443")]);
+        command.stderr(Stdio::from(log));
+        support::started(&mut command, "an edge").await.0
+    }
+
     fn log(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("n{number}.log"))
     }
@@ -162,7 +187,16 @@ impl Lab {
 
     /// Starts node `number` on what is on its disk, which it must refuse; gives what it says.
     pub async fn refused(&self, number: usize) -> String {
-        let mut command = self.command(number, None);
+        self.must_not_start(number, None).await
+    }
+
+    /// Starts node `number` with a token that must be refused; gives what it says.
+    pub async fn refused_to_join(&self, number: usize, token: &str) -> String {
+        self.must_not_start(number, Some(token)).await
+    }
+
+    async fn must_not_start(&self, number: usize, join: Option<&str>) -> String {
+        let mut command = self.command(number, join);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         // Held open: its end would be a reason to stop.

@@ -66,7 +66,8 @@ pub fn read_range(bytes: &[u8]) {
 pub fn read_certificate(bytes: &[u8]) {
     static TLS: LazyLock<(tempfile::TempDir, Tls)> = LazyLock::new(|| {
         let folder = tempfile::tempdir().expect("a folder");
-        let tls = Tls::open(folder.path(), &Names::of_this_machine(&[]), &NoVault).expect("an authority");
+        let tls =
+            Tls::open(folder.path(), &Names::of_this_machine(&[]), &NoVault, None).expect("an authority");
         (folder, tls)
     });
     let text = String::from_utf8_lossy(bytes);

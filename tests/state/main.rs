@@ -4,6 +4,7 @@ mod access;
 mod alerts;
 mod applications;
 mod assets;
+mod authorities;
 mod backups;
 mod blobs;
 mod edges;

@@ -39,11 +39,12 @@ variants! {
     Job(JobCommand): Queue Lease Finish Fail Cancel Retry Split LeasePart OpenPart FinishPart FailPart KeepPart;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
-        RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease;
+        RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease ReplaceAuthority ReportAuthority
+        DropAuthority AbandonAuthority;
     Audit(AuditCommand): Record;
     Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored;
     Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
-    Edge(EdgeCommand): CreateToken Admit Report Remove Warm EndWarm Purge;
+    Edge(EdgeCommand): CreateToken Admit Report Remove Warm EndWarm Purge ReportAuthority;
 }
 
 /// What the samples act on, made by [`stage`].
@@ -135,6 +136,9 @@ pub fn stage() -> World {
     divided(&mut world, job_id(on::JOB_LEASED), leased);
     backed_up(&mut world);
     world.ok(&node(), disk_nearly_full());
+    let authority =
+        ClusterCommand::SetAuthority { certificate: vec![9; 40], sealed_key: vec![8; 60], key_epoch: 1 };
+    world.ok(&node(), authority);
     world
 }
 
@@ -403,6 +407,16 @@ fn cluster() -> Vec<Command> {
             }],
         },
         ClusterCommand::ReportRelease { node: NODE, release: Release { version: "0.1.0".into(), level: 1 } },
+        ClusterCommand::ReplaceAuthority {
+            certificate: vec![10; 40],
+            sealed_key: vec![8; 60],
+            key_epoch: 1,
+            crossed: vec![11; 40],
+            replaces: cluster::authority::fingerprint(&[9; 40]),
+        },
+        ClusterCommand::ReportAuthority { node: NODE, authority: [4; 32] },
+        ClusterCommand::DropAuthority { authority: [4; 32] },
+        ClusterCommand::AbandonAuthority { authority: [4; 32], crossed: vec![11; 40] },
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
 }
@@ -422,6 +436,7 @@ fn edges() -> Vec<Command> {
         EdgeCommand::Warm { warm: warm_id(2), edge: on::EDGE, selection: tag },
         EdgeCommand::EndWarm { warm: warm_id(on::WARM) },
         EdgeCommand::Purge { selection: Selection::Asset(asset_id(on::READY)) },
+        EdgeCommand::ReportAuthority { edge: on::EDGE, authority: [4; 32] },
     ]
     .map(Command::from)
     .into()

@@ -17,7 +17,7 @@ use super::members::{COPY, Members, REMOVED};
 use super::succession::follow_a_lost_leader;
 use super::{Cluster, ClusterConfig, Inner, OpenError, Transport};
 use crate::actor::Actor;
-use crate::authority::{Authority, CertificateKey, Lifetime, NodeName, fingerprint};
+use crate::authority::{Authority, Lifetime, NodeName, fingerprint};
 use crate::command::{ClusterCommand, Command, Incarnation};
 use crate::event::Event;
 use crate::id::NodeId;
@@ -25,7 +25,6 @@ use crate::net::NetError;
 use crate::net::tls::{ShownCertificate, TlsNet, TlsSettings};
 use crate::raft::machine::Shown;
 use crate::raft::metrics;
-use crate::state::ClusterAuthority;
 
 /// Every other node is asked this often whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(1);
@@ -47,6 +46,10 @@ pub(super) struct Presence {
     pub(super) public_address: String,
     /// SHA-256 of the certificate shown now.
     pub(super) certificate: std::sync::Mutex<[u8; 32]>,
+    /// The certificate (DER) of the authority that it is by.
+    pub(super) issuer: std::sync::Mutex<Vec<u8>>,
+    /// One change of what is shown and trusted at a time.
+    pub(super) changing: std::sync::Mutex<()>,
 }
 
 /// Listens where the others connect, and says under which address they find it.
@@ -79,7 +82,7 @@ impl Cluster {
             None => self.found_identity().await?,
         };
         let incarnation = identity.start(config, key)?;
-        let shown = ShownCertificate::new(&identity.certificate, &identity.authority, &identity.key)
+        let shown = ShownCertificate::new(identity.chain(self.state().trusted().as_ref()), &identity.key)
             .map_err(|error| OpenError::Consensus(format!("this node's certificate: {error}")))?;
         let membership = Arc::new(Members {
             me: self.inner.node,
@@ -89,7 +92,7 @@ impl Cluster {
         let net = TlsNet::start(TlsSettings {
             name: NodeName::node(identity.cluster, identity.node),
             incarnation,
-            authority: identity.authority.clone(),
+            authorities: identity.roots(self.state().trusted().as_ref()),
             shown: shown.clone(),
             membership,
             services: self.inner.services.clone(),
@@ -103,7 +106,16 @@ impl Cluster {
             _ => String::new(),
         };
         let certificate = std::sync::Mutex::new(fingerprint(&identity.certificate));
-        let presence = Presence { net, shown, incarnation, cluster_address, public_address, certificate };
+        let presence = Presence {
+            net,
+            shown,
+            incarnation,
+            cluster_address,
+            public_address,
+            certificate,
+            issuer: std::sync::Mutex::new(identity.authority.clone()),
+            changing: std::sync::Mutex::default(),
+        };
         // Nobody else has the handle yet, so the place is free.
         drop(self.inner.presence.set(presence));
         self.hear_the_others(identity).await
@@ -133,23 +145,6 @@ impl Cluster {
         };
         self.keep_authority(&authority).await?;
         Ok(authority)
-    }
-
-    /// The certificate authority; none for a node that has never listened for others.
-    ///
-    /// # Errors
-    /// When this node cannot open its key.
-    pub fn authority(&self) -> Result<Option<Authority>, crate::authority::AuthorityError> {
-        self.state().authority().map(|stored| Authority::open(stored, &self.inner.keyring)).transpose()
-    }
-
-    /// Puts the authority into State under the current cluster key.
-    pub(crate) async fn keep_authority(&self, authority: &Authority) -> Result<(), OpenError> {
-        let ClusterAuthority { certificate, sealed_key, key_epoch } =
-            authority.seal(&self.inner.keyring).map_err(certificates)?;
-        let command = ClusterCommand::SetAuthority { certificate, sealed_key, key_epoch };
-        self.propose(Actor::system(self.inner.node), Command::Cluster(command)).await?;
-        Ok(())
     }
 
     /// Waits until this node knows what the others know. One that has joined must; one that was here before may go on.
@@ -235,6 +230,7 @@ async fn follow_members(inner: Weak<Inner>, mut events: tokio::sync::broadcast::
         for report in inner.peers.reports().iter().filter(|report| state.is_removed(report.node)) {
             inner.peers.forget(report.node);
         }
+        inner.follow_authorities();
         if let Some(presence) = inner.presence.get() {
             presence.net.members_changed();
         }
@@ -364,34 +360,6 @@ impl Cluster {
             incarnation: presence.incarnation,
         };
         self.propose(Actor::system(self.inner.node), Command::Cluster(command)).await?;
-        Ok(true)
-    }
-
-    /// Makes a new key and certificate when two thirds of this one's life are over. Gives whether it did.
-    pub(crate) async fn renew_certificate(&self) -> Result<bool, OpenError> {
-        let Some(presence) = self.inner.presence.get() else { return Ok(false) };
-        let (config, storage_key) = (&self.inner.config, &self.inner.storage_key);
-        let Some(identity) = Identity::read(config, storage_key)? else { return Ok(false) };
-        let due = crate::authority::renew_at_ms(&identity.certificate);
-        if due.is_some_and(|due| self.now_ms() < due) {
-            return Ok(false);
-        }
-        let state = self.state();
-        let Some(stored) = state.authority() else { return Ok(false) };
-        let authority = Authority::open(stored, &self.inner.keyring).map_err(certificates)?;
-        let key = CertificateKey::generate().map_err(certificates)?;
-        let name = NodeName::node(identity.cluster, identity.node);
-        let certificate =
-            authority.certify(&key.request, name, self.certificate_life()).map_err(certificates)?;
-        let renewed = Identity { certificate, key: key.key.to_vec(), ..identity };
-        renewed.write(config, storage_key)?;
-        presence
-            .shown
-            .replace(&renewed.certificate, &renewed.authority, &renewed.key)
-            .map_err(|error| OpenError::Consensus(error.to_string()))?;
-        *presence.certificate.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            fingerprint(&renewed.certificate);
-        tracing::info!("this node has a new certificate");
         Ok(true)
     }
 }

@@ -19,7 +19,8 @@ use super::members::{COPY, REMOVED};
 use super::{Cluster, ClusterConfig, JoinError, JoinToken, OpenError, ProposeError, format};
 use crate::actor::Actor;
 use crate::authority::{
-    Authority, AuthorityError, CertificateKey, Lifetime, NodeName, renew_at_ms, requested_key,
+    Authority, AuthorityError, CertificateKey, Lifetime, NodeName, Trusted, fingerprint, is_issued_by,
+    renew_at_ms, requested_key,
 };
 use crate::command::{EdgeCommand, Incarnation, NewEdge, NewNode, SecretHash};
 use crate::id::NodeId;
@@ -68,6 +69,8 @@ impl EdgeConfig {
 pub struct EdgeNode {
     config: EdgeConfig,
     identity: Mutex<Identity>,
+    /// As a node said last; none until one has.
+    trusted: Mutex<Option<Trusted>>,
     incarnation: Incarnation,
     net: Arc<TlsNet>,
     shown: Arc<ShownCertificate>,
@@ -120,23 +123,33 @@ impl EdgeNode {
         let mut identity = read.ok_or_else(|| OpenError::Absent(config.dir.clone()))?;
         let incarnation = identity.start(&inner, &storage_key)?;
         let tls = |error: rustls::Error| OpenError::Consensus(format!("this edge's certificate: {error}"));
-        let shown =
-            ShownCertificate::new(&identity.certificate, &identity.authority, &identity.key).map_err(tls)?;
+        let shown = ShownCertificate::new(identity.chain(None), &identity.key).map_err(tls)?;
         let nodes = Arc::new(CoreNodes::default());
         nodes.set(&identity.seeds);
         let clock = Arc::new(EdgeClock::new());
         let net = TlsNet::start(TlsSettings {
             name: NodeName::edge(identity.cluster, identity.node),
             incarnation,
-            authority: identity.authority.clone(),
+            authorities: identity.roots(None),
             shown: shown.clone(),
             membership: nodes.clone(),
             services: Services::default(),
             listener: None,
             time: clock.clone(),
         })?;
-        let identity = Mutex::new(identity);
-        Ok(Self { config, identity, incarnation, net, shown, nodes, clock, storage_key, _lock: lock })
+        let (identity, trusted) = (Mutex::new(identity), Mutex::default());
+        Ok(Self {
+            config,
+            identity,
+            trusted,
+            incarnation,
+            net,
+            shown,
+            nodes,
+            clock,
+            storage_key,
+            _lock: lock,
+        })
     }
 
     /// Its number.
@@ -157,10 +170,46 @@ impl EdgeNode {
         &self.config
     }
 
-    /// The authority's certificate (DER).
+    /// SHA-256 of the certificate of the authority that this edge's own is by.
     #[must_use]
-    pub fn authority(&self) -> Vec<u8> {
-        self.identity().authority.clone()
+    pub fn issuer(&self) -> [u8; 32] {
+        fingerprint(&self.identity().authority)
+    }
+
+    /// Whether `certificate` (DER) is by the authority that new ones are to be by.
+    #[must_use]
+    pub fn is_by_authority_in_force(&self, certificate: &[u8]) -> bool {
+        let identity = self.identity();
+        let trusted = self.trusted();
+        let in_force = trusted.as_ref().map_or(&identity.authority, |trusted| &trusted.in_force);
+        is_issued_by(certificate, in_force)
+    }
+
+    /// What browsers are shown for `certificate` (DER, each).
+    #[must_use]
+    pub fn public_chain(&self, certificate: Vec<u8>) -> Vec<Vec<u8>> {
+        let identity = self.identity();
+        match &*self.trusted() {
+            Some(trusted) => trusted.public_chain(certificate),
+            None => vec![certificate, identity.authority.clone()],
+        }
+    }
+
+    /// Certificates may be by these authorities and by no others, by the word of a node. Connections by others' end.
+    ///
+    /// # Errors
+    /// When one of them is no authority; nothing is changed then.
+    pub fn follow_authorities(&self, next: Trusted) -> Result<(), OpenError> {
+        let unusable = |error: rustls::Error| OpenError::Consensus(error.to_string());
+        let identity = self.identity();
+        let mut trusted = self.trusted();
+        if trusted.as_ref() == Some(&next) {
+            return Ok(());
+        }
+        self.net.trust(identity.roots(Some(&next))).map_err(unusable)?;
+        self.shown.replace(identity.chain(Some(&next)), &identity.key).map_err(unusable)?;
+        *trusted = Some(next);
+        Ok(())
     }
 
     /// The key for whatever this edge keeps on disk.
@@ -230,13 +279,18 @@ impl EdgeNode {
         }
     }
 
-    /// A key and request for the next certificate, when two thirds of this one's life are over.
+    /// A key and request for the next certificate, when two thirds of this one's life are over, or it is by another
+    /// authority than the one in force.
     ///
     /// # Errors
     /// When no key can be made.
     pub fn renewal(&self) -> Result<Option<CertificateKey>, AuthorityError> {
-        let due = renew_at_ms(&self.identity().certificate);
-        if due.is_some_and(|due| self.now_ms() < due) {
+        let (due_ms, authority) = {
+            let identity = self.identity();
+            (renew_at_ms(&identity.certificate), identity.authority.clone())
+        };
+        let is_of_the_past = self.trusted().as_ref().is_some_and(|trusted| trusted.in_force != authority);
+        if !is_of_the_past && due_ms.is_some_and(|due_ms| self.now_ms() < due_ms) {
             return Ok(None);
         }
         CertificateKey::generate().map(Some)
@@ -247,19 +301,31 @@ impl EdgeNode {
     /// # Errors
     /// When it cannot be kept or used.
     pub fn renewed(&self, key: &CertificateKey, certificate: Vec<u8>) -> Result<(), OpenError> {
+        let unusable = |error: rustls::Error| OpenError::Consensus(error.to_string());
         let mut identity = self.identity();
-        let renewed = Identity { certificate, key: key.key.to_vec(), ..identity.clone() };
+        let trusted = self.trusted();
+        let in_force = trusted.as_ref().map_or(&identity.authority, |trusted| &trusted.in_force);
+        if !is_issued_by(&certificate, in_force) {
+            return Err(OpenError::Consensus("the new certificate is by another authority".to_owned()));
+        }
+        let authority = in_force.clone();
+        let renewed = Identity { certificate, authority, key: key.key.to_vec(), ..identity.clone() };
         renewed.write(&self.config.cluster(), &self.storage_key)?;
-        self.shown
-            .replace(&renewed.certificate, &renewed.authority, &renewed.key)
-            .map_err(|error| OpenError::Consensus(error.to_string()))?;
+        self.shown.replace(renewed.chain(trusted.as_ref()), &renewed.key).map_err(unusable)?;
+        self.net.trust(renewed.roots(trusted.as_ref())).map_err(unusable)?;
         *identity = renewed;
+        tracing::info!("this edge has a new certificate");
         Ok(())
     }
 
     /// Ends every connection.
     pub fn stop(&self) {
         self.net.stop();
+    }
+
+    /// Taken after the identity where both are needed.
+    fn trusted(&self) -> std::sync::MutexGuard<'_, Option<Trusted>> {
+        self.trusted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn identity(&self) -> std::sync::MutexGuard<'_, Identity> {

@@ -160,4 +160,36 @@ pub enum ClusterCommand {
         /// Its build.
         release: Release,
     },
+    /// Another certificate authority for nodes and edges, in force at once. The one before is trusted until nobody needs it.
+    ReplaceAuthority {
+        /// The authority's certificate (DER).
+        certificate: Vec<u8>,
+        /// Its private key, sealed.
+        sealed_key: Vec<u8>,
+        /// The cluster key it is sealed under: the current one.
+        key_epoch: KeyEpoch,
+        /// The new authority, certified by the one before (DER).
+        crossed: Vec<u8>,
+        /// SHA-256 of the certificate of the one before: this exchange is made once.
+        replaces: [u8; 32],
+    },
+    /// A node's certificate is by another authority from now on.
+    ReportAuthority {
+        /// The node.
+        node: NodeId,
+        /// SHA-256 of that authority's certificate.
+        authority: [u8; 32],
+    },
+    /// A former authority is trusted no more.
+    DropAuthority {
+        /// SHA-256 of its certificate.
+        authority: [u8; 32],
+    },
+    /// The exchange is given up: the authority before comes back into force, and the other one is the former one.
+    AbandonAuthority {
+        /// SHA-256 of the certificate of the one in force.
+        authority: [u8; 32],
+        /// The one that comes back, certified by the one in force (DER).
+        crossed: Vec<u8>,
+    },
 }

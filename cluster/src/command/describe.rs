@@ -10,6 +10,7 @@ use super::{
 };
 use crate::actor::Actor;
 use crate::audit_record::AuditRecord;
+use crate::authority::fingerprint;
 use crate::id::{ApplicationId, AssetId};
 use crate::refusal::{Problem, Refusal};
 use crate::state::{Limits, State};
@@ -406,6 +407,10 @@ impl ClusterCommand {
             Self::AcceptLoss { .. } => "log.accept_loss",
             Self::SetSiteMap { .. } => "cluster.set_site_map",
             Self::ReportRelease { .. } => "node.report_release",
+            Self::ReplaceAuthority { .. } => "cluster.replace_authority",
+            Self::ReportAuthority { .. } => "node.report_authority",
+            Self::DropAuthority { .. } => "cluster.drop_authority",
+            Self::AbandonAuthority { .. } => "cluster.abandon_authority",
         }
     }
 
@@ -439,6 +444,15 @@ impl ClusterCommand {
             Self::SetSiteMap { networks } => Subject::cluster().with("networks", networks.len()),
             Self::ReportRelease { node, release } => {
                 Subject::of("node", node).with("version", &release.version).with("level", release.level)
+            }
+            Self::ReplaceAuthority { certificate, .. } => {
+                Subject::cluster().with("sha256", HEXLOWER.encode(&fingerprint(certificate)))
+            }
+            Self::ReportAuthority { node, authority } => {
+                Subject::of("node", node).with("sha256", HEXLOWER.encode(authority))
+            }
+            Self::DropAuthority { authority } | Self::AbandonAuthority { authority, .. } => {
+                Subject::cluster().with("sha256", HEXLOWER.encode(authority))
             }
             Self::AcceptLoss { node, first, last } => {
                 let subject = Subject::of("node", node).with("first_record", first);

@@ -59,6 +59,13 @@ pub enum EdgeCommand {
         /// What.
         selection: Selection,
     },
+    /// Both certificates of an edge are by another authority from now on.
+    ReportAuthority {
+        /// The edge.
+        edge: NodeId,
+        /// SHA-256 of that authority's certificate.
+        authority: [u8; 32],
+    },
 }
 
 /// An edge as it describes itself when it joins.
@@ -100,6 +107,7 @@ impl EdgeCommand {
             Self::Warm { .. } => "edge.warm",
             Self::EndWarm { .. } => "edge.end_warm",
             Self::Purge { .. } => "edge.purge",
+            Self::ReportAuthority { .. } => "edge.report_authority",
         }
     }
 
@@ -124,6 +132,9 @@ impl EdgeCommand {
                 None => Subject::of("warm", warm),
             },
             Self::Purge { selection } => selected(state, selection, Subject::of("edge", "all")),
+            Self::ReportAuthority { edge, authority } => {
+                Subject::of("edge", edge).with("sha256", data_encoding::HEXLOWER.encode(authority))
+            }
         }
     }
 }

@@ -83,7 +83,15 @@ impl Command {
     #[must_use]
     pub fn level(&self) -> u32 {
         match self {
-            Self::Cluster(ClusterCommand::SetSiteMap { .. }) | Self::Alert(_) | Self::Edge(_) => 1,
+            Self::Cluster(
+                ClusterCommand::SetSiteMap { .. }
+                | ClusterCommand::ReplaceAuthority { .. }
+                | ClusterCommand::ReportAuthority { .. }
+                | ClusterCommand::DropAuthority { .. }
+                | ClusterCommand::AbandonAuthority { .. },
+            )
+            | Self::Alert(_)
+            | Self::Edge(_) => 1,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
             Self::Job(command) if command.is_about_parts() => JobCommand::PARTS_LEVEL,
             // The only node there is then is the one that proposes it.

@@ -246,6 +246,10 @@ actions! {
     SetTimeHold => Rule::AdminOrNode,
     /// The cluster's certificate authority.
     SetAuthority => Rule::Node,
+    /// Another certificate authority for nodes and edges, and giving that up. On the cluster.
+    ReplaceAuthority => Rule::ClusterAdmin,
+    /// The former authority is trusted no more.
+    DropAuthority => Rule::Node,
     /// Who belongs to the cluster and how each node does. On the cluster.
     SeeCluster => Rule::ClusterAdmin,
     /// A token to join by. On the cluster.

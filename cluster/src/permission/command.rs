@@ -125,7 +125,12 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         ClusterCommand::AdmitNode { .. } => (Action::AdmitNode, Target::Cluster),
         ClusterCommand::ReportNode { node, .. }
         | ClusterCommand::ActivateNode { node }
-        | ClusterCommand::ReportRelease { node, .. } => (Action::ReportNode, Target::Node(*node)),
+        | ClusterCommand::ReportRelease { node, .. }
+        | ClusterCommand::ReportAuthority { node, .. } => (Action::ReportNode, Target::Node(*node)),
+        ClusterCommand::ReplaceAuthority { .. } | ClusterCommand::AbandonAuthority { .. } => {
+            (Action::ReplaceAuthority, Target::Cluster)
+        }
+        ClusterCommand::DropAuthority { .. } => (Action::DropAuthority, Target::Cluster),
         ClusterCommand::DrainNode { node, .. } => (Action::DrainNode, Target::Node(*node)),
         ClusterCommand::RemoveNode { node } => (Action::RemoveNode, Target::Node(*node)),
         ClusterCommand::InstallCertificate { .. } | ClusterCommand::RemoveCertificate { .. } => {
@@ -140,7 +145,7 @@ fn edge(command: &EdgeCommand) -> Action {
     match command {
         EdgeCommand::CreateToken { .. } => Action::CreateEdgeToken,
         EdgeCommand::Admit { .. } => Action::AdmitEdge,
-        EdgeCommand::Report { .. } => Action::ReportEdge,
+        EdgeCommand::Report { .. } | EdgeCommand::ReportAuthority { .. } => Action::ReportEdge,
         EdgeCommand::Remove { .. } => Action::RemoveEdge,
         EdgeCommand::Warm { .. } | EdgeCommand::EndWarm { .. } => Action::WarmEdge,
         EdgeCommand::Purge { .. } => Action::PurgeEdges,

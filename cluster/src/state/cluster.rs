@@ -8,7 +8,7 @@ use super::apply::Change;
 use super::limits::Limits;
 use super::records::Tombstone;
 use super::validate;
-use super::{Asset, ClusterInfo, Node};
+use super::{Asset, ClusterAuthority, ClusterInfo, Node};
 use crate::command::{ClusterCommand, KeyEpoch, KeyHolder, SealedClusterKey, WrappedKey};
 use crate::event::Event;
 use crate::id::{AssetId, NodeId};
@@ -77,6 +77,17 @@ impl Change<'_> {
             C::RemoveCertificate { node } | C::AcceptLoss { node, .. } => self.known_node(*node),
             C::SetSiteMap { networks } => self.set_site_map(networks),
             C::ReportRelease { node, release } => self.report_release(*node, release),
+            C::ReplaceAuthority { certificate, sealed_key, key_epoch, crossed, replaces } => {
+                let next = ClusterAuthority {
+                    certificate: certificate.clone(),
+                    sealed_key: sealed_key.clone(),
+                    key_epoch: *key_epoch,
+                };
+                self.replace_authority(next, crossed, *replaces)
+            }
+            C::ReportAuthority { node, authority } => self.report_authority(*node, *authority),
+            C::DropAuthority { authority } => self.drop_authority(*authority),
+            C::AbandonAuthority { authority, crossed } => self.abandon_authority(*authority, crossed),
         }
     }
 
@@ -165,7 +176,8 @@ impl Change<'_> {
     pub(super) fn forget_unused_keys(&mut self) {
         let Some(cluster) = self.state.cluster_info() else { return };
         let authority = cluster.authority.as_ref().map(|authority| authority.key_epoch);
-        let others = authority.into_iter().chain(self.state.oldest_backup_epoch());
+        let others = authority.into_iter().chain(self.former_key_epoch());
+        let others = others.chain(self.state.oldest_backup_epoch());
         let current = others.fold(cluster.key_epoch, KeyEpoch::min);
         let oldest = self.state.indexes.key_epochs.get_min().map_or(current, |(epoch, _)| *epoch);
         let unused: Vec<KeyEpoch> =

@@ -112,6 +112,7 @@ impl Change<'_> {
                 self.edges_changed()
             }
             EdgeCommand::Purge { selection } => self.purge_edges(selection),
+            EdgeCommand::ReportAuthority { edge, authority } => self.report_edge_authority(*edge, *authority),
         }
     }
 
@@ -223,6 +224,7 @@ impl Change<'_> {
         for warm in over {
             self.edges().warm.remove(&warm);
         }
+        self.forget_shown_authority(id);
         // Its connections end at once, as those of a removed node.
         self.event(Event::ClusterChanged);
         self.edges_changed()

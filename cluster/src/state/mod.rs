@@ -9,6 +9,7 @@ mod application;
 mod apply;
 mod asset;
 mod asset_record;
+mod authorities;
 mod backup;
 mod blob;
 mod cluster;
@@ -37,6 +38,7 @@ pub use apply::Applied;
 pub use asset_record::{
     Asset, AssetState, AssetStateKind, BlobRecord, Life, ManifestRef, PublishWindow, SealedBlob,
 };
+pub use authorities::{Authorities, FormerAuthority};
 pub(crate) use edge::host_of;
 pub use edge::{Edge, EdgePurge, Edges, Warm};
 pub use holders::{FOUNDER, Holders, MOST_HOLDERS};

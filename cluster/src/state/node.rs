@@ -25,16 +25,19 @@ impl Change<'_> {
         if sealed_key.is_empty() || sealed_key.len() > Limits::SEALED_KEY {
             return Err(Refusal::invalid("sealed_key", Problem::OutOfRange));
         }
-        let known = self.state.cluster_info().and_then(|cluster| cluster.authority.as_ref());
-        if known.is_some_and(|known| known.certificate != certificate) {
-            return Err(Refusal::AlreadyInitialised);
-        }
         let authority = ClusterAuthority {
             certificate: certificate.to_vec(),
             sealed_key: sealed_key.to_vec(),
             key_epoch: epoch,
         };
-        let done = self.change_cluster(|cluster| cluster.authority = Some(authority))?;
+        let known = self.state.authority();
+        let done = if known.is_none_or(|known| known.certificate == certificate) {
+            self.change_cluster(|cluster| cluster.authority = Some(authority))?
+        } else if self.reseal_former_authority(&authority) {
+            Outcome::Done
+        } else {
+            return Err(Refusal::AlreadyInitialised);
+        };
         self.forget_unused_keys();
         Ok(done)
     }
@@ -196,6 +199,7 @@ impl Change<'_> {
         self.others_take_part(id)?;
         self.state.records.nodes.remove(&id);
         self.state.records.releases.remove(&id);
+        self.forget_shown_authority(id);
         self.state.records.answered.remove(&id);
         let epochs: Vec<KeyEpoch> = self.state.records.sealed_keys.keys().copied().collect();
         for epoch in epochs {

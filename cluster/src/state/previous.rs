@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::alert::Alerts;
 use super::asset_record::Asset;
+use super::authorities::Authorities;
 use super::edge::Edges;
 use super::holders::Holders;
 use super::records::{
@@ -87,6 +88,7 @@ impl From<PreviousState> for State {
             alerts: Alerts::default(),
             splits: OrdMap::new(),
             edges: Edges::default(),
+            authorities: Authorities::default(),
         };
         Self::from(records)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::asset_record::Asset;
+use super::authorities::Authorities;
 use super::edge::Edges;
 use super::holders::Holders;
 use super::records::{Backups, ClusterAuthority, Job, JobState, Node};
@@ -64,6 +65,7 @@ impl State {
         records.backups = Backups::default();
         // They have certificates of the former cluster; what they kept warm is said anew.
         records.edges = Edges::default();
+        records.authorities = Authorities::default();
         (Self::from(records), incomplete)
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Alerts;
 use super::asset_record::{Asset, Life};
+use super::authorities::Authorities;
 use super::edge::Edges;
 use super::holders::Holders;
 use super::part::Split;
@@ -69,6 +70,7 @@ pub(super) struct Records {
     #[serde(with = "super::map")]
     pub(super) splits: OrdMap<JobId, Arc<Split>>,
     pub(super) edges: Edges,
+    pub(super) authorities: Authorities,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -59,7 +59,9 @@ impl Members {
     async fn keep_authority(&self) -> Result<bool, WorkError> {
         let state = self.cluster.state();
         let current = state.cluster_info().map(|info| info.key_epoch);
-        let Some(stored) = state.authority().filter(|stored| Some(stored.key_epoch) != current) else {
+        let former = state.former_authority().map(|former| &former.authority);
+        let mut both = state.authority().into_iter().chain(former);
+        let Some(stored) = both.find(|stored| Some(stored.key_epoch) != current) else {
             return Ok(false);
         };
         let authority =
@@ -87,6 +89,9 @@ impl Worker for Members {
             return Ok(Worked::Idle);
         }
         if self.keep_authority().await? {
+            return Ok(Worked::Busy);
+        }
+        if self.cluster.drop_former_authority().await.map_err(|error| WorkError::new(&error))? {
             return Ok(Worked::Busy);
         }
         let stable = self.stable()?;

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::broadcast::Receiver;
 
+use super::heard;
 use crate::actor::Actor;
 use crate::cluster::{Cluster, ProposeError};
 use crate::command::{ClusterCommand, Command, Release};
+use crate::event::Event;
 use crate::refusal::Refusal;
 use crate::worker::{WorkError, Worked, Worker};
 
@@ -16,12 +19,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// See the module.
 pub(super) struct Presence {
     cluster: Cluster,
+    events: Receiver<Event>,
     reported: bool,
 }
 
 impl Presence {
     pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster, reported: false }
+        let events = cluster.events();
+        Self { cluster, events, reported: false }
     }
 
     /// Says which build this node runs, if State has another word for it. Gives `false` while this node's own State does not
@@ -54,26 +59,28 @@ impl Worker for Presence {
         if self.cluster.renew_certificate().await.map_err(|error| WorkError::new(&error))? {
             self.reported = false;
         }
-        if self.reported {
-            return Ok(Worked::Idle);
-        }
-        let has_said_release = self.report_release().await.map_err(|error| WorkError::new(&error))?;
-        match self.cluster.report_presence().await {
-            Ok(said) => {
-                self.reported = said && has_said_release;
-                Ok(Worked::Idle)
+        if !self.reported {
+            let has_said_release = self.report_release().await.map_err(|error| WorkError::new(&error))?;
+            match self.cluster.report_presence().await {
+                Ok(said) => self.reported = said && has_said_release,
+                Err(ProposeError::Refused(refusal @ Refusal::StaleIncarnation)) => {
+                    self.cluster.end_as_a_copy(refusal.to_string());
+                    return Ok(Worked::Idle);
+                }
+                Err(error) => return Err(WorkError::new(&error)),
             }
-            Err(ProposeError::Refused(refusal @ Refusal::StaleIncarnation)) => {
-                self.cluster.end_as_a_copy(refusal.to_string());
-                Ok(Worked::Idle)
-            }
-            Err(error) => Err(WorkError::new(&error)),
         }
+        self.cluster.report_authority().await.map_err(|error| WorkError::new(&error))?;
+        Ok(Worked::Idle)
     }
 
     async fn wait(&mut self) {
         // Often enough that a certificate is renewed well before its end.
         let settled = LOOK_AGAIN.min(self.cluster.config().certificate_life / 20);
-        tokio::time::sleep(if self.reported { settled } else { Duration::from_millis(300) }).await;
+        if !self.reported {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            return;
+        }
+        heard(&mut self.events, settled, |event| matches!(event, Event::ClusterChanged)).await;
     }
 }

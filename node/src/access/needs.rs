@@ -164,6 +164,8 @@ fn people(operation: &str) -> Option<Need> {
         "claim_confirm_recovery" => change("cluster.confirm_recovery_key", A::ConfirmRecoveryKey, P::Cluster),
         "recovery_key_replace" => change("cluster.replace_recovery_key", A::ReplaceRecoveryKey, P::Cluster),
         "join_token_create" => change("cluster.create_join_token", A::CreateJoinToken, P::Cluster),
+        "authority_replace" => change("cluster.replace_authority", A::ReplaceAuthority, P::Cluster),
+        "authority_abandon" => change("cluster.abandon_authority", A::ReplaceAuthority, P::Cluster),
         "site_map_set" => change("cluster.set_site_map", A::SetSiteMap, P::Cluster),
         "edge_token_create" => change("edge.create_token", A::CreateEdgeToken, P::Cluster),
         "edge_remove" => change("edge.remove", A::RemoveEdge, P::Cluster),

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::authority::AuthorityView;
 use super::body::{Body, created, done, ok};
 use super::system::CopiesView;
 use crate::access::Caller;
@@ -96,6 +97,8 @@ pub struct ClusterView {
     pub copies: CopiesView,
     /// Copies that are being made.
     pub repair: RepairView,
+    /// By whom the certificates are by which nodes know one another; none for a node that listens for no others.
+    pub authority: Option<AuthorityView>,
     /// Its nodes, by number.
     pub nodes: Vec<MemberNodeView>,
 }
@@ -226,6 +229,7 @@ pub async fn cluster_view(
             missing_bytes: reports.clone().map(|report| report.missing_bytes).sum(),
             eta_ms: reports.filter_map(|report| report.missing_ms).max(),
         },
+        authority: AuthorityView::of(&state),
         applied: state.last_applied(),
         state_hash,
         nodes,

@@ -5,6 +5,7 @@ pub mod api_keys;
 pub mod applications;
 pub mod assets;
 pub mod audit;
+pub mod authority;
 pub mod backup_targets;
 pub mod backups;
 pub mod body;
@@ -51,6 +52,7 @@ pub fn configure(routes: &mut Routes) {
     audit::configure(routes);
     events::configure(routes);
     cluster::configure(routes);
+    authority::configure(routes);
     edges::configure(routes);
     backups::configure(routes);
     backup_targets::configure(routes);

@@ -176,7 +176,7 @@ fn level_name(level: Level) -> &'static str {
 /// The authority that signed the node's certificate, for clients to trust.
 #[utoipa::path(get, path = "/system/ca.pem", tag = "system", security(()), responses((status = 200, description = "PEM")))]
 pub async fn system_authority(app: web::Data<App>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/x-pem-file").body(app.tls.authority_pem().to_owned())
+    HttpResponse::Ok().content_type("application/x-pem-file").body(app.tls.authority_pem())
 }
 
 /// Is the process alive?

@@ -1,10 +1,11 @@
-//! `cluster`: a token to join by, how the nodes do, emptying one, removing one.
+//! `cluster`: a token to join by, how the nodes do, emptying one, removing one, another authority.
 
 use ::cluster::JoinToken;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::authority::{self, Rotation};
 use super::client::Client;
 use super::confirm::Confirm;
 use super::connection::Connection;
@@ -86,6 +87,8 @@ enum ClusterCommand {
         #[command(flatten)]
         confirm: Confirm,
     },
+    /// Give nodes and edges another certificate authority, and wait until all have a certificate by it.
+    RotateCa(Rotation),
 }
 
 impl Cluster {
@@ -111,6 +114,7 @@ impl Cluster {
             ClusterCommand::Drain { connection, node, undo, confirm } => {
                 drain(&connection, node, undo, confirm).await
             }
+            ClusterCommand::RotateCa(rotation) => rotation.run().await,
             ClusterCommand::Remove { connection, node, confirm } => remove(&connection, node, confirm).await,
         }
     }
@@ -237,6 +241,9 @@ async fn status(connection: &Connection, json: bool) -> Result<(), CliError> {
         number("nodes_to_lose"),
         number("sites_to_lose")
     ));
+    if let Some(waiting) = authority::waiting(&cluster) {
+        shown::line(&waiting);
+    }
     Ok(())
 }
 

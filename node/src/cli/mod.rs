@@ -6,6 +6,7 @@
 
 mod accept_loss;
 mod assets;
+mod authority;
 mod backup;
 mod certificate;
 mod client;

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use cluster::authority::Trusted;
 use cluster::command::Incarnation;
 use cluster::id::{ApiKeyId, ApplicationId, AssetId, BlobId, NodeId, SessionId, UserId, WarmId};
 use cluster::refusal::Refusal;
@@ -59,6 +60,11 @@ pub enum Question {
     WarmFiles {
         /// One of [`Question::WarmList`].
         asset: AssetId,
+    },
+    /// By whom may certificates be?
+    Authorities {
+        /// SHA-256 of the authority that both certificates of this edge are by; none while they are not by the same.
+        shown: Option<[u8; 32]>,
     },
 }
 
@@ -215,6 +221,8 @@ pub enum Reply {
     Denied(Denial),
     /// This node failed; another may not.
     Failed(String),
+    /// To [`Question::Authorities`].
+    Authorities(Trusted),
 }
 
 /// A View that may go on.

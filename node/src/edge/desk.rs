@@ -81,6 +81,7 @@ impl Desk {
             Question::File { right, file, offset } => self.file(from, &right, &file, offset).await,
             Question::WarmList => self.warm_list(from),
             Question::WarmFiles { asset } => self.warm_files(from, asset).await,
+            Question::Authorities { shown } => plain(self.authorities(from, shown).await),
         }
     }
 
@@ -99,6 +100,14 @@ impl Desk {
                 Reply::Introduced { public_certificate, node_certificate }
             }
             (Err(error), _) | (_, Err(error)) => Reply::Failed(error.to_string()),
+        }
+    }
+
+    async fn authorities(&self, from: NodeId, shown: Option<[u8; 32]>) -> Reply {
+        match self.cluster().authorities_for_edge(from, shown).await {
+            Ok(Some(trusted)) => Reply::Authorities(trusted),
+            Ok(None) => Reply::Failed("there is no authority".to_owned()),
+            Err(error) => Reply::Failed(error.to_string()),
         }
     }
 

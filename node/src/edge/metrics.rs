@@ -57,6 +57,7 @@ impl Figures {
             Question::Key { .. } => "key",
             Question::File { .. } => "file",
             Question::WarmList | Question::WarmFiles { .. } => "warm",
+            Question::Authorities { .. } => "authorities",
         };
         self.questions.get_or_create(&About { about }).inc();
     }

@@ -22,8 +22,8 @@ use crate::limits::{self, Limiter};
 use crate::run::{KEEP_ALIVE, ground, public_address};
 use crate::{answer, shutdown};
 
-/// Certificates are looked at this often.
-const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(60);
+/// Certificates, and the authorities they may be by, are looked at this often.
+const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(2);
 /// A node that fails is not asked again for so long.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// Seconds that running answers have to end in when the edge stops.
@@ -207,12 +207,15 @@ fn announce(edge: &Edge, address: SocketAddr, json_line: bool) {
 /// Keeps both certificates good until the edge must stop; gives why. The first one for browsers makes the edge ready.
 async fn certify(edge: Arc<Edge>, served: Arc<Served>, ready: tokio::sync::oneshot::Sender<()>) -> String {
     let mut ready = Some(ready);
-    let mut due_ms = 0;
+    let mut shown: Option<Shown> = None;
     loop {
+        if let Err(error) = follow_authorities(&edge, shown.as_ref()).await {
+            tracing::debug!(%error, "by whom certificates may be could not be heard");
+        }
         let node_due = edge.node.renewal().ok().flatten();
-        if edge.node.now_ms() >= due_ms || node_due.is_some() {
+        if node_due.is_some() || shown.as_ref().is_none_or(|shown| shown.is_due(&edge)) {
             match introduce(&edge, &served, node_due.as_ref()).await {
-                Ok(next_ms) => due_ms = next_ms,
+                Ok(certificate) => shown = Some(certificate),
                 Err(error) => {
                     tracing::debug!(error = format!("{error:#}"), "no certificate could be had yet");
                     tokio::time::sleep(TRY_AGAIN).await;
@@ -222,13 +225,47 @@ async fn certify(edge: Arc<Edge>, served: Arc<Served>, ready: tokio::sync::onesh
             if ready.take().is_some_and(|ready| ready.send(()).is_err()) {
                 return "nobody waits for it any more".to_owned();
             }
+            // The cluster may wait for just this.
+            continue;
         }
         tokio::time::sleep(LOOK_AT_CERTIFICATES).await;
     }
 }
 
-/// Says that this edge is here and has new certificates made. Gives when the next one for browsers is due.
-async fn introduce(edge: &Edge, served: &Served, node_key: Option<&CertificateKey>) -> anyhow::Result<u64> {
+/// The certificate that browsers are shown.
+struct Shown {
+    certificate: Vec<u8>,
+    due_ms: u64,
+}
+
+impl Shown {
+    fn is_due(&self, edge: &Edge) -> bool {
+        edge.node.now_ms() >= self.due_ms || !edge.node.is_by_authority_in_force(&self.certificate)
+    }
+}
+
+/// Asks by whom certificates may be now, and says by whom this edge's own are.
+async fn follow_authorities(edge: &Edge, shown: Option<&Shown>) -> Result<(), AskError> {
+    let is_settled = shown.is_some_and(|shown| edge.node.is_by_authority_in_force(&shown.certificate));
+    let question = Question::Authorities { shown: is_settled.then(|| edge.node.issuer()) };
+    let mut last = AskError::NoNode;
+    for node in edge.node.nodes() {
+        match edge.ask_node(node, &question).await {
+            Ok((Reply::Authorities(trusted), _)) => {
+                return edge
+                    .node
+                    .follow_authorities(trusted)
+                    .map_err(|error| AskError::Failed(error.to_string()));
+            }
+            Ok(_) => last = AskError::Nonsense("to a question by whom certificates may be".to_owned()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Says that this edge is here and has new certificates made. Gives the one that browsers are shown from now on.
+async fn introduce(edge: &Edge, served: &Served, node_key: Option<&CertificateKey>) -> anyhow::Result<Shown> {
     let key = CertificateKey::generate()?;
     let question = Question::Introduce(Introduction {
         incarnation: edge.node.incarnation(),
@@ -239,7 +276,7 @@ async fn introduce(edge: &Edge, served: &Served, node_key: Option<&CertificateKe
     });
     let mut last = AskError::NoNode;
     for node in edge.node.nodes() {
-        let (public, own) = match edge.ask_node(node, &question).await {
+        let (certificate, own) = match edge.ask_node(node, &question).await {
             Ok((Reply::Introduced { public_certificate, node_certificate }, _)) => {
                 (public_certificate, node_certificate)
             }
@@ -249,12 +286,17 @@ async fn introduce(edge: &Edge, served: &Served, node_key: Option<&CertificateKe
                 continue;
             }
         };
-        let due_ms = renew_at_ms(&public).context("a certificate that is none")?;
-        served.show(public, edge.node.authority(), &key)?;
-        if let Some((key, certificate)) = node_key.zip(own) {
-            edge.node.renewed(key, certificate)?;
+        // A node that is behind knows another authority yet.
+        if !edge.node.is_by_authority_in_force(&certificate) {
+            last = AskError::Failed("it certifies by another authority".to_owned());
+            continue;
         }
-        return Ok(due_ms);
+        let due_ms = renew_at_ms(&certificate).context("a certificate that is none")?;
+        if let Some(key) = node_key {
+            edge.node.renewed(key, own.context("no certificate for nodes")?)?;
+        }
+        served.show(edge.node.public_chain(certificate.clone()), &key)?;
+        return Ok(Shown { certificate, due_ms });
     }
     Err(last.into())
 }

@@ -22,16 +22,11 @@ impl ResolvesServerCert for Served {
 }
 
 impl Served {
-    /// From the next connection on, `certificate` is shown. The chain goes on with the authority's.
-    pub(super) fn show(
-        &self,
-        certificate: Vec<u8>,
-        authority: Vec<u8>,
-        key: &CertificateKey,
-    ) -> Result<(), TlsError> {
+    /// From the next connection on, `certificate` is shown. Each of the chain is DER, the certificate first.
+    pub(super) fn show(&self, chain: Vec<Vec<u8>>, key: &CertificateKey) -> Result<(), TlsError> {
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.key.to_vec()));
         let signing = tls::provider().key_provider.load_private_key(private)?;
-        let certified = CertifiedKey::new(vec![certificate.into(), authority.into()], signing);
+        let certified = CertifiedKey::new(chain.into_iter().map(Into::into).collect(), signing);
         certified.keys_match().map_err(|_| TlsError::Mismatch)?;
         self.0.store(Some(Arc::new(certified)));
         Ok(())

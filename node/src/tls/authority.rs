@@ -134,15 +134,18 @@ impl Authority {
         &self.pem
     }
 
-    /// A fresh certificate and key for this node. The key lives in memory only: each start makes a new one.
-    pub fn node_certificate(&self, names: &Names) -> Result<CertifiedKey, TlsError> {
+    /// A fresh certificate and key for this node. The key lives in memory only: each start makes a new one. `crossed` (DER)
+    /// leads to the authority before, which is all that some clients were told to trust.
+    pub fn node_certificate(&self, names: &Names, crossed: Option<&[u8]>) -> Result<CertifiedKey, TlsError> {
         let authority = CertificateDer::from_pem_slice(self.pem.as_bytes())
             .map_err(|error| TlsError::Unreadable { reason: error.to_string() })?;
         let issuer = Issuer::from_ca_cert_der(&authority, &self.key)?;
         let key = KeyPair::generate()?;
         let certificate = node_params(names)?.signed_by(&key, &issuer)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        certified(vec![certificate.der().clone(), authority], private)
+        let crossed = crossed.map(|crossed| CertificateDer::from(crossed.to_vec()));
+        let chain = [certificate.der().clone(), authority].into_iter().chain(crossed);
+        certified(chain.collect(), private)
     }
 }
 
@@ -155,7 +158,7 @@ fn vouches_for_itself(pem: &str, key: &KeyPair) -> bool {
     rest.is_empty() && verifying.verify(signed, &certificate.signature_value.data).is_ok()
 }
 
-fn pem_of(certificate: &[u8]) -> String {
+pub(super) fn pem_of(certificate: &[u8]) -> String {
     let encoded = data_encoding::BASE64.encode(certificate);
     let lines: Vec<String> =
         encoded.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
@@ -165,7 +168,8 @@ fn pem_of(certificate: &[u8]) -> String {
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name("mediakeep certificate authority");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // It may have to certify the one that follows it.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     lifetime(&mut params, AUTHORITY_DAYS);
     params

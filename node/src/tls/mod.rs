@@ -6,7 +6,7 @@ mod installed;
 mod vault;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -141,20 +141,18 @@ pub fn authority_before(dir: &Path, seal: &dyn cluster::seal::Seal) -> anyhow::R
     Ok(Some(Authority::open(&folder, &vault)?.to_der()?))
 }
 
-/// Takes over the cluster's authority: every node's public certificate comes from it.
-pub fn adopt_authority(
-    dir: &Path,
-    certificate: &[u8],
-    key: &[u8],
-    vault: &dyn Vault,
-) -> Result<(), TlsError> {
-    Authority::adopt(&dir.join("tls"), certificate, key, vault)
-}
-
 /// The certificate in use, which can be exchanged while connections run.
 #[derive(Debug)]
 pub struct Served {
     current: ArcSwap<Current>,
+    /// Held while it is decided what is served next.
+    changing: Mutex<()>,
+}
+
+impl Served {
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -179,32 +177,90 @@ impl ResolvesServerCert for Served {
 #[derive(Debug, Clone)]
 pub struct Tls {
     served: Arc<Served>,
-    authority_pem: Arc<str>,
+    authority: Arc<ArcSwap<Published>>,
+}
+
+/// What clients are to trust.
+#[derive(Debug, PartialEq, Eq)]
+struct Published {
+    pem: String,
+    /// The authority, certified by the one before (DER).
+    crossed: Option<Vec<u8>>,
+}
+
+/// The cluster's authority, as this node serves by it.
+#[derive(Debug)]
+pub struct Adopted {
+    /// Its certificate (DER).
+    pub certificate: Vec<u8>,
+    /// Its private key (PKCS #8 DER).
+    pub key: zeroize::Zeroizing<Vec<u8>>,
+    /// The same authority, certified by the one before (DER), when there was one.
+    pub crossed: Option<Vec<u8>>,
 }
 
 impl Tls {
     /// Opens the TLS folder below `dir`, making authority and certificate at the first start, and a new certificate
-    /// when the names changed or less than a third of its life is left. An installed certificate is preferred.
-    pub fn open(dir: &Path, names: &Names, vault: &dyn Vault) -> Result<Self, TlsError> {
+    /// when the names changed or less than a third of its life is left. An installed certificate is preferred. The
+    /// cluster's authority, when there is one, takes the place of the node's own.
+    pub fn open(
+        dir: &Path,
+        names: &Names,
+        vault: &dyn Vault,
+        cluster: Option<Adopted>,
+    ) -> Result<Self, TlsError> {
         let folder = dir.join("tls");
+        if let Some(adopted) = &cluster {
+            Authority::adopt(&folder, &adopted.certificate, &adopted.key, vault)?;
+        }
+        let crossed = cluster.and_then(|adopted| adopted.crossed);
         let authority = Authority::open(&folder, vault)?;
         let current = match installed::load(&folder, vault) {
             Ok(Some(installed)) => Current::new(Source::Installed, installed),
-            Ok(None) => Current::new(Source::Own, authority.node_certificate(names)?),
+            Ok(None) => Current::new(Source::Own, authority.node_certificate(names, crossed.as_deref())?),
             // A node whose certificate is damaged must still be reachable, to have another one installed.
             Err(error) => {
                 tracing::error!(%error, "the installed certificate is of no use; the node's own is served");
-                Current::new(Source::Own, authority.node_certificate(names)?)
+                Current::new(Source::Own, authority.node_certificate(names, crossed.as_deref())?)
             }
         };
-        let served = Arc::new(Served { current: ArcSwap::new(current) });
-        Ok(Self { served, authority_pem: authority.pem().into() })
+        let served = Arc::new(Served { current: ArcSwap::new(current), changing: Mutex::default() });
+        let published = Published { pem: authority.pem().to_owned(), crossed };
+        Ok(Self { served, authority: Arc::new(ArcSwap::from_pointee(published)) })
+    }
+
+    /// Serves by another authority from the next connection on; an installed certificate stays. Gives whether it is another,
+    /// or another leads to it.
+    ///
+    /// # Errors
+    /// When it cannot be kept or no certificate be made; then the one before stays.
+    pub fn adopt(
+        &self,
+        dir: &Path,
+        names: &Names,
+        vault: &dyn Vault,
+        next: Adopted,
+    ) -> Result<bool, TlsError> {
+        let _alone = self.served.change();
+        let published = Published { pem: authority::pem_of(&next.certificate), crossed: next.crossed };
+        if **self.authority.load() == published {
+            return Ok(false);
+        }
+        let folder = dir.join("tls");
+        Authority::adopt(&folder, &next.certificate, &next.key, vault)?;
+        if self.source() == Source::Own {
+            let own =
+                Authority::open(&folder, vault)?.node_certificate(names, published.crossed.as_deref())?;
+            self.served.current.store(Current::new(Source::Own, own));
+        }
+        self.authority.store(Arc::new(published));
+        Ok(true)
     }
 
     /// The authority's certificate, for clients to trust.
     #[must_use]
-    pub fn authority_pem(&self) -> &str {
-        &self.authority_pem
+    pub fn authority_pem(&self) -> String {
+        self.authority.load().pem.clone()
     }
 
     /// SHA-256 of the served certificate, as browsers show it.
@@ -241,6 +297,7 @@ impl Tls {
     /// # Errors
     /// When it cannot be kept; then the one before stays.
     pub fn install(&self, dir: &Path, prepared: Prepared, vault: &dyn Vault) -> Result<(), TlsError> {
+        let _alone = self.served.change();
         installed::store(&dir.join("tls"), &prepared, vault)?;
         self.served.current.store(Current::new(Source::Installed, prepared.certified));
         Ok(())
@@ -251,8 +308,10 @@ impl Tls {
     /// # Errors
     /// When the file cannot be removed or no certificate be made; then the one before stays.
     pub fn remove(&self, dir: &Path, names: &Names, vault: &dyn Vault) -> Result<(), TlsError> {
+        let _alone = self.served.change();
         let folder = dir.join("tls");
-        let own = Authority::open(&folder, vault)?.node_certificate(names)?;
+        let crossed = self.authority.load().crossed.clone();
+        let own = Authority::open(&folder, vault)?.node_certificate(names, crossed.as_deref())?;
         installed::remove(&folder)?;
         self.served.current.store(Current::new(Source::Own, own));
         Ok(())

@@ -1,6 +1,7 @@
 //! The authority survives restarts; an installed certificate is checked before it replaces anything.
 
 use super::*;
+use cluster::authority::Authority as ClusterAuthority;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
@@ -36,7 +37,7 @@ fn own_certificate() -> (String, String) {
 }
 
 fn opened(dir: &tempfile::TempDir) -> Tls {
-    Tls::open(dir.path(), &names(), &Flip).unwrap()
+    Tls::open(dir.path(), &names(), &Flip, None).unwrap()
 }
 
 fn install(tls: &Tls, dir: &tempfile::TempDir, chain: &str, key: &str) -> Result<(), TlsError> {
@@ -83,6 +84,40 @@ fn an_installed_certificate_is_served_at_once_and_after_a_restart_until_it_is_re
     assert_eq!((tls.source(), opened(&dir).source()), (Source::Own, Source::Own));
     assert!(tls.facts().unwrap().covers("localhost"));
     tls.remove(dir.path(), &names(), &Flip).unwrap();
+}
+
+#[test]
+fn another_authority_is_served_by_at_once_with_what_leads_to_it_but_an_installed_certificate_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (before, next) = (ClusterAuthority::generate().unwrap(), ClusterAuthority::generate().unwrap());
+    let by = |authority: &ClusterAuthority, from: Option<&ClusterAuthority>| Adopted {
+        certificate: authority.certificate().to_vec(),
+        key: authority.key_der(),
+        crossed: from.map(|from| from.cross(authority).unwrap()),
+    };
+    let tls = Tls::open(dir.path(), &names(), &Flip, Some(by(&before, None))).unwrap();
+    let adopts = |adopted| tls.adopt(dir.path(), &names(), &Flip, adopted).unwrap();
+    let chain_length = || tls.facts().unwrap().chain_length;
+    let (first, shown) = (tls.authority_pem(), tls.fingerprint());
+    assert!(!adopts(by(&before, None)));
+    assert_eq!((tls.fingerprint(), chain_length()), (shown.clone(), 2), "nothing is made anew for nothing");
+
+    assert!(adopts(by(&next, Some(&before))));
+    assert_eq!(chain_length(), 3, "who trusts the one before is led on");
+    assert!(tls.authority_pem() != first && tls.fingerprint() != shown);
+    assert_eq!(std::fs::read_to_string(dir.path().join("tls/ca.pem")).unwrap(), tls.authority_pem());
+    // Given up again, seen by a node that came late: the authority it served by is led to from another.
+    let late = Tls::open(dir.path(), &names(), &Flip, Some(by(&before, None))).unwrap();
+    assert!(late.adopt(dir.path(), &names(), &Flip, by(&before, Some(&next))).unwrap());
+    assert_eq!((late.authority_pem(), late.facts().unwrap().chain_length), (first.clone(), 3));
+
+    let (chain, key) = own_certificate();
+    install(&tls, &dir, &chain, &key).unwrap();
+    let installed = tls.fingerprint();
+    assert!(adopts(by(&before, None)));
+    assert_eq!((tls.fingerprint(), tls.authority_pem()), (installed, first));
+    tls.remove(dir.path(), &names(), &Flip).unwrap();
+    assert_eq!(chain_length(), 2, "its own is by the authority of now");
 }
 
 #[test]
@@ -159,7 +194,7 @@ fn a_short_rsa_key_is_too_weak() {
 #[test]
 fn a_damaged_authority_is_mended_where_its_key_is_left_and_never_replaced_unasked() {
     let dir = tempfile::tempdir().unwrap();
-    let first = opened(&dir).authority_pem().to_owned();
+    let first = opened(&dir).authority_pem();
     let (pem, key) = (dir.path().join("tls/ca.pem"), dir.path().join("tls/ca.key.sealed"));
     let public = |pem: &str| {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
@@ -177,15 +212,15 @@ fn a_damaged_authority_is_mended_where_its_key_is_left_and_never_replaced_unaske
         let mut bytes = std::fs::read(&pem).unwrap();
         damage(&mut bytes);
         std::fs::write(&pem, bytes).unwrap();
-        let mended = opened(&dir).authority_pem().to_owned();
+        let mended = opened(&dir).authority_pem();
         assert_eq!(public(&mended), public(&first), "whoever trusts the one before trusts this one");
         assert_eq!(opened(&dir).authority_pem(), mended, "and it stays");
     }
     std::fs::remove_file(&pem).unwrap();
-    assert_eq!(public(opened(&dir).authority_pem()), public(&first));
+    assert_eq!(public(&opened(&dir).authority_pem()), public(&first));
 
     std::fs::remove_file(&key).unwrap();
-    let refused = Tls::open(dir.path(), &names(), &Flip).unwrap_err();
+    let refused = Tls::open(dir.path(), &names(), &Flip, None).unwrap_err();
     assert!(matches!(&refused, TlsError::AuthorityDamaged { file, .. } if *file == key), "{refused}");
     assert!(refused.to_string().contains("ca.key.sealed back from a copy"), "{refused}");
     assert!(!key.exists(), "nothing was made in its place");

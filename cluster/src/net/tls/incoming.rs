@@ -98,7 +98,7 @@ async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
     if wants_to_join {
         return Ok(Greeted::Joiner(Box::new(start.into_stream(shared.join_server.clone()).await?)));
     }
-    let mut stream = Box::new(start.into_stream(shared.server.clone()).await?);
+    let mut stream = Box::new(start.into_stream(shared.server()).await?);
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let name = shown.and_then(|certificate| NodeName::of(certificate).ok());
     let ends_at_ms = shown.and_then(|certificate| ends_at_ms(certificate));
@@ -129,6 +129,8 @@ async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
 }
 
 async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Peer) -> io::Result<()> {
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let of_the_past = shared.when_of_the_past(shown.map(|shown| shown.to_vec()).unwrap_or_default());
     let (read, write) = tokio::io::split(stream);
     let at_once = if peer.lane == Lane::Urgent { URGENT_AT_ONCE } else { BULK_AT_ONCE };
     let (answers, mut to_write) = mpsc::channel::<Frame>(at_once);
@@ -171,6 +173,7 @@ async fn serve(shared: Arc<Shared>, stream: Box<TlsStream<TcpStream>>, peer: Pee
         ended = reading => ended,
         reason = removed => Err(io::Error::new(io::ErrorKind::PermissionDenied, reason)),
         () = shared.when_over(peer.ends_at_ms) => Err(bad("the certificate of this connection is over")),
+        () = of_the_past => Err(bad("the authority of this connection's certificate was replaced")),
     }
 }
 

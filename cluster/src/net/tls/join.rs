@@ -23,7 +23,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum JoinCallError {
     /// Whoever answers there is not of the cluster that made the token.
-    #[error("the node at {0} does not belong to the cluster that made this token")]
+    #[error(
+        "the node at {0} does not belong to the cluster that made this token, or that cluster has another certificate \
+         authority by now and a new token is needed"
+    )]
     WrongAuthority(String),
     /// Nobody answers.
     #[error("{address} cannot be reached: {source}")]

@@ -10,12 +10,14 @@ mod join;
 mod outgoing;
 #[cfg(feature = "sim")]
 pub mod parsers;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,7 +31,7 @@ pub use join::{JoinCallError, ask_to_join};
 pub(crate) use trust::Shown as ShownCertificate;
 
 use super::{Message, Net, NetError, Service, Services};
-use crate::authority::{NodeName, Part};
+use crate::authority::{NodeName, Part, is_issued_by};
 use crate::command::Incarnation;
 use crate::id::NodeId;
 use hello::Lane;
@@ -54,8 +56,8 @@ pub(super) struct Shared {
     membership: Arc<dyn Membership>,
     services: Services,
     joins: OnceLock<Arc<dyn Joins>>,
-    client: Arc<rustls::ClientConfig>,
-    server: Arc<rustls::ServerConfig>,
+    shown: Arc<ShownCertificate>,
+    trust: RwLock<Trust>,
     join_server: Arc<rustls::ServerConfig>,
     time: Arc<dyn TimeProvider>,
     /// Counts changes of membership: every connection then looks again whether it may stay.
@@ -63,7 +65,57 @@ pub(super) struct Shared {
     ending: CancellationToken,
 }
 
+/// By whom certificates may be (DER, each), and what follows from that.
+struct Trust {
+    authorities: Vec<Vec<u8>>,
+    /// Those that were among them.
+    dropped: Vec<Vec<u8>>,
+    client: Arc<rustls::ClientConfig>,
+    server: Arc<rustls::ServerConfig>,
+}
+
+impl Trust {
+    fn new(
+        shown: &Arc<ShownCertificate>,
+        authorities: Vec<Vec<u8>>,
+        time: &Arc<dyn TimeProvider>,
+    ) -> Result<Self, rustls::Error> {
+        let client = trust::client(shown.clone(), &authorities, time.clone())?;
+        let server = trust::server(shown.clone(), &authorities, time.clone())?;
+        Ok(Self { authorities, dropped: Vec::new(), client, server })
+    }
+}
+
 impl Shared {
+    fn trust(&self) -> RwLockReadGuard<'_, Trust> {
+        self.trust.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self) -> Arc<rustls::ClientConfig> {
+        self.trust().client.clone()
+    }
+
+    fn server(&self) -> Arc<rustls::ServerConfig> {
+        self.trust().server.clone()
+    }
+
+    /// Whether the certificate that a connection was opened by is from an authority that is trusted no more.
+    fn is_of_the_past(&self, certificate: &[u8]) -> bool {
+        self.trust().dropped.iter().any(|dropped| is_issued_by(certificate, dropped))
+    }
+
+    /// Waits until the authority of a connection's certificate is trusted no more.
+    fn when_of_the_past(&self, certificate: Vec<u8>) -> impl Future<Output = ()> {
+        let mut changes = self.changes.subscribe();
+        async move {
+            while !self.is_of_the_past(&certificate) {
+                if changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
     /// Waits until a certificate that ends then (in ms since 1970) is over. A connection lasts no longer than what it was
     /// opened by.
     async fn when_over(&self, ends_at_ms: Option<u64>) {
@@ -120,8 +172,8 @@ pub struct TlsSettings {
     pub name: NodeName,
     /// Which of its starts this is.
     pub incarnation: Incarnation,
-    /// The authority's certificate (DER).
-    pub authority: Vec<u8>,
+    /// By whom certificates may be: the certificates of those authorities (DER).
+    pub authorities: Vec<Vec<u8>>,
     /// What the others are shown.
     pub(crate) shown: Arc<ShownCertificate>,
     /// Who belongs to the cluster.
@@ -152,7 +204,7 @@ impl TlsNet {
     /// # Errors
     /// When the certificates are not usable or the port cannot be listened on.
     pub fn start(settings: TlsSettings) -> std::io::Result<Arc<Self>> {
-        let TlsSettings { name, incarnation, authority, shown, membership, services, listener, time } =
+        let TlsSettings { name, incarnation, authorities, shown, membership, services, listener, time } =
             settings;
         let tls = |error: rustls::Error| std::io::Error::other(error);
         let shared = Arc::new(Shared {
@@ -161,10 +213,10 @@ impl TlsNet {
             membership,
             services,
             joins: OnceLock::new(),
-            client: trust::client(shown.clone(), &authority, time.clone()).map_err(tls)?,
-            server: trust::server(shown.clone(), &authority, time.clone()).map_err(tls)?,
+            trust: RwLock::new(Trust::new(&shown, authorities, &time).map_err(tls)?),
             time,
-            join_server: trust::join_server(shown).map_err(tls)?,
+            join_server: trust::join_server(shown.clone()).map_err(tls)?,
+            shown,
             changes: watch::Sender::new(0),
             ending: CancellationToken::new(),
         });
@@ -186,6 +238,27 @@ impl TlsNet {
     pub fn serve_joins(&self, joins: Arc<dyn Joins>) {
         // Set once, while the node starts.
         drop(self.shared.joins.set(joins));
+    }
+
+    /// From now on certificates may be by these authorities (DER), and by no others: connections that were opened by
+    /// another's certificate end. Gives whether that is a change.
+    ///
+    /// # Errors
+    /// When one of them is no authority; nothing is changed then.
+    pub fn trust(&self, authorities: Vec<Vec<u8>>) -> Result<bool, rustls::Error> {
+        {
+            let mut trust = self.shared.trust.write().unwrap_or_else(PoisonError::into_inner);
+            if trust.authorities == authorities {
+                return Ok(false);
+            }
+            let next = Trust::new(&self.shared.shown, authorities, &self.shared.time)?;
+            let before = std::mem::replace(&mut *trust, next);
+            let known = before.dropped.into_iter().chain(before.authorities);
+            let dropped = known.filter(|known| !trust.authorities.contains(known)).collect();
+            trust.dropped = dropped;
+        }
+        self.shared.changes.send_modify(|count| *count += 1);
+        Ok(true)
     }
 
     /// State's view of the members has changed: whoever is none any more is cut off.

@@ -177,7 +177,14 @@ impl Keeper {
                     way.send_replace(Way::Open(connection.0.clone()));
                     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
                     let ends_at_ms = shown.and_then(|certificate| ends_at_ms(certificate));
-                    carry(connection, stream, self.node, self.shared.when_over(ends_at_ms)).await;
+                    let shown = shown.map(|shown| shown.to_vec()).unwrap_or_default();
+                    let over = async {
+                        tokio::select! {
+                            () = self.shared.when_over(ends_at_ms) => {}
+                            () = self.shared.when_of_the_past(shown) => {}
+                        }
+                    };
+                    carry(connection, stream, self.node, over).await;
                     let reason = "the connection ended".to_owned();
                     way.send_replace(Way::Shut { reason, refused: false });
                     if opened.elapsed() > LONGEST_BACK_OFF {
@@ -215,7 +222,7 @@ impl Keeper {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(NODE_HOST).map_err(|_| bad("a name"))?;
-        let mut stream = TlsConnector::from(self.shared.client.clone()).connect(name, socket).await?;
+        let mut stream = TlsConnector::from(self.shared.client()).connect(name, socket).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let shown = shown.and_then(|certificate| NodeName::of(certificate).ok());
         let expected = NodeName::node(self.shared.name.cluster, self.node);

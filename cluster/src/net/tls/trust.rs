@@ -26,27 +26,22 @@ pub(super) const JOIN_PROTOCOL: &[u8] = b"mediakeep-join/1";
 pub(crate) struct Shown(ArcSwap<CertifiedKey>);
 
 impl Shown {
-    /// From DER: the chain is the node's certificate and the authority's.
-    pub(crate) fn new(certificate: &[u8], authority: &[u8], key: &[u8]) -> Result<Arc<Self>, rustls::Error> {
-        Ok(Arc::new(Self(ArcSwap::from_pointee(certified(certificate, authority, key)?))))
+    /// From DER: the chain begins with the node's certificate and leads to the authorities that others may know.
+    pub(crate) fn new(chain: Vec<Vec<u8>>, key: &[u8]) -> Result<Arc<Self>, rustls::Error> {
+        Ok(Arc::new(Self(ArcSwap::from_pointee(certified(chain, key)?))))
     }
 
     /// From the next connection on, this one is shown.
-    pub(crate) fn replace(
-        &self,
-        certificate: &[u8],
-        authority: &[u8],
-        key: &[u8],
-    ) -> Result<(), rustls::Error> {
-        self.0.store(Arc::new(certified(certificate, authority, key)?));
+    pub(crate) fn replace(&self, chain: Vec<Vec<u8>>, key: &[u8]) -> Result<(), rustls::Error> {
+        self.0.store(Arc::new(certified(chain, key)?));
         Ok(())
     }
 }
 
-fn certified(certificate: &[u8], authority: &[u8], key: &[u8]) -> Result<CertifiedKey, rustls::Error> {
+fn certified(chain: Vec<Vec<u8>>, key: &[u8]) -> Result<CertifiedKey, rustls::Error> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
     let signing = provider().key_provider.load_private_key(key)?;
-    let chain = vec![certificate.to_vec().into(), authority.to_vec().into()];
+    let chain = chain.into_iter().map(CertificateDer::from).collect();
     let certified = CertifiedKey::new(chain, signing);
     certified.keys_match()?;
     Ok(certified)
@@ -72,19 +67,21 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn roots(authority: &[u8]) -> Result<Arc<RootCertStore>, rustls::Error> {
+fn roots(authorities: &[Vec<u8>]) -> Result<Arc<RootCertStore>, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(authority.to_vec()))?;
+    for authority in authorities {
+        roots.add(CertificateDer::from(authority.clone()))?;
+    }
     Ok(Arc::new(roots))
 }
 
 /// For connections of other nodes, which must show a certificate.
 pub(super) fn server(
     shown: Arc<Shown>,
-    authority: &[u8],
+    authorities: &[Vec<u8>],
     time: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots(authority)?, provider())
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots(authorities)?, provider())
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
     let builder = ServerConfig::builder_with_details(provider(), time)
@@ -112,12 +109,12 @@ fn without_memory(mut config: ServerConfig, protocol: &[u8]) -> ServerConfig {
 /// For connections to other nodes.
 pub(super) fn client(
     shown: Arc<Shown>,
-    authority: &[u8],
+    authorities: &[Vec<u8>],
     time: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut config = ClientConfig::builder_with_details(provider(), time)
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots(authority)?)
+        .with_root_certificates(roots(authorities)?)
         .with_client_cert_resolver(shown);
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![NODE_PROTOCOL.to_vec()];
@@ -156,10 +153,12 @@ impl ServerCertVerifier for Pinned {
             .iter()
             .find(|certificate| fingerprint(certificate) == self.authority_hash)
             .ok_or(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots(authority)?, self.provider.clone())
+        let roots = roots(&[authority.to_vec()])?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?;
-        verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)
+        // A cluster that has another authority since the token was made leads there from the one the token names.
+        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(

@@ -871,6 +871,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster/authority/abandon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give up an exchange: the authority before comes back into force, and nodes and edges go back to it. Possible until it is
+         *     dropped.
+         */
+        post: operations["authority_abandon"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cluster/authority/replace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Another certificate authority, in force at once. Nodes and edges exchange their certificates by themselves, the one before
+         *     is trusted until all have, and nobody is cut off meanwhile.
+         */
+        post: operations["authority_replace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cluster/site-map": {
         parameters: {
             query?: never;
@@ -1899,6 +1939,26 @@ export interface components {
              */
             time_ms: number;
         };
+        /** @description The authority in force, so that a request that is sent again does nothing to the one after it. */
+        AuthorityInForce: {
+            /** @description SHA-256 of its certificate. */
+            fingerprint: string;
+        };
+        /** @description The certificate authority of nodes and edges. */
+        AuthorityView: {
+            /** @description SHA-256 of its certificate. */
+            fingerprint: string;
+            former?: components["schemas"]["FormerAuthorityView"] | null;
+        };
+        /** @description A node or an edge that has not exchanged its certificate yet. */
+        AuthorityWait: {
+            /** @description An edge, and no node. */
+            edge: boolean;
+            /** @description Its number. */
+            id: string;
+            /** @description Its name. */
+            name: string;
+        };
         /** @description A backup, or a check of one. */
         BackupRunView: {
             /**
@@ -2153,6 +2213,7 @@ export interface components {
              * @description Changes that the node that is asked has carried out.
              */
             applied: number;
+            authority?: components["schemas"]["AuthorityView"] | null;
             /**
              * Format: int32
              * @description How many voters may fail with changes still possible, besides those that do not answer now.
@@ -2415,6 +2476,18 @@ export interface components {
             percent?: number | null;
             /** @description For `progress`: the stage. */
             stage?: string | null;
+        };
+        /** @description An authority that was replaced. */
+        FormerAuthorityView: {
+            /** @description SHA-256 of its certificate. */
+            fingerprint: string;
+            /**
+             * Format: int64
+             * @description Since when.
+             */
+            replaced_ms: number;
+            /** @description Who has no certificate by the new one yet: it is trusted until nobody is left. */
+            waits_for: components["schemas"]["AuthorityWait"][];
         };
         /** @description Why an asset must be kept. */
         Hold: {
@@ -6437,6 +6510,100 @@ export interface operations {
                 };
             };
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    authority_abandon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuthorityInForce"];
+            };
+        };
+        responses: {
+            /** @description The one before is in force */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    authority_replace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuthorityInForce"];
+            };
+        };
+        responses: {
+            /** @description In force */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
