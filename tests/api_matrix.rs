@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 use node::access::needs;
 use reqwest::Method;
@@ -195,11 +194,16 @@ async fn everybody(node: &Node, admin: &Client, other: &str) -> Vec<Role> {
         add(name, node.with_token(key["secret"].as_str().unwrap()), true);
     }
     let now_ms = admin.get("/system/status").await.expect(200)["time_ms"].as_u64().unwrap();
-    let body = json!({ "name": "expired", "role": "admin", "expires_ms": now_ms + 300 });
+    let over_ms = now_ms + 3_000;
+    let body = json!({ "name": "expired", "role": "admin", "expires_ms": over_ms });
     let key = admin.post(&keys, &body).await.expect(201);
     add("key-expired", node.with_token(key["secret"].as_str().unwrap()), false);
     add("cluster-admin", admin.clone(), true);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    wait_for("the key is over", || async {
+        let now_ms = admin.get("/system/status").await.expect(200)["time_ms"].as_u64().unwrap();
+        (now_ms > over_ms).then_some(())
+    })
+    .await;
     roles
 }
 

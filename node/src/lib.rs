@@ -12,6 +12,7 @@ pub mod app;
 pub mod asset_store;
 pub mod auth;
 pub mod backup;
+mod clean_stack;
 pub mod cli;
 pub mod config;
 pub mod console;

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::shutdown::{self, Shutdown};
 use crate::tls::{Names, Tls};
-use crate::{answer, api, console, limits};
+use crate::{answer, api, clean_stack, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -80,6 +80,7 @@ pub(crate) fn ground(config: &Config) -> anyhow::Result<(tokio::runtime::Runtime
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CLUSTER_THREADS)
         .thread_name("cluster")
+        .on_thread_start(clean_stack::wipe_at_end)
         .enable_all()
         .build()?;
     std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;

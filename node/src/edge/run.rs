@@ -20,7 +20,7 @@ use super::{AskError, Edge, follow, serve, warm};
 use crate::config::Config;
 use crate::limits::{self, Limiter};
 use crate::run::{KEEP_ALIVE, ground, public_address};
-use crate::{answer, shutdown};
+use crate::{answer, clean_stack, shutdown};
 
 /// Certificates, and the authorities they may be by, are looked at this often.
 const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(2);
@@ -72,7 +72,8 @@ pub fn run(config: Config, options: &EdgeOptions) -> anyhow::Result<()> {
     // The keys are wiped; what a key went through was when it was freed.
     edge.forget(false);
     edge.node.stop();
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    runtime.shutdown_timeout(Duration::from_secs(DRAIN_SECONDS));
+    clean_stack::wipe();
     ended
 }
 
@@ -171,6 +172,7 @@ fn https(
     let limiter = Limiter::new(settings.clone(), Gauge::default());
     let edge = web::Data::from(edge);
     let server = HttpServer::new(move || {
+        clean_stack::wipe_at_end();
         actix_web::App::new().app_data(edge.clone()).wrap(from_fn(answer::around)).configure(serve::configure)
     });
     let workers =
