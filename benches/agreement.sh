@@ -72,15 +72,11 @@ gap_after_kill() { # PID SYSTEM ENDPOINTS OPTION...
   jq .longest_gap_seconds "$work/gap"
 }
 
-# The node that leads, by what each says of itself.
+# The address of the node that leads.
 leader_of_nodes() {
-  local each
-  for each in ${urls//,/ }; do
-    if curl -sS --fail --cacert "$ca" -H "authorization: Bearer $token" "$each/api/v1/system/status" |
-      jq -e '.role == "leader"' > /dev/null; then echo "$each"; return; fi
-  done
-  echo "no node leads" >&2
-  exit 1
+  api "$url/api/v1/cluster" |
+    jq -er '.leader as $leader | .nodes[] | select(.id == $leader) | "https://" + .public_address' ||
+    { echo "no node leads" >&2; exit 1; }
 }
 
 # So many assets that can be described and read; sets `assets`. Their bytes never come.

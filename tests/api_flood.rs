@@ -6,7 +6,6 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -71,15 +70,10 @@ fn memory_kib(node: &Node) -> u64 {
 #[expect(clippy::print_stdout, reason = "the figures are of interest when they are within the bars, too")]
 async fn under(node: &Node, what: &str, attack: impl FnOnce() + Send + 'static) {
     let quiet_kib = memory_kib(node);
-    let over = Arc::new(AtomicBool::new(false));
-    let ended = Arc::clone(&over);
-    let attacker = std::thread::spawn(move || {
-        attack();
-        ended.store(true, Ordering::Release);
-    });
+    let attacker = std::thread::spawn(attack);
     let client = node.anonymous();
     let (mut slowest, mut most_kib) = (Duration::ZERO, quiet_kib);
-    while !over.load(Ordering::Acquire) {
+    while !attacker.is_finished() {
         let began = Instant::now();
         assert_eq!(client.get("=/healthz").await.status, 200, "{what}");
         slowest = slowest.max(began.elapsed());
@@ -149,11 +143,14 @@ async fn slow_and_half_open_clients_are_forgotten_and_cost_little() {
     under(&node, "100 bodies that do not come", move || {
         let head = "POST /api/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
                     content-length: 1000\r\n\r\n{\"user";
-        let mut open: Vec<Tls> = (0..100).map(|_| attacked.connect()).collect();
-        for stream in &mut open {
-            stream.write_all(head.as_bytes()).unwrap();
-            stream.flush().unwrap();
-        }
+        let mut open: Vec<Tls> = (0..100)
+            .map(|_| {
+                let mut stream = attacked.connect();
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.flush().unwrap();
+                stream
+            })
+            .collect();
         for stream in &mut open {
             let mut answer = [0; 12];
             stream.read_exact(&mut answer).expect("an answer");

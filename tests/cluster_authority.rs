@@ -71,12 +71,20 @@ async fn is_trusted(lab: &Lab, number: usize, ca: &Path) -> bool {
     client.request(Method::GET, "=/").send().await.is_ok()
 }
 
+/// Whether a client of OpenSSL that trusts this authority alone finds its way from the certificate to it.
+async fn is_trusted_by_openssl(lab: &Lab, number: usize, ca: &Path) -> bool {
+    let mut curl = tokio::process::Command::new("curl");
+    curl.args(["-sS", "--max-time", "5", "-o", "/dev/null", "--cacert"]).arg(ca).arg(lab.url(number));
+    curl.output().await.unwrap().status.success()
+}
+
 async fn becomes_trusted(lab: &Lab, numbers: &[usize], ca: &Path) {
     for number in numbers {
         wait_for("a client that trusts this authority alone is answered", || async {
             is_trusted(lab, *number, ca).await.then_some(())
         })
         .await;
+        assert!(is_trusted_by_openssl(lab, *number, ca).await, "node {number}, {}", ca.display());
     }
 }
 

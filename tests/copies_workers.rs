@@ -19,7 +19,7 @@ use cluster::outcome::Outcome;
 use cluster::placement::Candidate;
 use cluster::state::{Asset, Holders, State};
 use cluster::store::{BlobError, Blobs, BlobsConfig, Report};
-use cluster::transfer::{Leaving, Map, Replicas};
+use cluster::transfer::{Leaving, Map, Replicas, Standing};
 use cluster::worker::{Worked, Worker};
 use cluster::workers::{Collect, CopyNode, Count, Forget, Named, Purpose, Repair, Scrub};
 use tokio::sync::broadcast;
@@ -49,6 +49,12 @@ impl Map for Parliament {
     }
     fn candidates(&self) -> Vec<Candidate> {
         self.state().candidates()
+    }
+    fn knows(&self, asset: AssetId) -> bool {
+        self.state().asset(asset).is_some()
+    }
+    fn standing(&self, name: BlobName) -> Standing {
+        Standing::of(&self.state(), name)
     }
 }
 

@@ -316,8 +316,15 @@ impl Trusted {
     /// all that some of them were told to trust.
     #[must_use]
     pub fn public_chain(&self, certificate: Vec<u8>) -> Vec<Vec<u8>> {
-        [certificate, self.in_force.clone()].into_iter().chain(self.crossed.clone()).collect()
+        public_chain(certificate, self.in_force.clone(), self.crossed.clone())
     }
+}
+
+/// A certificate, what leads from its authority to the one before, and the authority, in this order: OpenSSL goes by the first
+/// that fits, and would end at an authority that it does not trust.
+#[must_use]
+pub fn public_chain<C>(certificate: C, authority: C, crossed: Option<C>) -> Vec<C> {
+    std::iter::once(certificate).chain(crossed).chain([authority]).collect()
 }
 
 /// Whether `authority` has signed `certificate` (both DER). Dates and uses are for TLS to judge.

@@ -50,7 +50,7 @@ pub(super) async fn reader(
             return here.map(|reader| reader.with_others(others));
         }
         Err(BlobError::Damaged(FormatError::Key(_))) => return here,
-        Err(BlobError::Damaged(_) | BlobError::Corrupt { .. }) => shared.repairs.damaged(name),
+        Err(error) if error.is_damage() => shared.repairs.damaged(name),
         Err(BlobError::NotFound) if shared.map.holders(name.asset).contains(shared.node) => {
             shared.repairs.look_at(name.asset);
         }

@@ -35,7 +35,7 @@ use crate::keyring::DataKey;
 use crate::net::{Net, NetError, Service};
 use crate::placement::Candidate;
 use crate::raft::machine::Shown;
-use crate::state::Holders;
+use crate::state::{BlobRecord, Holders, State};
 use crate::store::{BlobError, BlobReader, BlobWriter, Blobs};
 use elsewhere::Elsewhere;
 use lanes::{Lanes, Quorum};
@@ -84,13 +84,9 @@ pub trait Map: Send + Sync + fmt::Debug {
     /// All nodes, as placement sees them by State alone.
     fn candidates(&self) -> Vec<Candidate>;
     /// Whether State has this asset. Without it nothing says who holds it: it was purged, or State here is behind.
-    fn knows(&self, _asset: AssetId) -> bool {
-        true
-    }
+    fn knows(&self, asset: AssetId) -> bool;
     /// How a Blob stands.
-    fn standing(&self, _name: BlobName) -> Standing {
-        Standing::Unknown
-    }
+    fn standing(&self, name: BlobName) -> Standing;
 }
 
 /// How a Blob stands by State.
@@ -102,6 +98,16 @@ pub enum Standing {
     Open,
     /// It is sealed, with this hash.
     Sealed([u8; 32]),
+}
+
+impl Standing {
+    /// Of a Blob, by `state`.
+    #[must_use]
+    pub fn of(state: &State, name: BlobName) -> Self {
+        let blob = state.asset(name.asset).and_then(|asset| asset.blob(name.blob));
+        let stands = |blob: &BlobRecord| blob.sealed.map_or(Self::Open, |sealed| Self::Sealed(sealed.hash));
+        blob.map_or(Self::Unknown, stands)
+    }
 }
 
 /// The copies of all Blobs, wherever they are. Cheap to clone.
@@ -325,15 +331,12 @@ impl Map for StateMap {
     }
 
     fn standing(&self, name: BlobName) -> Standing {
-        let state = self.shown.state.load();
-        let blob = state.asset(name.asset).and_then(|asset| asset.blob(name.blob));
-        blob.map_or(Standing::Unknown, |blob| {
-            blob.sealed.map_or(Standing::Open, |sealed| Standing::Sealed(sealed.hash))
-        })
+        Standing::of(&self.shown.state.load(), name)
     }
 }
 
 impl Shared {
+    /// Refuses what State here does not have: its holders are not known, so nothing that is said of it counts.
     fn known(&self, asset: AssetId) -> Result<(), BlobError> {
         if self.map.knows(asset) { Ok(()) } else { Err(BlobError::NotFound) }
     }

@@ -18,7 +18,7 @@ use crate::cluster::ProposeError;
 use crate::event::Event;
 use crate::id::{AssetId, BlobId, NodeId};
 use crate::state::{Asset, State};
-use crate::store::{BlobError, Report, StoredState};
+use crate::store::{Report, StoredState};
 use crate::transfer::Pulled;
 use crate::worker::{WorkError, Worked, Worker};
 
@@ -137,7 +137,7 @@ impl<N: CopyNode> Repair<N> {
                 continue;
             }
             match bytes.verify(name).await {
-                Err(BlobError::Damaged(_) | BlobError::Corrupt { .. }) => {
+                Err(error) if error.is_damage() => {
                     tracing::warn!(asset = %name.asset, blob = %name.blob, "a damaged copy is set aside");
                     bytes.here().set_aside(name).await.map_err(|error| WorkError::new(&error))?;
                     bytes.repairs().look_at(name.asset);

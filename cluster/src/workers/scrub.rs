@@ -111,10 +111,7 @@ impl<N: CopyNode> Scrub<N> {
     /// Forgets what was mended, set aside or removed since.
     async fn look_at_unmended(&mut self) {
         for name in std::mem::take(&mut self.unmended) {
-            if matches!(
-                self.node.bytes().verify(name).await,
-                Err(BlobError::Damaged(_) | BlobError::Corrupt { .. })
-            ) {
+            if self.node.bytes().verify(name).await.is_err_and(|error| error.is_damage()) {
                 self.unmended.push(name);
             }
         }

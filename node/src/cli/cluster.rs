@@ -250,11 +250,15 @@ async fn status(connection: &Connection, json: bool) -> Result<(), CliError> {
 /// Its state; of one that is being emptied also how far that is.
 fn state_of(node: &Value) -> String {
     let state = shown::field(node, "state");
-    match (node["assets_left"].as_u64(), node["assets_written"].as_u64().unwrap_or(0)) {
-        (None, _) => state,
-        (Some(0), _) => format!("{state}: empty"),
-        (Some(left), 0) => format!("{state}: {left} assets left"),
-        (Some(left), written) => format!("{state}: {left} assets left, {written} of them being written"),
+    let left = match node["assets_left"].as_u64() {
+        None => return state,
+        Some(0) => return format!("{state}: empty"),
+        Some(1) => "1 asset left".to_owned(),
+        Some(left) => format!("{left} assets left"),
+    };
+    match node["assets_written"].as_u64() {
+        None | Some(0) => format!("{state}: {left}"),
+        Some(written) => format!("{state}: {left}, {written} being written"),
     }
 }
 
@@ -268,4 +272,20 @@ fn row(node: &Value) -> Vec<String> {
     let mut cells = ["id", "name", "site", "role"].map(field).to_vec();
     cells.extend([state_of(node), heard, field("version"), field("public_address")]);
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_being_emptied_says_how_far_that_is() {
+        let said = |left: Value, written: Value| {
+            state_of(&json!({ "state": "draining", "assets_left": left, "assets_written": written }))
+        };
+        assert_eq!(said(Value::Null, Value::Null), "draining", "not counted yet");
+        assert_eq!(said(json!(0), json!(0)), "draining: empty");
+        assert_eq!(said(json!(1), json!(0)), "draining: 1 asset left");
+        assert_eq!(said(json!(12), json!(1)), "draining: 12 assets left, 1 being written");
+    }
 }

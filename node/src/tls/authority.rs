@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use cluster::authority::public_chain;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType,
@@ -144,8 +145,7 @@ impl Authority {
         let certificate = node_params(names)?.signed_by(&key, &issuer)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let crossed = crossed.map(|crossed| CertificateDer::from(crossed.to_vec()));
-        let chain = [certificate.der().clone(), authority].into_iter().chain(crossed);
-        certified(chain.collect(), private)
+        certified(public_chain(certificate.der().clone(), authority, crossed), private)
     }
 }
 
