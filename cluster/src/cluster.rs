@@ -27,6 +27,7 @@ pub(crate) mod start;
 mod status;
 mod succession;
 pub mod voters;
+mod whereabouts;
 
 use std::fmt;
 use std::fs::File;
@@ -48,6 +49,7 @@ pub use join::{JoinError, JoinToken, JoinTokenError};
 pub use start::NewClusterSecrets;
 pub use status::{ClusterStatus, Role};
 pub(crate) use voters::Step;
+pub use whereabouts::Whereabouts;
 
 use crate::actor::Actor;
 use crate::audit::{AuditLog, HeadBook, SignedHead};

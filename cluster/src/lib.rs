@@ -46,5 +46,5 @@ pub mod sim;
 pub use cluster::{
     AuditReport, Cluster, ClusterConfig, ClusterStatus, Distance, EdgeConfig, EdgeNode, JoinError, JoinToken,
     JoinTokenError, NewClusterSecrets, NodeReport, OpenError, ProposeError, SHORTENED, TlsTransport,
-    Transport,
+    Transport, Whereabouts,
 };

@@ -235,8 +235,10 @@ impl EdgeNode {
         self.nodes.read().keys().copied().collect()
     }
 
-    /// The cluster has these nodes now. Kept for the next start.
-    pub fn set_nodes(&self, nodes: Vec<(NodeId, String)>) {
+    /// The cluster has these nodes now. Kept for the next start. Of one that is nowhere, and of none at all, nothing is
+    /// learnt.
+    pub fn set_nodes(&self, mut nodes: Vec<(NodeId, String)>) {
+        nodes.retain(|(_, address)| !address.is_empty());
         if nodes.is_empty() || !self.nodes.set(&nodes) {
             return;
         }
@@ -350,8 +352,7 @@ impl CoreNodes {
 
     /// Gives whether anything changed.
     fn set(&self, nodes: &[(NodeId, String)]) -> bool {
-        let new: BTreeMap<NodeId, String> =
-            nodes.iter().filter(|(_, address)| !address.is_empty()).cloned().collect();
+        let new: BTreeMap<NodeId, String> = nodes.iter().cloned().collect();
         if *self.read() == new {
             return false;
         }

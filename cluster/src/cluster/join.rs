@@ -235,15 +235,8 @@ impl Cluster {
         let info = state.cluster_info().ok_or_else(|| unavailable("there is no cluster yet"))?;
         let authority =
             state.authority().ok_or_else(|| unavailable("this node does not listen for other nodes"))?;
-        let mut addresses: Vec<String> =
-            state.nodes().map(|node| node.cluster_address.clone()).filter(|text| !text.is_empty()).collect();
-        // A node that has just started may not have told the others yet where it is.
-        if let Some(presence) = self.inner.presence.get()
-            && !addresses.contains(&presence.cluster_address)
-        {
-            addresses.insert(0, presence.cluster_address.clone());
-        }
-        addresses.truncate(ADDRESSES);
+        let places = self.whereabouts().into_iter();
+        let addresses = places.map(|place| place.cluster_address).take(ADDRESSES).collect();
         let mut secret = [0; 32];
         fill_random(&mut secret).map_err(|error| ProposeError::Unavailable(error.to_string()))?;
         Ok(JoinToken {
@@ -279,8 +272,8 @@ impl Cluster {
         let certificate = authority
             .certify(&request.request, name, self.certificate_life())
             .map_err(|error| unavailable(&error))?;
-        let seeds = state.nodes().filter(|one| one.id != node);
-        let seeds = seeds.map(|one| (one.id, one.cluster_address.clone())).collect();
+        let seeds = self.whereabouts().into_iter().filter(|place| place.node != node);
+        let seeds = seeds.map(|place| (place.node, place.cluster_address)).collect();
         tracing::info!(%node, is_edge, "a node was admitted");
         Ok(Admitted { node, authority: stored.certificate.clone(), certificate, seeds })
     }

@@ -50,9 +50,10 @@ impl Membership for Members {
     fn address(&self, node: NodeId) -> Option<String> {
         let state = self.shown.state.load();
         match state.node(node) {
-            Some(known) => Some(known.cluster_address.clone()),
+            // A node that State knows and that has not said yet where it is may be known from joining.
+            Some(known) if !known.cluster_address.is_empty() => Some(known.cluster_address.clone()),
             None if state.is_removed(node) => None,
-            None => self.seeds.iter().find(|(seed, _)| *seed == node).map(|(_, address)| address.clone()),
+            _ => self.seeds.iter().find(|(seed, _)| *seed == node).map(|(_, address)| address.clone()),
         }
     }
 }

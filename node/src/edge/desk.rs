@@ -59,9 +59,8 @@ impl Desk {
             Question::Report(report) => {
                 let state = self.cluster().state();
                 self.media.edges.note(from, report, |edge| state.edge(edge).is_some());
-                let nodes = state.nodes();
-                let nodes =
-                    nodes.map(|node| (node.id, node.cluster_address.clone(), node.public_address.clone()));
+                let places = self.cluster().whereabouts().into_iter();
+                let nodes = places.map(|place| (place.node, place.cluster_address, place.public_address));
                 plain(Reply::Noted { nodes: nodes.collect() })
             }
             Question::Follow { since } => {

@@ -210,6 +210,7 @@ fn announce(edge: &Edge, address: SocketAddr, json_line: bool) {
 async fn certify(edge: Arc<Edge>, served: Arc<Served>, ready: tokio::sync::oneshot::Sender<()>) -> String {
     let mut ready = Some(ready);
     let mut shown: Option<Shown> = None;
+    let mut said = String::new();
     loop {
         if let Err(error) = follow_authorities(&edge, shown.as_ref()).await {
             tracing::debug!(%error, "by whom certificates may be could not be heard");
@@ -217,9 +218,17 @@ async fn certify(edge: Arc<Edge>, served: Arc<Served>, ready: tokio::sync::onesh
         let node_due = edge.node.renewal().ok().flatten();
         if node_due.is_some() || shown.as_ref().is_none_or(|shown| shown.is_due(&edge)) {
             match introduce(&edge, &served, node_due.as_ref()).await {
-                Ok(certificate) => shown = Some(certificate),
+                Ok(certificate) => {
+                    shown = Some(certificate);
+                    said.clear();
+                }
                 Err(error) => {
-                    tracing::debug!(error = format!("{error:#}"), "no certificate could be had yet");
+                    let error = format!("{error:#}");
+                    // It is tried again until it works: said once for each reason.
+                    if error != said {
+                        tracing::warn!(error, "no certificate could be had yet from the cluster's nodes");
+                        said = error;
+                    }
                     tokio::time::sleep(TRY_AGAIN).await;
                     continue;
                 }
