@@ -117,4 +117,9 @@ pub enum Event {
     EdgesChanged,
     /// State came whole, from a snapshot: anything may have changed since the event before.
     StateReplaced,
+    /// A Blob of an asset, or its manifest, is final: whoever holds the asset is to have it.
+    BlobSealed {
+        /// The asset.
+        asset: AssetId,
+    },
 }

@@ -92,6 +92,9 @@ impl Change<'_> {
     pub(super) fn put_changed(&mut self, mut asset: Asset) {
         asset.updated_ms = self.now_ms;
         let (id, application) = (asset.id, asset.application);
+        if self.state.asset(id).is_none_or(|before| !asset.has_same_files(before)) {
+            self.event(Event::BlobSealed { asset: id });
+        }
         self.state.put_asset(id, asset);
         self.event(Event::AssetChanged { asset: id, application });
     }

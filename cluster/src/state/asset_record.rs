@@ -211,4 +211,14 @@ impl Asset {
     pub fn blob(&self, id: BlobId) -> Option<&BlobRecord> {
         self.blobs.iter().find(|blob| blob.id == id)
     }
+
+    /// Whether no Blob that is final, and no manifest, sets it apart from `other`.
+    #[must_use]
+    pub fn has_same_files(&self, other: &Self) -> bool {
+        let sealed = |asset: &'_ Self| {
+            let blobs = asset.blobs.iter().filter_map(|blob| blob.sealed.map(|sealed| (blob.id, sealed)));
+            blobs.collect::<Vec<_>>()
+        };
+        self.manifest == other.manifest && sealed(self) == sealed(other)
+    }
 }

@@ -28,6 +28,8 @@ const TOGETHER: usize = 64;
 const ALL_AGAIN: Duration = Duration::from_secs(3600);
 /// With more than one node, whatever an event did not tell is found after so long, and what failed is tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// What is noted within this time is looked at together: each look asks the other holders.
+const GATHER: Duration = Duration::from_millis(200);
 /// So many assets are kept in mind to be tried again; more are found when everything is compared.
 const KEPT: usize = 10_000;
 
@@ -362,7 +364,7 @@ impl<N: CopyNode> Worker for Repair<N> {
         let repairs = self.node.bytes().repairs().clone();
         let repairing = self.purpose == Purpose::Repair;
         let noted = |event: &Event| match event {
-            Event::AssetChanged { asset, .. } | Event::HoldersChanged { asset } if repairing => {
+            Event::BlobSealed { asset } | Event::HoldersChanged { asset } if repairing => {
                 repairs.look_at(*asset);
                 false
             }
@@ -371,7 +373,7 @@ impl<N: CopyNode> Worker for Repair<N> {
         };
         let mut all = false;
         tokio::select! {
-            () = repairs.noted(), if repairing => {}
+            () = repairs.noted(), if repairing => tokio::time::sleep(GATHER).await,
             heard = heard(&mut self.events, LOOK_AGAIN, noted) => all = heard,
         }
         // A node came or went, or events were missed: everything may have to move.

@@ -100,6 +100,7 @@ fn touched(event: &Event) -> Option<Touched> {
         | Event::ClusterKeyRotated { .. }
         | Event::ClusterChanged
         | Event::HoldersChanged { .. }
+        | Event::BlobSealed { .. }
         | Event::BackupsChanged
         | Event::AlertsChanged
         | Event::StateReplaced => return None,
