@@ -118,6 +118,27 @@ impl LogTree {
         Ok(())
     }
 
+    /// Key by key, in order. A power cut may leave the first few of them, and that is a log, too: each record stands by
+    /// itself, and nothing is acknowledged before all are durable. A batch of sled's would have a write of its own for its
+    /// head, and each write wakes every thread of sled's pool.
+    fn insert(&self, changes: &[Change]) -> Result<(), LogError> {
+        let insert =
+            |name: &[u8], bytes: sled::IVec| self.db.insert(name, bytes).map(drop).map_err(LogError::from);
+        for change in changes {
+            match change {
+                Change::Vote(vote) => insert(VOTE, checked(vote)?.into())?,
+                Change::Committed(committed) => insert(COMMITTED, checked(committed)?.into())?,
+                Change::Append(records) => {
+                    for (log_id, record) in records {
+                        insert(&key(log_id.index), record.as_slice().into())?;
+                    }
+                }
+                Change::Truncate(_) | Change::Purge(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     fn remove_range(&self, batch: &mut sled::Batch, first: u64, last: u64) -> Result<(), LogError> {
         for found in self.db.range(key(first)..=key(last)).keys() {
             batch.remove(found?);
@@ -145,7 +166,11 @@ impl LogTree {
 
 impl Database for LogTree {
     fn write(&self, changes: &[Change]) -> Result<(), LogError> {
+        let is_plain = |change: &Change| !matches!(change, Change::Truncate(_) | Change::Purge(_));
         guarded(|| {
+            if changes.iter().all(is_plain) {
+                return self.insert(changes);
+            }
             let mut batch = sled::Batch::default();
             for change in changes {
                 self.add(&mut batch, change)?;
@@ -197,11 +222,16 @@ fn index_of(name: &[u8]) -> Result<u64, LogError> {
 }
 
 fn put<T: Persist>(batch: &mut sled::Batch, name: &[u8], value: &T) -> Result<(), LogError> {
+    batch.insert(name, checked(value)?);
+    Ok(())
+}
+
+/// `value` behind its checksum.
+fn checked<T: Persist>(value: &T) -> Result<Vec<u8>, LogError> {
     let body = persist::encode(value).map_err(|error| LogError::Unencodable(error.to_string()))?;
     let mut bytes = crc32c::crc32c(&body).to_be_bytes().to_vec();
     bytes.extend_from_slice(&body);
-    batch.insert(name, bytes);
-    Ok(())
+    Ok(bytes)
 }
 
 /// Runs `work` on a thread of its own and waits at most `deadline`: sled waits for ever for a disk that failed under it.
