@@ -2,7 +2,7 @@
 //! what is not wanted any more. Jobs that are divided offer their parts beside: a part is leased and run like a job.
 //!
 //! All nodes see all that waits. The more of its places a node has taken, the longer it leaves work to others before it takes
-//! it, so that the one with the least to do is first.
+//! it, so that the one with the least to do is first. Of several that have as little, those that hold the asset take turns.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::offer::{Offer, Task, offers};
+use super::offer::{Offer, Task, offers, turn};
 use super::part::PartWork;
 use super::work::{TryEnd, Work};
 use crate::asset_store::AssetStore;
@@ -32,6 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How long a node whose places are all taken but none would leave work to others; one that has half of them, half as long.
 const LEAVES_TO_OTHERS: Duration = Duration::from_millis(600);
+/// How long a node leaves work to each of those whose turn is before its own: time for a lease to be agreed and heard of.
+const TURN: Duration = Duration::from_millis(40);
 /// Jobs on uploads that still run, beside the others: they wait for bytes more than they work.
 const EARLY_PLACES: usize = 2;
 
@@ -138,7 +140,7 @@ impl Jobs {
             if !self.has_place(offer) || (is_draining && offer.holder != Some(self.node_id())) {
                 continue;
             }
-            match self.time_to_leave(offer) {
+            match self.time_to_leave(&state, offer) {
                 Duration::ZERO => self.begin(offer).await,
                 left => look_again = look_again.min(left),
             }
@@ -173,12 +175,26 @@ impl Jobs {
     }
 
     /// How much longer this node leaves the work to others.
-    fn time_to_leave(&self, offer: &Offer) -> Duration {
+    fn time_to_leave(&self, state: &State, offer: &Offer) -> Duration {
         let (taken, places) = (self.taken(false), self.inner.places);
         let leaves = LEAVES_TO_OTHERS * u32::try_from(taken).unwrap_or(u32::MAX)
             / u32::try_from(places).unwrap_or(1).max(1);
+        let leaves = leaves + TURN * self.turn(state, offer);
         let waits = self.waiting().get(&offer.task).map_or(Duration::ZERO, Instant::elapsed);
         leaves.saturating_sub(waits)
+    }
+
+    /// How many others may take it before this node, if all have as little to do.
+    fn turn(&self, state: &State, offer: &Offer) -> u32 {
+        if offer.holder == Some(self.node_id()) {
+            return 0;
+        }
+        let takes = |node: &NodeId| {
+            state.node(*node).is_some_and(|node| node.state == NodeState::Active)
+                && (*node == self.node_id() || self.is_there(state, *node))
+        };
+        let holders: Vec<NodeId> = state.holders(offer.asset.id).iter().filter(takes).collect();
+        turn(offer.task, self.node_id(), &holders)
     }
 
     /// Places that are taken, of those for uploads that still run or of the others.

@@ -89,3 +89,37 @@ pub fn offers(state: &State, is_free: impl Fn(NodeId) -> bool + Copy) -> impl It
     });
     parts.chain(jobs)
 }
+
+/// How many of `nodes` come before `me` in taking `task`; all of them, when it is not one of them. Each is first for
+/// some tasks, and all nodes agree on who.
+pub fn turn(task: Task, me: NodeId, nodes: &[NodeId]) -> u32 {
+    let (job, part) = match task {
+        Task::Job(job) => (job, 0),
+        Task::Part(job, number) => (job, usize::from(number)),
+    };
+    let first = usize::from(job.as_bytes()[15]) + part;
+    let place = nodes.iter().position(|node| *node == me);
+    let before = place.map_or(nodes.len(), |place| (place + nodes.len() - first % nodes.len()) % nodes.len());
+    u32::try_from(before).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_hold_an_asset_take_turns_and_the_others_come_after_them() {
+        let nodes = [1, 4, 9].map(NodeId);
+        for number in 0..7 {
+            let task = Task::Part(JobId::generate(), number);
+            let mut turns = nodes.map(|me| turn(task, me, &nodes));
+            turns.sort_unstable();
+            assert_eq!(turns, [0, 1, 2]);
+            assert_eq!((turn(task, NodeId(5), &nodes), turn(task, NodeId(5), &[])), (3, 0));
+        }
+        let job = JobId::generate();
+        let firsts = [0, 1, 2].map(|number| nodes.map(|me| turn(Task::Part(job, number), me, &nodes)));
+        let is_first = |at: usize| firsts.iter().any(|turns| turns[at] == 0);
+        assert!(is_first(0) && is_first(1) && is_first(2), "the parts of a job go round: {firsts:?}");
+    }
+}
