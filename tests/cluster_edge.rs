@@ -260,6 +260,31 @@ async fn an_edge_gives_viewers_what_a_node_gives_them_and_asks_for_it_once() {
     node.stop().await;
 }
 
+/// The alert of that kind, as long as it holds.
+async fn alert(admin: &Client, kind: &str) -> Option<Value> {
+    let alerts = admin.get("/alerts").await.expect(200);
+    let found = alerts["items"].as_array().unwrap().iter().find(|alert| alert["kind"] == kind);
+    found.filter(|alert| alert["resolved_ms"].is_null()).cloned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_does_not_answer_is_an_alert_until_it_does_again() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let folder = tempfile::tempdir().unwrap();
+    let edge = Edge::join(&admin, folder.path(), "branch office").await;
+    let (id, url) = (edge.id.clone(), edge.url.clone());
+    stop(edge.child).await;
+    let raised = wait_for("the edge's silence is an alert", || alert(&admin, "edge_silent")).await;
+    assert_eq!(raised["subject"], format!("edge:{id}"));
+    assert_eq!(raised["details"], json!({ "edge": "branch office", "site": "branch" }));
+    let edge = Edge::again(folder.path(), &url).await;
+    wait_for("the alert is over", || async { alert(&admin, "edge_silent").await.is_none().then_some(()) })
+        .await;
+    stop(edge.child).await;
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_warm_is_there_before_the_first_viewer_and_what_is_purged_is_gone() {
     let node = Node::start().await;

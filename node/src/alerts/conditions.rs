@@ -72,6 +72,15 @@ pub const ALL: &[Condition] = &[
         check: node_silent,
     },
     Condition {
+        kind: "edge_silent",
+        title: "An edge does not answer",
+        advice: "Its viewers are served by the nodes meanwhile. Look at the machine and its network, or remove the edge.",
+        link: "/cluster",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: edge_silent,
+    },
+    Condition {
         kind: "time_held",
         title: "Nothing expires until the time is confirmed",
         advice: "A clock has jumped. Set it right, then confirm the time.",
@@ -195,6 +204,16 @@ fn node_silent(facts: &Facts<'_>, found: &mut Found<'_>) {
     for node in facts.state.nodes().filter(|node| node.id != me) {
         if !facts.app.cluster.peers().is_alive(node.id) {
             found.add(format!("node:{}", node.id), Severity::Warning, facts.naming(node.id));
+        }
+    }
+}
+
+fn edge_silent(facts: &Facts<'_>, found: &mut Found<'_>) {
+    for edge in facts.state.edges() {
+        let contact = facts.app.media.edges.of(edge.id);
+        if !contact.is_some_and(|contact| contact.is_alive()) {
+            let details = [("edge", edge.name.clone()), ("site", edge.site.clone())];
+            found.add(format!("edge:{}", edge.id), Severity::Warning, details);
         }
     }
 }

@@ -9,6 +9,7 @@ const kinds = new Set([
   'few_nodes',
   'copies_missing',
   'node_silent',
+  'edge_silent',
   'time_held',
   'recovery_key_unconfirmed',
   'jobs_failed',
@@ -24,6 +25,7 @@ const kinds = new Set([
 /** Details that have a word of their own: `alerts.detail.NAME`. */
 const details = new Set([
   'node',
+  'edge',
   'site',
   'nodes',
   'assets',
