@@ -101,6 +101,19 @@ async fn ended(admin: &Client, run: &Value) -> Value {
     .await
 }
 
+/// Also those that do not carry it out.
+async fn every_node_tells_how_far_it_is(lab: &Lab, run: &Value) {
+    let path = format!("/backups/{}", run["id"].as_str().unwrap());
+    let mut silent = lab.up();
+    while let Some(number) = silent.pop() {
+        let now = lab.admin(number).get(&path).await.expect(200);
+        if now["progress"]["total"].as_u64().is_none_or(|total| total == 0) {
+            assert_eq!(now["state"], "running", "node {number} has not told how far it is: {now}");
+            silent.push(number);
+        }
+    }
+}
+
 async fn back_up(admin: &Client, target: &str) -> Value {
     let run = begin(admin, target).await;
     ended(admin, &run).await
@@ -216,7 +229,9 @@ async fn three_sites_are_backed_up_under_load_through_a_kill_and_a_full_place_an
     let target = set_place(&admin, "disk", &disk).await;
     let stop = Arc::new(AtomicBool::new(false));
     let uploading = keep_uploading(lab.admin(2), application.clone(), stop.clone());
-    let run = back_up(&admin, &target).await;
+    let begun = begin(&admin, &target).await;
+    every_node_tells_how_far_it_is(&lab, &begun).await;
+    let run = ended(&admin, &begun).await;
     stop.store(true, Ordering::SeqCst);
     assert_eq!((&run["state"], &run["flaw_count"]), (&json!("done"), &json!(0)), "{run}");
     let during = uploading.await.unwrap();

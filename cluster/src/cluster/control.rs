@@ -11,9 +11,10 @@ use super::audit_heads::AuditWalk;
 use super::{Cluster, Inner, NodeReport, ProposeError};
 use crate::actor::Actor;
 use crate::audit::SignedHead;
+use crate::backup::Progress;
 use crate::command::Command;
 use crate::entry::Request;
-use crate::id::NodeId;
+use crate::id::{BackupRunId, NodeId};
 use crate::net::{Message, Net, NetError, Serve, Service};
 use crate::outcome::Outcome;
 
@@ -36,6 +37,8 @@ pub(crate) enum Ask {
     KeepHead { head: SignedHead, opened: u64 },
     /// Is your audit log whole, and what do you keep of the others?
     WalkAudit,
+    /// How far is the backup, or the check of one, that you carry out?
+    BackupProgress,
 }
 
 /// Its answer.
@@ -48,6 +51,7 @@ pub(crate) enum Answer {
     Described(NodeReport),
     HeadKept(Option<SignedHead>),
     AuditWalked(AuditWalk),
+    BackupProgress(Option<(BackupRunId, Progress)>),
 }
 
 /// Asks `node`.
@@ -95,6 +99,7 @@ impl Serve for Control {
             Ask::Describe => Answer::Described(cluster.describe_here()),
             Ask::KeepHead { head, opened } => Answer::HeadKept(cluster.keep_head(from, head, opened).await?),
             Ask::WalkAudit => Answer::AuditWalked(cluster.walk_audit().await),
+            Ask::BackupProgress => Answer::BackupProgress(cluster.backup_progress().now()),
         };
         let head = postcard::to_allocvec(&answer).map_err(|error| error.to_string())?;
         Ok(Message { head: head.into(), body: Bytes::new() })

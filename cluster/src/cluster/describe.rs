@@ -1,4 +1,5 @@
-//! How each node does, asked of the node itself: since when it runs, its disk, and what it has yet to fetch.
+//! How each node does, asked of the node itself: since when it runs, its disk, what it has yet to fetch, and how far its backup
+//! is.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Cluster;
 use super::control::{Answer, Ask, ask};
-use crate::id::NodeId;
+use crate::backup::Progress;
+use crate::id::{BackupRunId, NodeId};
 
 /// A node that does not answer within this time is shown without its own word.
 const WITHIN: Duration = Duration::from_millis(300);
@@ -54,6 +56,21 @@ impl Cluster {
             Ok(Answer::Described(report)) => Some(report),
             _ => None,
         }
+    }
+
+    /// How far `run` is, which `node` carries out; none when that is not known there, or the node does not answer.
+    pub async fn progress_of_backup(&self, run: BackupRunId, node: NodeId) -> Option<Progress> {
+        let now = if node == self.node_id() {
+            self.backup_progress().now()
+        } else if self.peers().is_alive(node) {
+            match ask(&*self.inner.net, node, &Ask::BackupProgress, WITHIN).await {
+                Ok(Answer::BackupProgress(now)) => now,
+                _ => None,
+            }
+        } else {
+            None
+        };
+        now.filter(|(carried_out, _)| *carried_out == run).map(|(_, progress)| progress)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Backups: runs, and checks of them.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
+use cluster::backup::Progress;
 use cluster::command::{BackupCommand, BackupKind};
 use cluster::id::{BackupRunId, BackupTargetId, NodeId};
 use cluster::permission::{Action, Target};
@@ -40,6 +44,8 @@ pub struct RunProgressView {
     pub total: u64,
     /// Bytes moved.
     pub bytes: u64,
+    /// How long what it is at will take yet; none while that cannot be told.
+    pub eta_ms: Option<u64>,
 }
 
 /// A backup, or a check of one.
@@ -65,7 +71,7 @@ pub struct BackupRunView {
     pub ended_ms: Option<u64>,
     /// Until when it is kept at least, for a whole backup.
     pub kept_until_ms: Option<u64>,
-    /// How far it is, when this node carries it out.
+    /// How far it is, while it is carried out and its node answers.
     pub progress: Option<RunProgressView>,
     /// The log index it is of.
     pub index: Option<u64>,
@@ -88,7 +94,7 @@ pub struct BackupRunView {
 }
 
 impl BackupRunView {
-    fn of(app: &App, state: &State, run: &BackupRun) -> Self {
+    fn of(state: &State, run: &BackupRun, progress: Option<Progress>) -> Self {
         let (name, ended_ms) = match &run.state {
             RunState::Running => (RunStateName::Running, None),
             RunState::Expiring => (RunStateName::Expiring, None),
@@ -106,7 +112,6 @@ impl BackupRunView {
         };
         let index = result.as_ref().map(|result| result.index);
         let result = result.unwrap_or_default();
-        let now = app.cluster.backup_progress().now().filter(|(id, _)| *id == run.id);
         Self {
             id: run.id.to_string(),
             target: run.target.to_string(),
@@ -118,11 +123,12 @@ impl BackupRunView {
             began_ms: run.began_ms,
             ended_ms,
             kept_until_ms: run.whole().map(|_| state.kept_until_ms(run)),
-            progress: now.map(|(_, progress)| RunProgressView {
+            progress: progress.map(|progress| RunProgressView {
                 phase: progress.phase.name().to_owned(),
                 done: progress.objects,
                 total: progress.objects_total,
                 bytes: progress.bytes,
+                eta_ms: progress.eta_ms,
             }),
             index,
             objects: result.objects,
@@ -134,6 +140,14 @@ impl BackupRunView {
             reason_code,
             reason,
         }
+    }
+}
+
+/// How far a run is that is carried out, by the word of its node.
+async fn progress_of(app: &App, run: &BackupRun) -> Option<Progress> {
+    match run.state {
+        RunState::Running => app.cluster.progress_of_backup(run.id, run.node).await,
+        _ => None,
     }
 }
 
@@ -163,10 +177,15 @@ pub async fn backup_list(
 ) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::SeeBackups, Target::Cluster)?;
-    let place = |run: &&std::sync::Arc<BackupRun>| format!("{:020}{}", u64::MAX - run.began_ms, run.id);
+    let place = |run: &&Arc<BackupRun>| format!("{:020}{}", u64::MAX - run.began_ms, run.id);
     let mut runs = state.backup_runs();
     runs.sort_by_cached_key(place);
-    ok(&page(runs.into_iter(), &query, place, |run| BackupRunView::of(&app, &state, run))?)
+    let mut far = HashMap::new();
+    for run in runs.iter().filter(|run| run.state == RunState::Running) {
+        far.insert(run.id, progress_of(&app, run).await);
+    }
+    let view = |run: &Arc<BackupRun>| BackupRunView::of(&state, run, far.get(&run.id).copied().flatten());
+    ok(&page(runs.into_iter(), &query, place, view)?)
 }
 
 /// One backup, or one check.
@@ -180,7 +199,7 @@ pub async fn backup_view(
     let state = caller.state();
     caller.may(&state, Action::SeeBackups, Target::Cluster)?;
     let run = state.backup_run(*id).ok_or_else(Problem::not_found)?;
-    ok(&BackupRunView::of(&app, &state, run))
+    ok(&BackupRunView::of(&state, run, progress_of(&app, run).await))
 }
 
 /// A backup now. It is carried out in the background; look at it until it has ended.
@@ -259,7 +278,7 @@ async fn begin(
     caller.propose(BackupCommand::Begin { run, target, node, kind }).await?;
     let state = caller.state();
     let run = state.backup_run(run).ok_or_else(|| Problem::internal("the run is not in State"))?;
-    created(&BackupRunView::of(app, &state, run))
+    created(&BackupRunView::of(&state, run, None))
 }
 
 /// Adds the operations.

@@ -3484,6 +3484,11 @@ export interface components {
              * @description Of the things it goes through, so many are done.
              */
             done: number;
+            /**
+             * Format: int64
+             * @description How long what it is at will take yet; none while that cannot be told.
+             */
+            eta_ms?: number | null;
             /** @description What it is at: `looking`, `blobs`, `audit`, `state` or `giving_up`. */
             phase: string;
             /**

@@ -165,11 +165,14 @@ async fn ended(client: &Client, id: &str) -> Result<Value, CliError> {
                 let progress = &run["progress"];
                 if progress.is_object() {
                     let bytes = progress["bytes"].as_u64().map(shown::size).unwrap_or_default();
+                    let left = progress["eta_ms"].as_u64().map(std::time::Duration::from_millis);
+                    let left = left.map(|left| format!(", {} left", indicatif::HumanDuration(left)));
                     bar.set_message(format!(
-                        "{}: {} of {}, {bytes}",
+                        "{}: {} of {}, {bytes}{}",
                         shown::field(progress, "phase"),
                         shown::field(progress, "done"),
-                        shown::field(progress, "total")
+                        shown::field(progress, "total"),
+                        left.unwrap_or_default()
                     ));
                 }
                 bar.tick();

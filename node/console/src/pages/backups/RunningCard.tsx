@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { clusterQuery } from '../../api/queries';
 import { TimeAgo } from '../../parts/TimeAgo';
+import { clock } from '../../text/formats';
 import { useText } from '../../text/TextProvider';
 import type { TextKey } from '../../text/t';
 import { type BackupRun, backupsKey, runQuery } from './calls';
@@ -11,7 +12,7 @@ import { useRunText } from './useRunText';
 /** How often it asks how far a run is: progress is no event. */
 const lookEvery = 1_000;
 
-/** What is carried out now, and how far it is, as long as this node knows. */
+/** What is carried out now, and how far it is, as long as its node says so. */
 export function RunningCard({ run, place }: { run: BackupRun; place: string }) {
   const { t } = useText();
   const { kindOf } = useRunText();
@@ -61,6 +62,7 @@ function Bar({ run }: { run: BackupRun }) {
         {progress ? phaseText(run, t) : t('backups.noProgress')}
         {known && ` · ${t(counted, { done: progress.done, total: progress.total })}`}
         {progress && progress.bytes > 0 && ` · ${formats.bytes(progress.bytes)}`}
+        {progress?.eta_ms != null && ` · ${t('upload.left', { time: clock(progress.eta_ms / 1000) })}`}
       </Text>
     </Stack>
   );
