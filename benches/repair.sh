@@ -32,8 +32,8 @@ repair_round() {
   began=$(now)
   # Until then, viewers at this node are served by the others.
   until [ "$(bytes_held 4 "$film")" = "$(bytes_held 1 "$film")" ]; do sleep 0.05; done
-  # For less than it takes at the least: all of it is read during the repair.
-  watch_all busy "$(per "$ideal" 1.25)" &
+  # For half of what it takes at the least: all of it is read during the repair.
+  watch_all busy "$(per "$ideal" 2)" &
   watching=$!
   until [ "$(bytes_held 4)" = "$bytes" ]; do
     awk -v took="$(since "$began")" -v ideal="$ideal" 'BEGIN { exit took > 10 * ideal }' ||
@@ -47,7 +47,7 @@ repair_round() {
   wait "$watching"
   wait_until_whole
   sleep "$settle"
-  watch_all quiet "$(per "$ideal" 1.25)"
+  watch_all quiet "$(per "$ideal" 2)"
   for number in 1 2 4; do
     note="p50 $(told busy "$number" .p50_ms) ms, quiet $(told quiet "$number" .p50_ms) ms;"
     note+=" $(told busy "$number" .operations) segments of $segment_bytes bytes"
