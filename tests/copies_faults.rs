@@ -8,6 +8,7 @@ use cluster::disk::{Disk, SimulatedDisk, Survival};
 use cluster::id::NodeId;
 use cluster::state::Holders;
 use cluster::store::BlobError;
+use cluster::transfer::Flow;
 
 use crate::copies_support::*;
 

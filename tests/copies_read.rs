@@ -138,7 +138,8 @@ async fn a_copy_comes_from_all_that_have_it_and_goes_on_when_one_of_them_is_lost
         world.wires.disconnect(NodeId(2));
     };
     // Each of them is asked for something before the second one is lost.
-    let (pulled, ()) = tokio::join!(pulling, losing);
+    let both = async { tokio::join!(pulling, losing) };
+    let (pulled, ()) = tokio::time::timeout(Duration::from_secs(30), both).await.expect("all are asked");
     assert!(matches!(pulled, Ok(Pulled::Came(_))), "{pulled:?}");
     assert_eq!(world.sealed_bytes(4).await, world.sealed_bytes(1).await);
 }
