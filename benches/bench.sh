@@ -12,17 +12,20 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 . benches/agreement.sh
 . benches/replication.sh
 . benches/scale.sh
+. benches/lab.sh
+. benches/repair.sh
 
 all=(idle upload deliver first-frame first-watchable transcode)
-# These take longer, need more disk, or need several nodes, and are run when named.
-named=(one-voter metadata failover replication scale)
+# These take longer, need more disk, several nodes or root, and are run when named.
+named=(one-voter metadata failover replication scale repair node-kill)
 rounds=3 seconds=5 clip_seconds=60 upload_mib=512 settle=5 scale_fewer=100000 scale_more=1000000
-replication_plan="64:12:2 1:300:4"
+replication_plan="64:12:2 1:300:4" repair_mib=1920 link_mbit=200
 options=() chosen=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --quick)
       seconds=2 clip_seconds=12 upload_mib=128 settle=2 scale_fewer=10000 scale_more=100000 replication_plan="64:4:2 1:60:4"
+      repair_mib=256
       options+=("$1") ;;
     --rounds)
       rounds=${2:-}
@@ -52,6 +55,7 @@ if [ -n "${BENCH_FOLDER:-}" ]; then
   work=$BENCH_FOLDER/${chosen[0]} clips=$BENCH_FOLDER samples=$BENCH_FOLDER/samples.${chosen[0]}
   finish() {
     for process in "${started[@]}"; do end "$process"; done
+    [ -z "${cabled:-}" ] || end_lab
     rm -rf "$work"
   }
   trap finish EXIT

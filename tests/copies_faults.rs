@@ -8,6 +8,7 @@ use cluster::disk::{Disk, SimulatedDisk, Survival};
 use cluster::id::NodeId;
 use cluster::state::Holders;
 use cluster::store::BlobError;
+use cluster::transfer::Flow;
 
 use crate::copies_support::*;
 
@@ -74,7 +75,7 @@ async fn a_copy_that_goes_before_the_new_one_is_checked_is_found_out() {
             world.at(3).replicas.here().remove_blob(ASSET, BLOB).await.unwrap();
             assert!(!world.at(3).disk.files().contains(&path));
         }
-        let moved = world.at(4).replicas.pull(NAME, NodeId(1), None, None).await;
+        let moved = world.at(4).replicas.pull(NAME, &[NodeId(1)], None, &Flow::new(None)).await;
         assert!(matches!(moved, Err(BlobError::Damaged(_))), "{moved:?}");
         let after = world.good_copies().await;
         assert_eq!(after < good, careless, "the fault shows");
@@ -111,7 +112,7 @@ async fn a_holder_that_loses_power_at_any_operation_comes_back_whole() {
         world.restart(NodeId(3), Survival::Random(step));
         let replicas = &world.at(3).replicas;
         let files = endings(&world.at(3).disk);
-        let pulled = replicas.pull(NAME, NodeId(1), None, None).await;
+        let pulled = replicas.pull(NAME, &[NodeId(1)], None, &Flow::new(None)).await;
         assert!(pulled.is_ok(), "step {step}: {pulled:?}, {files:?}");
         assert_eq!(world.sealed_bytes(3).await, world.sealed_bytes(1).await);
         assert_eq!(promised, world.read_all(3).await.len() as u64);

@@ -9,7 +9,7 @@ use cluster::disk::Survival;
 use cluster::id::{BlobId, NodeId};
 use cluster::state::Holders;
 use cluster::store::BlobError;
-use cluster::transfer::{Pulled, Standing};
+use cluster::transfer::{Flow, Pulled, Standing};
 
 use crate::copies_support::*;
 
@@ -36,7 +36,10 @@ async fn a_damaged_copy_is_passed_by_noted_and_replaced() {
     assert!(matches!(replicas.verify(NAME).await, Err(BlobError::Damaged(_))));
     replicas.here().set_aside(NAME).await.unwrap();
     assert_eq!(whole(&reader).await, content(4 * RECORD + 55), "from the others meanwhile");
-    assert!(matches!(replicas.pull(NAME, NodeId(3), None, None).await.unwrap(), Pulled::Came(_)));
+    assert!(matches!(
+        replicas.pull(NAME, &[NodeId(3)], None, &Flow::new(None)).await.unwrap(),
+        Pulled::Came(_)
+    ));
     replicas.verify(NAME).await.unwrap();
     world.wires.disconnect(NodeId(1));
     world.wires.disconnect(NodeId(3));
@@ -105,13 +108,54 @@ async fn a_copy_with_another_hash_is_never_taken() {
     let path = world.file_at(1, "blob").await;
     world.at(1).disk.flip_bit(&path, 2 * RECORD, 1);
     let replicas = &world.at(4).replicas;
-    assert!(matches!(replicas.pull(NAME, NodeId(1), None, None).await, Err(BlobError::Damaged(_))));
+    assert!(matches!(
+        replicas.pull(NAME, &[NodeId(1)], None, &Flow::new(None)).await,
+        Err(BlobError::Damaged(_))
+    ));
     let files = world.at(4).disk.files();
     assert!(files.is_empty(), "nothing of it is left: {files:?}");
-    let wrong = replicas.pull(NAME, NodeId(2), Some([0; 32]), None).await;
+    let wrong = replicas.pull(NAME, &[NodeId(2)], Some([0; 32]), &Flow::new(None)).await;
     assert!(matches!(wrong, Err(BlobError::Damaged(_))), "not the one State names");
-    replicas.pull(NAME, NodeId(2), None, None).await.unwrap();
-    assert_eq!(replicas.pull(NAME, NodeId(3), None, None).await.unwrap(), Pulled::There);
+    replicas.pull(NAME, &[NodeId(2)], None, &Flow::new(None)).await.unwrap();
+    assert_eq!(replicas.pull(NAME, &[NodeId(3)], None, &Flow::new(None)).await.unwrap(), Pulled::There);
+}
+
+#[tokio::test]
+async fn a_copy_comes_from_all_that_have_it_and_goes_on_when_one_of_them_is_lost() {
+    let world = World::new(1, &["a", "b", "c", "d"], 3);
+    sealed(&world, 40 * RECORD).await;
+    for number in 1..=3 {
+        world.wires.delay(NodeId(number), Duration::from_millis(20));
+    }
+    let (replicas, flow) = (&world.at(4).replicas, Flow::new(None));
+    let from = [NodeId(1), NodeId(2), NodeId(3)];
+    let before = from.map(|node| world.wires.calls(node));
+    let pulling = replicas.pull(NAME, &from, None, &flow);
+    let losing = async {
+        while from.iter().zip(before).any(|(node, before)| world.wires.calls(*node) == before) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.wires.disconnect(NodeId(2));
+    };
+    // Each of them is asked for something before the second one is lost.
+    let both = async { tokio::join!(pulling, losing) };
+    let (pulled, ()) = tokio::time::timeout(Duration::from_secs(30), both).await.expect("all are asked");
+    assert!(matches!(pulled, Ok(Pulled::Came(_))), "{pulled:?}");
+    assert_eq!(world.sealed_bytes(4).await, world.sealed_bytes(1).await);
+}
+
+#[tokio::test]
+async fn a_copy_made_in_the_background_waits_for_viewers_and_a_reader_does_not() {
+    let world = World::new(1, &["a", "b", "c", "d"], 3);
+    sealed(&world, RECORD).await;
+    let _viewer = world.at(1).replicas.viewers().serve();
+    let (replicas, flow) = (&world.at(4).replicas, Flow::new(None));
+    let began = tokio::time::Instant::now();
+    replicas.piece(NAME, NodeId(1), 0).await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(90), "a piece by itself: {:?}", began.elapsed());
+    let began = tokio::time::Instant::now();
+    replicas.pull(NAME, &[NodeId(1)], None, &flow).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(90), "it was held back {:?}", began.elapsed());
 }
 
 /// A writer at node 1 that only the others have fenced off: what it went on to write is on its own disk.

@@ -46,6 +46,8 @@ pub struct Wires {
     chance: Mutex<Xoshiro256PlusPlus>,
     /// Calls under way to each node now, and the most there were.
     under_way: Mutex<BTreeMap<NodeId, (u32, u32)>>,
+    /// All calls to each node so far.
+    calls: Mutex<BTreeMap<NodeId, u32>>,
 }
 
 /// One node's end of it.
@@ -62,6 +64,7 @@ impl Wires {
             faults: Mutex::default(),
             chance: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
             under_way: Mutex::default(),
+            calls: Mutex::default(),
         })
     }
 
@@ -70,7 +73,13 @@ impl Wires {
         self.under_way.lock().unwrap().get(&to).map_or(0, |(_, most)| *most)
     }
 
+    /// The calls to a node so far.
+    pub fn calls(&self, to: NodeId) -> u32 {
+        self.calls.lock().unwrap().get(&to).copied().unwrap_or(0)
+    }
+
     fn begin_call(self: &Arc<Self>, to: NodeId) -> Call {
+        *self.calls.lock().unwrap().entry(to).or_default() += 1;
         let mut under_way = self.under_way.lock().unwrap();
         let (now, most) = under_way.entry(to).or_default();
         *now += 1;

@@ -1,10 +1,13 @@
 //! Loads a mediakeep cluster or an etcd cluster with small changes or reads, by so many clients that each wait for their
-//! answer, and prints one JSON line: operations a second, latencies, and the longest time without a success.
+//! answer, or reads segments as viewers do, and prints one JSON line: operations a second, latencies, and the longest time
+//! without a success.
 
 mod etcd;
 mod node;
+mod viewer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -16,6 +19,8 @@ const AFTER_FAILURE: Duration = Duration::from_millis(10);
 enum System {
     Node,
     Etcd,
+    /// Segments of a View of a mediakeep cluster, to be read only.
+    Viewer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,19 +55,28 @@ struct Options {
     /// Assets to change and read, divided by commas.
     #[arg(long, value_delimiter = ',')]
     assets: Vec<String>,
+    /// What viewers read, divided by commas.
+    #[arg(long, value_delimiter = ',')]
+    paths: Vec<String>,
+    /// Each client begins an operation so often, milliseconds, and its time counts from when it should have begun; by
+    /// default, as soon as the one before is over.
+    #[arg(long)]
+    every_ms: Option<u64>,
 }
 
 /// One client of either system.
 enum Client {
     Node(Box<node::Client>),
     Etcd(Box<etcd::Client>),
+    Viewer(Box<viewer::Client>),
 }
 
 impl Client {
-    async fn connect(options: &Options, number: usize) -> anyhow::Result<Self> {
+    async fn connect(options: &Options, number: usize, retried: Arc<AtomicU64>) -> anyhow::Result<Self> {
         Ok(match options.system {
             System::Node => Self::Node(Box::new(node::Client::new(options, number)?)),
             System::Etcd => Self::Etcd(Box::new(etcd::Client::connect(options, number).await?)),
+            System::Viewer => Self::Viewer(Box::new(viewer::Client::new(options, number, retried).await?)),
         })
     }
 
@@ -72,6 +86,8 @@ impl Client {
             (Self::Node(client), Operation::Get) => client.get().await,
             (Self::Etcd(client), Operation::Put) => client.put(turn).await,
             (Self::Etcd(client), Operation::Get) => client.get(turn).await,
+            (Self::Viewer(client), Operation::Get) => client.get(turn).await,
+            (Self::Viewer(_), Operation::Put) => anyhow::bail!("a viewer only reads"),
         }
     }
 }
@@ -83,12 +99,16 @@ type Success = (Duration, Duration);
 async fn main() -> anyhow::Result<()> {
     let options = Arc::new(Options::parse());
     let mut clients = Vec::new();
+    let retried = Arc::new(AtomicU64::new(0));
     for number in 0..options.clients {
-        clients.push(Client::connect(&options, number).await?);
+        clients.push(Client::connect(&options, number, retried.clone()).await?);
     }
     let began = Instant::now();
-    let running: Vec<_> =
-        clients.into_iter().map(|client| tokio::spawn(drive(client, options.clone(), began))).collect();
+    let running: Vec<_> = clients
+        .into_iter()
+        .enumerate()
+        .map(|(number, client)| tokio::spawn(drive(client, number, options.clone(), began)))
+        .collect();
     let (mut successes, mut failures, mut last_failure) = (Vec::new(), 0_u64, None);
     for client in running {
         let (succeeded, failed, failure) = client.await?;
@@ -105,6 +125,7 @@ async fn main() -> anyhow::Result<()> {
             "operations": successes.len(), "per_second": successes.len() as f64 / seconds,
             "p50_ms": quantile_ms(&mut took, 0.5), "p99_ms": quantile_ms(&mut took, 0.99),
             "longest_gap_seconds": gap.as_secs_f64(), "failures": failures, "last_failure": last_failure,
+            "retried": retried.load(Ordering::Relaxed), "max_ms": quantile_ms(&mut took, 1.0),
         })
     );
     Ok(())
@@ -112,6 +133,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn drive(
     mut client: Client,
+    number: usize,
     options: Arc<Options>,
     began: Instant,
 ) -> (Vec<Success>, u64, Option<String>) {
@@ -119,10 +141,20 @@ async fn drive(
         (Duration::from_secs_f64(options.seconds), Duration::from_millis(options.timeout_ms));
     let (mut successes, mut failures, mut last) = (Vec::new(), 0, None);
     for turn in 0.. {
-        if began.elapsed() >= until {
+        let asked = match options.every_ms {
+            None => Instant::now(),
+            // The clients take turns.
+            Some(every) => {
+                began
+                    + Duration::from_micros(
+                        every * (1000 * turn + 1000 * number as u64 / options.clients as u64),
+                    )
+            }
+        };
+        if asked.max(Instant::now()) - began >= until {
             break;
         }
-        let asked = Instant::now();
+        tokio::time::sleep_until(asked.into()).await;
         let outcome = tokio::time::timeout(within, client.run(options.operation, turn)).await;
         match outcome.map_err(anyhow::Error::from).flatten() {
             Ok(()) => successes.push((began.elapsed(), asked.elapsed())),

@@ -16,11 +16,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(options: &Options, number: usize) -> anyhow::Result<Self> {
-        // An error only says that it was installed before.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let ca = std::fs::read(options.ca.as_ref().context("--ca is needed")?)?;
-        let builder = reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&ca)?]);
-        let http = builder.no_proxy().connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).build()?;
+        let http = client(options)?;
         let asset = &options.assets[number % options.assets.len()];
         let address =
             format!("{}/api/v1/assets/{asset}", options.endpoints[number % options.endpoints.len()]);
@@ -38,6 +34,15 @@ impl Client {
     pub async fn get(&mut self) -> anyhow::Result<()> {
         whole(self.http.get(&self.address).bearer_auth(&self.token).send().await?).await
     }
+}
+
+/// Speaks with the nodes of the cluster whose authority was named, and with nobody else.
+pub fn client(options: &Options) -> anyhow::Result<reqwest::Client> {
+    // An error only says that it was installed before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let ca = std::fs::read(options.ca.as_ref().context("--ca is needed")?)?;
+    let builder = reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&ca)?]);
+    Ok(builder.no_proxy().connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).build()?)
 }
 
 async fn whole(answer: reqwest::Response) -> anyhow::Result<()> {

@@ -39,6 +39,7 @@ use remembered::Remembered;
 pub use face::{Face, OpenFace};
 pub use held::{Beginning, HeldFile, HeldWrite, MAX_HELD_READ, Report};
 pub use mirror::{FileWrite, Mirror};
+pub(crate) use part::PartCopy;
 pub use progress::{Growth, Progress};
 pub use reader::{BlobReader, Check, OtherCopies};
 pub use remove::{StoredBlob, StoredState};

@@ -10,6 +10,9 @@ use super::{BlobError, Blobs, Inner, Paths, blocking};
 use crate::blob::{BlobName, FormatError, HEADER_LENGTH, Header, HeaderKind};
 use crate::disk::DiskFile;
 
+/// Made durable at a time while a copy comes: all of it at the end would keep the disk from whoever reads meanwhile.
+const DURABLE_EVERY: u64 = 8 * 1024 * 1024;
+
 /// A sealed copy on its way here. Dropped before it is finished, it leaves a file that the next start removes.
 pub struct PartCopy {
     inner: Arc<Inner>,
@@ -85,10 +88,14 @@ impl PartCopy {
         blocking(move || {
             let written = self.file.write_at(self.length, &bytes);
             written.map_err(|error| BlobError::from_io(&error))?;
+            let before = self.length;
             self.length += bytes.len() as u64;
             let hashed = usize::try_from(self.end - self.hashed).unwrap_or(usize::MAX).min(bytes.len());
             self.hash.update(&bytes[..hashed]);
             self.hashed += hashed as u64;
+            if self.length / DURABLE_EVERY > before / DURABLE_EVERY {
+                self.inner.synced("a copy", self.file.sync_data())?;
+            }
             Ok(self)
         })
         .await

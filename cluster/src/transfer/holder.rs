@@ -10,7 +10,7 @@ use super::{Answer, Failure, Listed, Request, Shared, wire};
 use crate::blob::BlobName;
 use crate::id::{AssetId, NodeId};
 use crate::net::{Message, Serve};
-use crate::store::{BlobError, Report, StoredState};
+use crate::store::{BlobError, HeldFile, Report, StoredState};
 
 /// Assets one question may be about.
 pub(super) const LISTED_TOGETHER: usize = 64;
@@ -58,6 +58,10 @@ pub(super) async fn answer(
         Request::Report(name) => Ok((Answer::Report(blobs.held_report(name).await?), Bytes::new())),
         Request::Read { name, file, offset, length } => {
             Ok((Answer::Bytes, blobs.held_read(name, file, offset, length).await?))
+        }
+        Request::ReadForCopy { name, offset, length } => {
+            shared.viewers.let_pass().await;
+            Ok((Answer::Bytes, blobs.held_read(name, HeldFile::Records, offset, length).await?))
         }
         Request::Begin { name, beginning } => blobs.held_begin(name, beginning, body).await.map(done),
         Request::Write { name, epoch, writes } => blobs.held_write(name, epoch, writes, body).await.map(done),

@@ -7,12 +7,14 @@
 //! of that node and nothing else.
 
 mod elsewhere;
+mod flow;
 mod holder;
 mod lanes;
 mod peers;
 mod pull;
 mod repairs;
 mod take_over;
+mod viewers;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -23,9 +25,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub use flow::Flow;
 pub use holder::BlobService;
 pub use pull::Pulled;
 pub use repairs::{Damage, Repairs};
+pub use viewers::{Served, Viewers};
 #[cfg(feature = "sim")]
 pub(crate) use wire::{Answer, Request, head as wire_head, message as wire_message, read as read_wire_head};
 
@@ -127,6 +131,7 @@ pub(crate) struct Shared {
     protection: std::sync::Mutex<Protection>,
     leaving: std::sync::Mutex<BTreeMap<NodeId, Leaving>>,
     pull: pull::Pulls,
+    viewers: Viewers,
 }
 
 impl fmt::Debug for Shared {
@@ -151,6 +156,7 @@ impl Replicas {
                 protection: std::sync::Mutex::new(Protection { copies_wanted: 1, ..Protection::default() }),
                 leaving: std::sync::Mutex::default(),
                 pull: pull::Pulls::default(),
+                viewers: Viewers::default(),
             }),
         }
     }
@@ -236,6 +242,12 @@ impl Replicas {
     #[must_use]
     pub fn repairs(&self) -> &Repairs {
         &self.shared.repairs
+    }
+
+    /// Whom this node sends something to watch.
+    #[must_use]
+    pub fn viewers(&self) -> &Viewers {
+        &self.shared.viewers
     }
 
     /// How well everything is kept, as it was counted last.

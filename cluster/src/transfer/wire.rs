@@ -47,6 +47,12 @@ pub(crate) enum Request {
         from: NodeId,
         hash: [u8; 32],
     },
+    /// As [`Request::Read`] of the records, for a copy that is made in the background: viewers come first.
+    ReadForCopy {
+        name: BlobName,
+        offset: u64,
+        length: u32,
+    },
 }
 
 /// A sealed Blob as it is listed.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use tokio::sync::broadcast::Receiver;
 
 use super::copy_node::CopyNode;
@@ -19,7 +20,7 @@ use crate::event::Event;
 use crate::id::{AssetId, BlobId, NodeId};
 use crate::state::{Asset, State};
 use crate::store::{Report, StoredState};
-use crate::transfer::Pulled;
+use crate::transfer::{Flow, Pulled, Replicas};
 use crate::worker::{WorkError, Worked, Worker};
 
 /// Assets looked at in one piece of work.
@@ -30,6 +31,8 @@ const ALL_AGAIN: Duration = Duration::from_secs(3600);
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// What is noted within this time is looked at together: each look asks the other holders.
 const GATHER: Duration = Duration::from_millis(200);
+/// So many copies come at once: what is made durable of one takes no time of the others.
+const TOGETHER_COMING: usize = 4;
 /// So many assets are kept in mind to be tried again; more are found when everything is compared.
 const KEPT: usize = 10_000;
 
@@ -57,6 +60,7 @@ impl Purpose {
 pub struct Repair<N> {
     node: N,
     purpose: Purpose,
+    flow: Flow,
     events: Receiver<Event>,
     /// The last asset of the comparison under way; it begins again when it is over and time has passed.
     cursor: Option<AssetId>,
@@ -90,6 +94,7 @@ impl<N: CopyNode> Repair<N> {
         Self {
             node,
             purpose,
+            flow: Flow::new(Some(purpose.bytes_per_second())),
             events,
             cursor: None,
             compared: None,
@@ -187,14 +192,23 @@ impl<N: CopyNode> Repair<N> {
         self.began =
             (self.missing > 0).then(|| self.began.unwrap_or((tokio::time::Instant::now(), self.bytes)));
         self.tell_missing();
-        for one in missing {
-            if self.fetch(&one).await {
+        let (bytes, flow) = (self.node.bytes().clone(), self.flow.clone());
+        let mut coming = futures_util::stream::iter(missing)
+            .map(|one| async { (fetch(&bytes, &one, &flow).await, one) })
+            .buffer_unordered(TOGETHER_COMING);
+        while let Some((outcome, one)) = coming.next().await {
+            if let Some(pulled) = outcome {
                 self.missing = self.missing.saturating_sub(one.length);
+                if let Pulled::Came(bytes) = pulled {
+                    self.came += 1;
+                    self.bytes += bytes;
+                }
             } else {
                 incomplete.insert(one.name.asset);
             }
             self.tell_missing();
         }
+        drop(coming);
         self.try_again(incomplete.iter().copied());
         for (asset, part) in parts {
             if incomplete.contains(&asset) {
@@ -298,25 +312,6 @@ impl<N: CopyNode> Repair<N> {
         }
     }
 
-    /// Fetches one copy from whoever has it. Whether it is here now.
-    async fn fetch(&mut self, missing: &Missing) -> bool {
-        let rate = Some(self.purpose.bytes_per_second());
-        for from in &missing.from {
-            match self.node.bytes().pull(missing.name, *from, Some(missing.hash), rate).await {
-                Ok(Pulled::There) => return true,
-                Ok(Pulled::Came(bytes)) => {
-                    self.came += 1;
-                    self.bytes += bytes;
-                    return true;
-                }
-                Err(error) => {
-                    tracing::warn!(blob = %missing.name.blob, %from, %error, "a copy could not be fetched");
-                }
-            }
-        }
-        false
-    }
-
     async fn propose(&self, command: crate::command::Command) -> Result<(), WorkError> {
         match self.node.propose(command).await {
             // Somebody else may have come first; the next look tells.
@@ -324,6 +319,20 @@ impl<N: CopyNode> Repair<N> {
             Err(error) => Err(WorkError::new(&error)),
         }
     }
+}
+
+/// Fetches one copy from those who have it: from all of them together, and when what comes is not it, from each alone.
+async fn fetch(bytes: &Replicas, missing: &Missing, flow: &Flow) -> Option<Pulled> {
+    let alone = missing.from.chunks(1).filter(|_| missing.from.len() > 1);
+    for from in std::iter::once(missing.from.as_slice()).chain(alone) {
+        match bytes.pull(missing.name, from, Some(missing.hash), flow).await {
+            Ok(pulled) => return Some(pulled),
+            Err(error) => {
+                tracing::warn!(blob = %missing.name.blob, ?from, %error, "a copy could not be fetched");
+            }
+        }
+    }
+    None
 }
 
 #[async_trait]

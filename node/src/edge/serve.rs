@@ -51,7 +51,7 @@ async fn play(
         File::Steering if is_cut_off(&edge) => Bytes::from_static(ALONE),
         _ => edge.file(&right, &admission, &file, &path).await?,
     };
-    let mut answer = ranged(&request, file.kind(), body);
+    let mut answer = ranged(&request, file.kind(), body, None);
     share_with(origin(&request, &edge).as_deref(), &mut answer);
     Ok(answer)
 }

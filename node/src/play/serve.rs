@@ -11,6 +11,7 @@ use bytes::Bytes;
 use cluster::actor::ActorKind;
 use cluster::id::{AssetId, NodeId};
 use cluster::state::Asset;
+use cluster::transfer::Served;
 
 use super::files::{self, File, Kind};
 use super::pieces::Pieces;
@@ -57,11 +58,12 @@ pub async fn play_file(
         Some(address) => redirect(&request, &media, &view, address),
         None => {
             let guide = guide.as_ref().filter(|guide| guide.has_choice());
+            let served = file.kind().cacheable().then(|| app.cluster.bytes().viewers().serve());
             let body = match guide.filter(|_| file == File::Steering) {
                 Some(guide) => Some(guide.manifest(&view, &names(&media.library, &asset).await?).to_json()),
                 None => files::load(&media.library, &media.store, &asset, &file, guide.is_some()).await?,
             };
-            ranged(&request, file.kind(), body.ok_or_else(Problem::not_found)?)
+            ranged(&request, file.kind(), body.ok_or_else(Problem::not_found)?, served)
         }
     };
     if in_path {
@@ -193,7 +195,8 @@ fn view_cookie(request: &HttpRequest) -> Result<String, ViewError> {
     found.ok_or(ViewError::Missing)
 }
 
-pub(crate) fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResponse {
+/// `body` or the part of it that is asked for. Whoever copies in the background lets it pass, where it is counted by `served`.
+pub(crate) fn ranged(request: &HttpRequest, kind: Kind, body: Bytes, served: Option<Served>) -> HttpResponse {
     let length = body.len() as u64;
     let asked = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
     // A key or playlist is small and changes: it is given whole.
@@ -221,7 +224,7 @@ pub(crate) fn ranged(request: &HttpRequest, kind: Kind, body: Bytes) -> HttpResp
     if let Some(range) = content_range {
         answer.insert_header((header::CONTENT_RANGE, range));
     }
-    answer.body(Pieces::new(body))
+    answer.body(Pieces::new(body, served))
 }
 
 /// CORS without credentials, for origins the operator allows and the consoles of the other nodes, and only where the path itself is the right.
