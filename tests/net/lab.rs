@@ -91,8 +91,7 @@ impl Lab {
         let disks = mebibytes.map(disk).into_iter().flatten().collect();
         let settings = format!("{settings}\n{SETTINGS}");
         let (switch, token, application) = (Switch::start(ports), String::new(), String::new());
-        let mut lab =
-            Self { seats, disks, switch, cables, folder, settings, has_clocks, token, application };
+        let mut lab = Self { seats, disks, switch, cables, folder, settings, has_clocks, token, application };
         lab.found().await;
         for number in 2..=count {
             lab.join(number).await;
@@ -488,17 +487,17 @@ pub async fn until_taken(client: &Client, mut make: impl AsyncFnMut(&Client) -> 
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            return;
-        }
+        // Whole, for whoever looks into what takes long to happen.
+        let kept = std::env::var_os("MEDIAKEEP_KEEP_LOGS").map(PathBuf::from);
         for number in 1..=self.seats.len() {
-            let said = self.said(number);
-            let lines: Vec<&str> = said.lines().collect();
-            println!("== the end of the log of node {number}");
-            lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| println!("{line}"));
-            // Whole, for whoever looks into what takes long to happen.
-            if let Some(folder) = std::env::var_os("MEDIAKEEP_KEEP_LOGS").map(PathBuf::from) {
-                drop(std::fs::write(folder.join(format!("n{number}.log")), said));
+            if let Some(folder) = &kept {
+                drop(std::fs::copy(self.log(number), folder.join(format!("n{number}.log"))));
+            }
+            if std::thread::panicking() {
+                let said = self.said(number);
+                let lines: Vec<&str> = said.lines().collect();
+                println!("== the end of the log of node {number}");
+                lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| println!("{line}"));
             }
         }
     }

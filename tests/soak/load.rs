@@ -58,6 +58,8 @@ struct Person {
     dice: Xoshiro256PlusPlus,
     books: Arc<Books>,
     stop: Arc<AtomicBool>,
+    /// The last call and what came of it.
+    last: Mutex<String>,
 }
 
 pub fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,6 +80,7 @@ impl Load {
             dice: Xoshiro256PlusPlus::seed_from_u64(seed ^ number << 48),
             books: books.clone(),
             stop: stop.clone(),
+            last: Mutex::default(),
         };
         let tasks = vec![
             tokio::spawn(person(1).uploads()),
@@ -125,6 +128,7 @@ impl Person {
             let bytes = answer.bytes().await.ok()?.to_vec();
             Some(Answer { status, headers, bytes })
         };
+        let began = Instant::now();
         let answer = answer.await;
         let outcome = match &answer {
             None => "nothing".to_owned(),
@@ -134,6 +138,7 @@ impl Person {
                 format!("{} {}", answer.status, problem["code"].as_str().unwrap_or_default())
             }
         };
+        *locked(&self.last) = format!("{what}: {outcome} after {:.1} s", began.elapsed().as_secs_f64());
         *locked(&self.books.answers).entry(format!("{what}: {outcome}")).or_default() += 1;
         answer
     }
@@ -277,7 +282,8 @@ impl Person {
 
     /// Every segment, which must be the one that was there before.
     async fn watch(&self, client: &Client, kept: &Kept) -> Option<()> {
-        let found = self.ask("asset", client.request(Method::GET, &format!("/assets/{}", kept.asset))).await?;
+        let found =
+            self.ask("asset", client.request(Method::GET, &format!("/assets/{}", kept.asset))).await?;
         if found.status != 200 || found.json()["state"] != "ready" {
             return None;
         }
@@ -315,6 +321,7 @@ pub async fn right_through(lab: &Lab, books: &Arc<Books>, at: usize) -> Vec<Stri
         dice: Xoshiro256PlusPlus::seed_from_u64(0),
         books: books.clone(),
         stop: Arc::default(),
+        last: Mutex::default(),
     };
     let kept = locked(&books.kept).clone();
     let mut left = Vec::new();
@@ -322,7 +329,8 @@ pub async fn right_through(lab: &Lab, books: &Arc<Books>, at: usize) -> Vec<Stri
         let client = &person.clients[0];
         let is_read = person.download(client, &kept).await.is_some();
         if !is_read || (kept.is_clip && person.watch(client, &kept).await.is_none()) {
-            left.push(kept.asset);
+            let kind = if kept.is_clip { "clip" } else { "noise" };
+            left.push(format!("{} ({kind}) {}", kept.asset, locked(&person.last)));
         }
     }
     left

@@ -1,6 +1,7 @@
 //! Trouble by seed: single faults and pairs of them, each held for some seconds and ended again, written down with its time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
@@ -185,7 +186,8 @@ impl Nemesis {
             let Ok(cluster) = answer.json::<serde_json::Value>().await else { continue };
             let nodes = cluster["nodes"].as_array().into_iter().flatten();
             let leads = nodes.filter(|node| node["role"] == "leader" && node["alive"] == true);
-            let number = leads.filter_map(|node| node["name"].as_str()?.strip_prefix('n')?.parse().ok()).next();
+            let number =
+                leads.filter_map(|node| node["name"].as_str()?.strip_prefix('n')?.parse().ok()).next();
             if let Some(number) = number {
                 return number;
             }
@@ -287,7 +289,8 @@ impl Nemesis {
         let has_no_room =
             |number: &usize| self.running.iter().any(|run| run.fault == Fault::NoRoom && run.node == *number);
         let up = lab.up();
-        let down: Vec<usize> = (1..=3).filter(|number| !up.contains(number) && !has_no_room(number)).collect();
+        let down: Vec<usize> =
+            (1..=3).filter(|number| !up.contains(number) && !has_no_room(number)).collect();
         down.into_iter().for_each(|number| lab.begin_again(number));
         if self.running.is_empty() {
             self.had_no_room.clear();
@@ -311,21 +314,19 @@ impl Nemesis {
             return format!("{fault:?} at {node}: {asset} is not everywhere");
         };
         self.hurt.insert(asset.clone(), node);
-        if fault == Fault::Lost {
-            std::fs::remove_dir_all(folder(node)).unwrap();
-        } else {
-            let mut bytes = std::fs::read(&file).unwrap();
-            let place = self.dice.random_range(0..bytes.len());
-            bytes[place] ^= 1 << self.below(8);
-            // In place, which takes no room on the disk.
-            let written = std::os::unix::fs::FileExt::write_all_at(
-                &std::fs::File::options().write(true).open(&file).unwrap(),
-                &bytes[place..=place],
-                place as u64,
-            );
-            written.unwrap();
-        }
-        format!("{fault:?} at {node}: {asset}")
+        let done = if fault == Fault::Lost { std::fs::remove_dir_all(folder(node)) } else { self.rot(&file) };
+        // A client may have deleted it meanwhile.
+        let how = done.map_or_else(|error| format!(": {error}"), |()| String::new());
+        format!("{fault:?} at {node}: {asset}{how}")
+    }
+
+    /// Changes a bit in place, which takes no room on the disk.
+    fn rot(&mut self, file: &std::path::Path) -> std::io::Result<()> {
+        let mut bytes = std::fs::read(file)?;
+        let place = self.dice.random_range(0..bytes.len());
+        bytes[place] ^= 1 << self.below(8);
+        let file = std::fs::File::options().write(true).open(file)?;
+        file.write_all_at(&bytes[place..=place], place as u64)
     }
 
     fn kill_workers(&mut self, lab: &Lab) {
@@ -395,7 +396,8 @@ fn cut(lab: &Lab, fault: Fault, node: usize) {
 
 fn long_and_lossy(lab: &Lab, is_so: bool) {
     let millis = Duration::from_millis;
-    let bad = Path { delay: millis(20), jitter: millis(60), lost_percent: 20, doubled_percent: 5, cut: false };
+    let bad =
+        Path { delay: millis(20), jitter: millis(60), lost_percent: 20, doubled_percent: 5, cut: false };
     let wanted = if is_so { bad } else { Path::default() };
     lab.each_path(|path| *path = Path { cut: path.cut, ..wanted });
 }

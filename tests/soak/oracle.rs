@@ -42,10 +42,13 @@ pub async fn holds(lab: &Lab, books: &Arc<Books>, longest: Duration) {
     let left = || longest.saturating_sub(began.elapsed());
     // Reads are what finds damaged copies; the round that looks for them takes a month.
     for at in 1..=3 {
-        until_none(left(), &format!("everything is read through node {at}"), || right_through(lab, books, at))
-            .await;
+        until_none(left(), &format!("everything is read through node {at}"), || {
+            right_through(lab, books, at)
+        })
+        .await;
     }
-    until_none(left(), "three copies that are the same on the disks", async || copies_on_disk(lab, books)).await;
+    until_none(left(), "three copies that are the same on the disks", async || copies_on_disk(lab, books))
+        .await;
     until_none(left(), "three copies by the cluster's own count", async || counted(lab).await).await;
     until_none(left(), "nothing left of what was purged", async || left_over(lab, books).await).await;
     for at in 1..=3 {
