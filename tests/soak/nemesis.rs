@@ -159,6 +159,9 @@ impl Nemesis {
         }
         self.supervise(lab);
         lab.all_ready().await;
+        for node in std::mem::take(&mut self.had_no_room) {
+            self.ends_or_goes_on(lab, node).await;
+        }
         self.note("over".to_owned());
     }
 
@@ -292,8 +295,24 @@ impl Nemesis {
         let down: Vec<usize> =
             (1..=3).filter(|number| !up.contains(number) && !has_no_room(number)).collect();
         down.into_iter().for_each(|number| lab.begin_again(number));
-        if self.running.is_empty() {
-            self.had_no_room.clear();
+    }
+
+    /// A node that had no room may still be about to end when it has room again: then it is started. One that does not carries out
+    /// a change that is made through it, which goes through its own log.
+    async fn ends_or_goes_on(&mut self, lab: &mut Lab, node: usize) {
+        let began = Instant::now();
+        loop {
+            if lab.take_ended().contains(&node) {
+                self.note(format!("node {node} has ended late"));
+                lab.begin_again(node);
+                lab.all_ready().await;
+                return;
+            }
+            if takes_part(&lab.admin(node), node, false).await {
+                return;
+            }
+            assert!(began.elapsed() < support::DEADLINE, "node {node} neither ends nor goes on");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -341,12 +360,7 @@ impl Nemesis {
         let began = Instant::now();
         loop {
             for at in lab.up() {
-                let client = lab.admin(at);
-                let id = id_of(&client, node).await;
-                let Some(id) = id else { continue };
-                let request = client.request(Method::POST, &format!("/nodes/{id}/drain"));
-                let answer = request.json(&json!({ "draining": draining })).send().await;
-                if answer.is_ok_and(|answer| answer.status() == 204) {
+                if takes_part(&lab.admin(at), node, draining).await {
                     return;
                 }
             }
@@ -367,6 +381,14 @@ impl Nemesis {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// Tells the cluster through `client` whether a node gives up its part; gives whether that was taken.
+async fn takes_part(client: &support::Client, node: usize, draining: bool) -> bool {
+    let Some(id) = id_of(client, node).await else { return false };
+    let request = client.request(Method::POST, &format!("/nodes/{id}/drain"));
+    let answer = request.json(&json!({ "draining": draining })).send().await;
+    answer.is_ok_and(|answer| answer.status() == 204)
 }
 
 async fn id_of(client: &support::Client, node: usize) -> Option<String> {
