@@ -67,7 +67,7 @@ impl Plan {
                 held: seconds(1)..seconds(12),
             },
             None => {
-                let short = seconds(25);
+                let short = seconds(18);
                 Self { warm_up: seconds(6), round: short, whole: short, held: seconds(1)..seconds(4) }
             }
         }
