@@ -23,6 +23,11 @@ test *groups:
 sim seeds="20000" first="1":
     MEDIAKEEP_SIM_SEEDS={{seeds}} MEDIAKEEP_SIM_FIRST={{first}} cargo nextest run --workspace --locked --profile long --test sim --no-capture no_world_breaks_a_promise
 
+# Three real nodes under load and faults by seed for so many minutes, and then whole again; repeat what failed with its SEED
+soak minutes="60" seed="":
+    MEDIAKEEP_SOAK_MINUTES={{minutes}} {{ if seed == "" { "" } else { "MEDIAKEEP_SOAK_SEED=" + seed } }} \
+        cargo nextest run --workspace --locked --profile long --test soak --no-capture -E 'test(lose_nothing_and_leave_nothing_behind)'
+
 # What takes longer than the gate allows: many seeds, a thousand kills, long fuzzing
 test-long: setup console
     MEDIAKEEP_LONG=1 MEDIAKEEP_FAILOVERS=20 MEDIAKEEP_ROUNDS=1000 MEDIAKEEP_FLOOD_SECONDS=10 MEDIAKEEP_ORACLE_SAMPLES=2000 MEDIAKEEP_MUTATION_SECONDS=200 PROPTEST_CASES=20000 \

@@ -6,7 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 declare -A budget=([build]=15 [unit]=5 [sim]=5 [browser]=5 [corpus]=10 [kills]=5 [cluster]=10 [backup]=5)
 order=(build unit sim browser corpus kills cluster backup)
-slow='binary(sim) | binary(kills) | binary(damaged) | binary(~power_cut) | binary(corpus) | binary(~cluster_) | binary(~backup)'
+slow='binary(sim) | binary(kills) | binary(damaged) | binary(~power_cut) | binary(corpus) | binary(~cluster_) | binary(soak) | binary(~backup)'
 export MEDIAKEEP_BIN=${MEDIAKEEP_BIN:-$PWD/target/debug/mediakeep}
 
 group_build() {
@@ -20,7 +20,7 @@ group_sim() { cargo nextest run --workspace --locked -E 'binary(sim)' --no-tests
 group_browser() { npm --prefix node/console test; }
 group_corpus() { cargo nextest run --workspace --locked -E 'binary(corpus)' --no-tests=fail; }
 group_kills() { cargo nextest run --workspace --locked -E 'binary(kills) | binary(damaged) | binary(~power_cut)' --no-tests=fail; }
-group_cluster() { cargo nextest run --workspace --locked -E 'binary(~cluster_)' --no-tests=fail; }
+group_cluster() { cargo nextest run --workspace --locked -E 'binary(~cluster_) | binary(soak)' --no-tests=fail; }
 
 # Backups to folders, to an SFTP server and to a store that locks; restores from there.
 group_backup() { setup/stores.sh && cargo nextest run --workspace --locked -E 'binary(~backup)' --no-tests=fail; }

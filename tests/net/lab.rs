@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::cable::Cables;
+use super::disk::Disk;
 use super::switch::{Path, Switch};
 use crate::support::{self, Client, PASSPHRASE, program, wait_for};
 
@@ -24,6 +26,8 @@ const USERNAME: &str = "ada";
 /// Several nodes, numbered from 1 as the ports of their cables are.
 pub struct Lab {
     seats: Vec<Seat>,
+    /// Of each node, where they have disks of their own.
+    disks: Vec<Disk>,
     switch: Switch,
     cables: Cables,
     folder: tempfile::TempDir,
@@ -37,6 +41,8 @@ pub struct Lab {
 /// Where a node sits: what outlives its lives.
 struct Seat {
     child: Option<Child>,
+    /// Where the child will say that it is ready.
+    starting: Option<ChildStdout>,
     dir: PathBuf,
     /// What its wall clock is ahead by, as faketime writes it.
     clock: PathBuf,
@@ -51,27 +57,41 @@ impl Lab {
 
     /// As [`Lab::start`], with places for `places` nodes in all and more configuration (TOML, top-level keys).
     pub async fn start_with(count: usize, places: usize, settings: &str) -> Self {
-        Self::begin(count, places, settings, false).await
+        Self::begin(count, places, settings, false, None).await
+    }
+
+    /// As [`Lab::start`], each node with a disk of so many mebibytes that can be made full.
+    pub async fn start_on_disks(count: usize, mebibytes: u64) -> Self {
+        Self::begin(count, count, "", false, Some(mebibytes)).await
     }
 
     /// As [`Lab::start`], with wall clocks that can be set. Worker processes would not take them into their sandbox.
     pub async fn start_with_clocks(count: usize) -> Self {
-        Self::begin(count, count, "", true).await
+        Self::begin(count, count, "", true, None).await
     }
 
-    async fn begin(count: usize, places: usize, settings: &str, has_clocks: bool) -> Self {
+    async fn begin(
+        count: usize,
+        places: usize,
+        settings: &str,
+        has_clocks: bool,
+        mebibytes: Option<u64>,
+    ) -> Self {
         let (cables, ports) = Cables::lay(places);
         let folder = tempfile::tempdir().unwrap();
         let seat = |number: usize| {
             let dir = folder.path().join(format!("n{number}"));
             let clock = folder.path().join(format!("n{number}.clock"));
             std::fs::write(&clock, "+0").unwrap();
-            Seat { child: None, dir, clock, has_joined: false }
+            std::fs::create_dir(folder.path().join(format!("n{number}.tmp"))).unwrap();
+            Seat { child: None, starting: None, dir, clock, has_joined: false }
         };
-        let seats = (1..=places).map(seat).collect();
+        let seats: Vec<Seat> = (1..=places).map(seat).collect();
+        let disk = |mebibytes| seats.iter().map(move |seat| Disk::mount(&seat.dir, mebibytes));
+        let disks = mebibytes.map(disk).into_iter().flatten().collect();
         let settings = format!("{settings}\n{SETTINGS}");
         let (switch, token, application) = (Switch::start(ports), String::new(), String::new());
-        let mut lab = Self { seats, switch, cables, folder, settings, has_clocks, token, application };
+        let mut lab = Self { seats, disks, switch, cables, folder, settings, has_clocks, token, application };
         lab.found().await;
         for number in 2..=count {
             lab.join(number).await;
@@ -125,6 +145,50 @@ impl Lab {
         }
     }
 
+    /// Starts node `number` again without waiting for it: it may need another one first.
+    pub fn begin_again(&mut self, number: usize) {
+        let mut command = self.command(number, None);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let seat = &mut self.seats[number - 1];
+        seat.starting = child.stdout.take();
+        seat.child = Some(child);
+    }
+
+    /// Waits until every node that was started again is ready.
+    pub async fn all_ready(&mut self) {
+        for (number, seat) in (1..).zip(&mut self.seats) {
+            let Some(output) = seat.starting.take() else { continue };
+            let mut lines = BufReader::new(output).lines();
+            let line = tokio::time::timeout(support::DEADLINE * 2, lines.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("node {number} is not ready in time")).unwrap();
+            assert!(line.is_some(), "node {number} ended before it was ready");
+        }
+    }
+
+    /// Takes note of nodes that have ended by themselves, and gives their numbers.
+    pub fn take_ended(&mut self) -> Vec<usize> {
+        let mut ended = Vec::new();
+        for (number, seat) in (1..).zip(&mut self.seats) {
+            let status = seat.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            if status.is_some() {
+                (seat.child, seat.starting) = (None, None);
+                ended.push(number);
+            }
+        }
+        ended
+    }
+
+    /// The disk of node `number`.
+    pub fn disk(&self, number: usize) -> &Disk {
+        &self.disks[number - 1]
+    }
+
+    /// Where node `number` would put temporary files.
+    pub fn temporary(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("n{number}.tmp"))
+    }
+
     async fn launch(&mut self, number: usize, join: Option<&str>) -> Value {
         let mut command = self.command(number, join);
         let (child, line) = support::started(&mut command, &format!("node {number}")).await;
@@ -153,7 +217,7 @@ impl Lab {
             command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &seat.clock);
             command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_CACHE_DURATION", "1");
         }
-        command.stderr(Stdio::from(log));
+        command.env("TMPDIR", self.temporary(number)).stderr(Stdio::from(log));
         command
     }
 
@@ -324,9 +388,14 @@ impl Lab {
 
     /// Changes all paths between nodes.
     pub fn all_paths(&self, change: Path) {
+        self.each_path(|path| *path = change);
+    }
+
+    /// Changes every path between nodes for itself.
+    pub fn each_path(&self, change: impl Fn(&mut Path)) {
         for from in 1..=self.seats.len() {
             for to in (1..=self.seats.len()).filter(|to| *to != from) {
-                self.path(from, to, |path| *path = change);
+                self.path(from, to, &change);
             }
         }
     }
@@ -418,14 +487,18 @@ pub async fn until_taken(client: &Client, mut make: impl AsyncFnMut(&Client) -> 
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            return;
-        }
+        // Whole, for whoever looks into what takes long to happen.
+        let kept = std::env::var_os("MEDIAKEEP_KEEP_LOGS").map(PathBuf::from);
         for number in 1..=self.seats.len() {
-            let said = self.said(number);
-            let lines: Vec<&str> = said.lines().collect();
-            println!("== the end of the log of node {number}");
-            lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| println!("{line}"));
+            if let Some(folder) = &kept {
+                drop(std::fs::copy(self.log(number), folder.join(format!("n{number}.log"))));
+            }
+            if std::thread::panicking() {
+                let said = self.said(number);
+                let lines: Vec<&str> = said.lines().collect();
+                println!("== the end of the log of node {number}");
+                lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| println!("{line}"));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod cable;
 pub mod clients;
+pub mod disk;
 pub mod lab;
 pub mod switch;
 

@@ -140,6 +140,16 @@ impl Lanes {
         }
         Arc::clone(lanes.entry(name).or_default())
     }
+
+    /// Ends what others write to those copies: their files are not what they were. A writer that goes on hears that it is over,
+    /// and begins again. To be called by whoever holds no lane.
+    pub(super) fn end(&self, which: impl Fn(BlobName) -> bool) {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended: Vec<_> =
+            lanes.iter().filter(|(name, _)| which(**name)).map(|(_, lane)| Arc::clone(lane)).collect();
+        drop(lanes);
+        ended.iter().for_each(|lane| locked(lane).writing = None);
+    }
 }
 
 pub(super) fn locked(lane: &Mutex<Lane>) -> MutexGuard<'_, Lane> {
@@ -151,6 +161,13 @@ pub(super) fn io(error: std::io::Error) -> BlobError {
 }
 
 impl Blobs {
+    /// How many copies writers elsewhere have begun, whose files are open for them.
+    #[cfg(test)]
+    pub(super) fn writers_elsewhere(&self) -> usize {
+        let lanes = self.inner.lanes.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.values().filter(|lane| locked(lane).writing.is_some()).count()
+    }
+
     /// Refuses all epochs below `epoch` from now on, durably, and tells what is here.
     ///
     /// # Errors

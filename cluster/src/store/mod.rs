@@ -232,7 +232,12 @@ impl Blobs {
     /// What the disk says.
     pub async fn remove(&self, asset: AssetId) -> Result<(), BlobError> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || inner.remove_asset(asset)).await
+        blocking(move || {
+            let removed = inner.remove_asset(asset);
+            inner.lanes.end(|name| name.asset == asset);
+            removed
+        })
+        .await
     }
 
     /// Removes all Blobs of an asset that is gone for good, durably: from now on nothing of it can come here again, however
@@ -244,7 +249,9 @@ impl Blobs {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             inner.folders().insert(asset);
-            inner.remove_asset(asset)
+            let removed = inner.remove_asset(asset);
+            inner.lanes.end(|name| name.asset == asset);
+            removed
         })
         .await
     }
@@ -258,7 +265,9 @@ impl Blobs {
         let (inner, name) = (Arc::clone(&self.inner), BlobName { asset, blob });
         blocking(move || {
             inner.dropped().insert(name);
-            inner.remove_blob(name)
+            let removed = inner.remove_blob(name);
+            inner.lanes.end(|one| one == name);
+            removed
         })
         .await
     }
@@ -268,8 +277,13 @@ impl Blobs {
     /// # Errors
     /// What the disk says.
     pub async fn remove_blob(&self, asset: AssetId, blob: BlobId) -> Result<(), BlobError> {
-        let inner = Arc::clone(&self.inner);
-        blocking(move || inner.remove_blob(BlobName { asset, blob })).await
+        let (inner, name) = (Arc::clone(&self.inner), BlobName { asset, blob });
+        blocking(move || {
+            let removed = inner.remove_blob(name);
+            inner.lanes.end(|one| one == name);
+            removed
+        })
+        .await
     }
 
     /// Every Blob on this node's disk.

@@ -122,6 +122,7 @@ impl PartCopy {
             for path in [&paths.open, &paths.data, &paths.corrupt, &paths.fence] {
                 let _ = inner.disk.remove_file(path);
             }
+            inner.lanes.end(|name| name == self.name);
             inner.unless_dropped(self.name)
         })
         .await

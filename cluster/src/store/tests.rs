@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::held::*;
 use super::*;
 use crate::disk::{RealDisk, SimulatedDisk};
 
@@ -199,4 +200,57 @@ async fn a_blob_that_was_dropped_is_not_begun_and_no_copy_of_it_arrives() {
     assert_eq!(blobs.traces(asset).await.unwrap(), BTreeSet::from([other]));
     blobs.remove_blob(asset, other).await.unwrap();
     blobs.part_begin(BlobName { asset, blob: other }, 1000).await.unwrap();
+}
+
+/// A copy that a writer elsewhere has begun, and a barrier of that writer.
+async fn begun_elsewhere(blobs: &Blobs, name: BlobName) -> impl AsyncFn() -> Result<(), BlobError> {
+    let beginning =
+        Beginning { kind: BlobKind::Original, epoch: 1, keep_records: 0, sequence: 1, slot_length: 4 };
+    blobs.held_begin(name, beginning, Bytes::from_static(b"slot")).await.unwrap();
+    let blobs = blobs.clone();
+    async move || {
+        let barrier = HeldWrite::Barrier { sequence: 2, length: 4 };
+        blobs.held_write(name, 1, vec![barrier], Bytes::from_static(b"slot")).await
+    }
+}
+
+#[tokio::test]
+async fn a_writer_elsewhere_is_over_where_its_copy_is_removed_and_keeps_no_file_open() {
+    let disk = SimulatedDisk::new(1 << 30);
+    let blobs = Blobs::open(Arc::new(disk.clone()), StopFlag::new(), BlobsConfig::default()).unwrap();
+    let name = |number| BlobName { asset: AssetId([number; 16]), blob: BlobId([number; 16]) };
+    for number in 1..=4 {
+        let barrier = begun_elsewhere(&blobs, name(number)).await;
+        barrier().await.unwrap();
+        let BlobName { asset, blob } = name(number);
+        match number {
+            1 => blobs.forget(asset).await.unwrap(),
+            2 => blobs.remove(asset).await.unwrap(),
+            3 => blobs.forget_blob(asset, blob).await.unwrap(),
+            _ => blobs.remove_blob(asset, blob).await.unwrap(),
+        }
+        assert!(barrier().await.is_err(), "what is written to a removed file {number} is acknowledged");
+        assert_eq!(blobs.writers_elsewhere(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_writer_elsewhere_is_over_where_the_whole_copy_has_come_from_another_node() {
+    let open = || {
+        let disk = Arc::new(SimulatedDisk::new(1 << 30));
+        Blobs::open(disk, StopFlag::new(), BlobsConfig::default()).unwrap()
+    };
+    let (blobs, other, key) = (open(), open(), DataKey::random().unwrap());
+    let name = BlobName { asset: AssetId([7; 16]), blob: BlobId([8; 16]) };
+    let writer = other.create(name.asset, name.blob, BlobKind::Original, 1, &key).await.unwrap();
+    writer.append(Bytes::from_static(b"some")).await.unwrap();
+    writer.seal().await.unwrap();
+    let barrier = begun_elsewhere(&blobs, name).await;
+    let (length, hash) = (other.length_of(name).await.unwrap(), other.held_verify(name).await.unwrap());
+    let whole = other.held_read(name, HeldFile::Records, 0, MAX_HELD_READ).await.unwrap();
+    let part = blobs.part_begin(name, length).await.unwrap().add(whole).await.unwrap();
+    part.finish(hash).await.unwrap();
+    assert_eq!(barrier().await, Err(BlobError::WriterOver));
+    assert_eq!(blobs.writers_elsewhere(), 0);
+    assert_eq!(blobs.held_verify(name).await.unwrap(), hash);
 }

@@ -15,6 +15,9 @@ use crate::asset_store::StoreError;
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// How often it lets go of what another node has ended.
+const FORGET_EVERY: Duration = Duration::from_secs(5);
+
 /// An upload is given up only when it was due by two looks this far apart: a clock that jumped for a moment, or a node
 /// that slept, deletes nothing.
 const DUE_AGAIN_MS: u64 = Limits::DUE_AGAIN_MS;
@@ -49,9 +52,20 @@ pub async fn tend(uploads: Uploads) {
             }
         }
         first = false;
+        pause(&uploads).await;
+    }
+}
+
+/// Waits until it is time to look again.
+async fn pause(uploads: &Uploads) {
+    let again = tokio::time::sleep(EVERY);
+    tokio::pin!(again);
+    loop {
+        uploads.forget_those_over();
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = uploads.left() => {}
+            () = &mut again => return,
+            () = uploads.left() => return,
+            () = tokio::time::sleep(FORGET_EVERY) => {}
         }
     }
 }

@@ -244,6 +244,15 @@ impl Uploads {
         self.slots().remove(&asset);
     }
 
+    /// Forgets the writers of uploads that another node has brought to their end, or given up: nothing here heard of it, and
+    /// their files would stay open, and take up room, for good.
+    pub fn forget_those_over(&self) {
+        let state = self.store.cluster().state();
+        // What is being begun is in State before it is here.
+        let goes_on = |asset| state.asset(asset).is_some_and(|asset| asset.state == AssetState::Uploading);
+        self.slots().retain(|asset, slot| goes_on(*asset) || Arc::strong_count(&slot.lane) > 1);
+    }
+
     fn room_for(&self, declared: Option<u64>) -> Result<(), UploadError> {
         let space = self.store.cluster().blobs().space()?;
         let fits = declared.is_none_or(|bytes| bytes < space.free);
