@@ -4,6 +4,7 @@
 //! `MEDIAKEEP_SOAK_SEED` repeats what a run printed, as far as faults go: what meets them when is up to the machine.
 //! `MEDIAKEEP_SOAK_MINUTES` makes it longer: `./just soak`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, reason = "whoever repeats the fault needs the seed, and what was done when")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

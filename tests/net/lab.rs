@@ -475,16 +475,6 @@ fn faketime() -> Option<PathBuf> {
     library.exists().then_some(library)
 }
 
-/// Makes one change after another until the first is taken; gives how long that took.
-pub async fn until_taken(client: &Client, mut make: impl AsyncFnMut(&Client) -> bool) -> Duration {
-    let start = Instant::now();
-    while !make(client).await {
-        assert!(start.elapsed() < support::DEADLINE, "no change was taken for a minute");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    start.elapsed()
-}
-
 impl Drop for Lab {
     fn drop(&mut self) {
         // Whole, for whoever looks into what takes long to happen.

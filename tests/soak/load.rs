@@ -284,11 +284,6 @@ impl Person {
     async fn watch(&self, client: &Client, kept: &Kept) -> Option<()> {
         let found =
             self.ask("asset", client.request(Method::GET, &format!("/assets/{}", kept.asset))).await?;
-        if found.status == 200 && found.json()["reason_code"] == "disk_full" {
-            // The work is not tried again by itself when there is room again: a person does that.
-            let request = client.request(Method::POST, &format!("/assets/{}/retry", kept.asset));
-            self.ask("retry after a full disk", request.json(&json!({}))).await;
-        }
         if found.status != 200 || found.json()["state"] != "ready" {
             return None;
         }

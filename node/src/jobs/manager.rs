@@ -14,6 +14,7 @@ use cluster::event::Event;
 use cluster::id::{AssetId, NodeId};
 use cluster::outcome::Outcome;
 use cluster::state::{AssetState, NodeState, State};
+use cluster::store::Level;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ use crate::media::AssetLocks;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Pause before a try that failed for want of an answer is repeated.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// As [`AGAIN_AFTER`], when another node had no room. Of a full disk, an alert tells.
+const ROOM_AFTER: Duration = Duration::from_secs(15);
 /// How long a node whose places are all taken but none would leave work to others; one that has half of them, half as long.
 const LEAVES_TO_OTHERS: Duration = Duration::from_millis(600);
 /// How long a node leaves work to each of those whose turn is before its own: time for a lease to be agreed and heard of.
@@ -205,7 +208,8 @@ impl Jobs {
 
     fn has_place(&self, offer: &Offer) -> bool {
         let rests = self.resting().get(&offer.task).is_some_and(|until| *until > Instant::now());
-        if rests || self.running().contains_key(&offer.task) || self.inner.stop.is_cancelled() {
+        let is_taken = self.running().contains_key(&offer.task);
+        if rests || is_taken || self.inner.stop.is_cancelled() || !self.has_room() {
             return false;
         }
         self.taken(offer.early) < if offer.early { EARLY_PLACES } else { self.inner.places }
@@ -254,6 +258,7 @@ impl Jobs {
                 tracing::warn!(%task, reason, "a part is tried again later");
                 self.rest(task);
             }
+            TryEnd::NoRoom => self.wait_for_room(task),
             TryEnd::Over if cancel.is_cancelled() => {}
             // Nobody asked for this end: begun again at once, it might end so again and again.
             TryEnd::Over => self.rest(task),
@@ -305,6 +310,7 @@ impl Jobs {
                 self.rest(Task::Job(job));
                 return;
             }
+            TryEnd::NoRoom => return self.wait_for_room(Task::Job(job)),
         };
         if let Err(error) = self.inner.store.tell_job(command).await {
             tracing::warn!(%job, %error, "the end of a job could not be told; it is tried again");
@@ -313,9 +319,24 @@ impl Jobs {
     }
 
     fn rest(&self, task: Task) {
+        self.rest_for(task, AGAIN_AFTER);
+    }
+
+    fn wait_for_room(&self, task: Task) {
+        tracing::warn!(%task, "a disk is too full for what is made: it waits for room");
+        self.rest_for(task, ROOM_AFTER);
+    }
+
+    fn rest_for(&self, task: Task, time: Duration) {
         let mut resting = self.resting();
         resting.retain(|_, until| *until > Instant::now());
-        resting.insert(task, Instant::now() + AGAIN_AFTER);
+        resting.insert(task, Instant::now() + time);
+    }
+
+    /// Whether what is made could be stored here. A disk that does not say is tried.
+    fn has_room(&self) -> bool {
+        let space = self.inner.store.cluster().blobs().space();
+        space.map_or(true, |space| space.level != Level::NoWrites)
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Task, Running>> {

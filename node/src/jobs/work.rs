@@ -46,6 +46,8 @@ pub enum TryEnd {
     Over,
     /// The cluster or the disk did not answer: to be tried again.
     Later(String),
+    /// A disk is too full for what is made: to be tried again when there may be room.
+    NoRoom,
 }
 
 /// What a try needs.
@@ -351,10 +353,7 @@ pub fn end_of(asset: AssetId, error: StoreError) -> TryEnd {
         StoreError::Blob(error @ (BlobError::TooFewCopies { .. } | BlobError::Unreachable(_))) => {
             TryEnd::Later(error.to_string())
         }
-        StoreError::Blob(BlobError::Full) => TryEnd::Failed {
-            code: "disk_full".to_owned(),
-            reason: "The disk is too full to store what was made. Make room, then try again.".to_owned(),
-        },
+        StoreError::Blob(BlobError::Full) => TryEnd::NoRoom,
         StoreError::Blob(error) if error.is_damage() => {
             tracing::error!(%asset, %error, "what is stored of an asset cannot be read");
             failed(Failure::new(FailureCode::SourceUnreadable))
