@@ -226,20 +226,24 @@ impl Person {
             all.swap_remove(which)
         };
         let began = Instant::now();
-        for verb in ["trash", "purge"] {
-            loop {
+        // A node that is behind may know nothing of the asset yet: only what all acknowledged changes show counts.
+        while !self.is_gone(&kept.asset).await {
+            for verb in ["trash", "purge"] {
                 let client = self.client();
                 let request = client.request(Method::POST, &format!("/assets/{}/{verb}", kept.asset));
-                let answer = self.ask(verb, request.json(&json!({}))).await;
-                // What was not answered may have been done.
-                if answer.is_some_and(|answer| [200, 204, 404, 409].contains(&answer.status)) {
-                    break;
-                }
-                assert!(began.elapsed() < LONGEST, "{} cannot be deleted", kept.asset);
-                self.pause(300).await;
+                self.ask(verb, request.json(&json!({}))).await;
             }
+            assert!(began.elapsed() < LONGEST, "{} cannot be deleted", kept.asset);
+            self.pause(300).await;
         }
         locked(&self.books.gone).push(kept.asset);
+    }
+
+    async fn is_gone(&mut self, asset: &str) -> bool {
+        let client = self.client();
+        let request =
+            client.request(Method::GET, &format!("/assets/{asset}")).header("cache-control", "no-cache");
+        self.ask("asset, as it is now", request).await.is_some_and(|answer| answer.status == 404)
     }
 
     fn any(&mut self, wanted: impl Fn(&Kept) -> bool) -> Option<Kept> {
