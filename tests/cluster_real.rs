@@ -239,8 +239,11 @@ async fn a_token_is_good_once_here_and_unchanged() {
     assert!(said.contains("does not belong to the cluster"), "{said}");
     let mut foreign = theirs;
     (foreign.authority, foreign.addresses) = (ours.authority, ours.addresses.clone());
+    let on_record = async || at_home.get("/audit/verify").await.expect(200)["verified_to"].as_u64().unwrap();
+    let before = on_record().await;
     let said = refused(folder.path(), "foreign", &foreign.to_text()).await;
     assert!(said.contains("not known here"), "{said}");
+    assert_eq!(on_record().await, before, "whoever has no token of ours fills no log");
 
     let mut command = Command::new(program());
     command.arg("run").arg("--dir").arg(folder.path().join("second"));
