@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::cluster::command::{ClusterCommand, SiteNetwork};
 use ::cluster::id::NodeId;
 use ::cluster::permission::{Action, Target};
-use ::cluster::state::{Node, NodeState, State};
+use ::cluster::state::{Limits, Node, NodeState, State};
 use ::cluster::{JoinToken, NodeReport};
 use actix_web::{HttpResponse, web};
 use ipnet::IpNet;
@@ -144,8 +144,13 @@ pub struct NewJoinToken {
 
 impl NewJoinToken {
     /// When the token ends that is made at `now_ms`.
-    pub(super) fn expires_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_add(u64::from(self.minutes.unwrap_or(TOKEN_MINUTES)) * 60_000)
+    pub(super) fn expires_ms(&self, now_ms: u64) -> Result<u64, Problem> {
+        let minutes = u64::from(self.minutes.unwrap_or(TOKEN_MINUTES));
+        let life_ms = minutes * 60_000;
+        if !(1..=Limits::JOIN_TOKEN_MS).contains(&life_ms) {
+            return Err(Problem::invalid("invalid", "A token lasts 1 to 60 minutes."));
+        }
+        Ok(now_ms.saturating_add(life_ms))
     }
 }
 
@@ -304,7 +309,7 @@ pub async fn join_token_create(
     caller: Caller,
     body: Body<NewJoinToken>,
 ) -> Result<HttpResponse, Problem> {
-    let expires_ms = body.0.expires_ms(app.cluster.now_ms());
+    let expires_ms = body.0.expires_ms(app.cluster.now_ms())?;
     let token = app.cluster.new_join_token(caller.actor.clone(), expires_ms).await?;
     created(&JoinTokenView::of(&token, &token.to_text()))
 }
@@ -360,8 +365,10 @@ pub async fn site_map_set(caller: Caller, body: Body<SiteMap>) -> Result<HttpRes
     Ok(done())
 }
 
-fn node_id(text: &str) -> Result<NodeId, Problem> {
-    text.parse().map(NodeId).map_err(|_| Problem::not_found())
+/// The number as it is shown, and in no other form: what follows may be for good.
+pub(super) fn node_id(text: &str) -> Result<NodeId, Problem> {
+    let known = text.parse().map(NodeId).ok().filter(|node| node.to_string() == text);
+    known.ok_or_else(Problem::not_found)
 }
 
 /// Adds the operations.
