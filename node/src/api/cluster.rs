@@ -99,8 +99,27 @@ pub struct ClusterView {
     pub repair: RepairView,
     /// By whom the certificates are by which nodes know one another; none for a node that listens for no others.
     pub authority: Option<AuthorityView>,
+    /// The key that the data keys of assets are wrapped under.
+    pub key: ClusterKeyView,
     /// Its nodes, by number.
     pub nodes: Vec<MemberNodeView>,
+}
+
+/// The cluster key.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ClusterKeyView {
+    /// Its number.
+    pub epoch: u32,
+    /// Something is still wrapped under one before it: that is being changed, and then the one before is forgotten.
+    pub rotating: bool,
+}
+
+/// The cluster key in force, so that a request that is sent again does nothing to the one after it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterKeyInForce {
+    /// Its number.
+    pub epoch: u32,
 }
 
 /// Which site is near to whom.
@@ -235,6 +254,7 @@ pub async fn cluster_view(
             eta_ms: reports.filter_map(|report| report.missing_ms).max(),
         },
         authority: AuthorityView::of(&state),
+        key: ClusterKeyView { epoch: info.key_epoch, rotating: state.sealed_keys().count() > 1 },
         applied: state.last_applied(),
         state_hash,
         nodes,
@@ -314,6 +334,19 @@ pub async fn join_token_create(
     created(&JoinTokenView::of(&token, &token.to_text()))
 }
 
+/// Another cluster key, in force at once. The data keys of all assets are wrapped under it by and by, without touching what
+/// they open, and then the one before is forgotten.
+#[utoipa::path(post, path = "/cluster/key/rotate", tag = "cluster", request_body = ClusterKeyInForce,
+    responses((status = 204, description = "In force"), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn cluster_key_rotate(
+    app: web::Data<App>,
+    caller: Caller,
+    body: Body<ClusterKeyInForce>,
+) -> Result<HttpResponse, Problem> {
+    app.cluster.rotate_key(caller.actor.clone(), body.0.epoch).await?;
+    Ok(done())
+}
+
 /// Let a node give up its part, or take part again.
 #[utoipa::path(post, path = "/nodes/{id}/drain", tag = "cluster", params(("id" = String, Path,)), request_body = Drain,
     responses((status = 204, description = "Noted"), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
@@ -375,6 +408,7 @@ pub(super) fn node_id(text: &str) -> Result<NodeId, Problem> {
 pub fn configure(routes: &mut Routes) {
     routes.api(__path_cluster_view, cluster_view);
     routes.api(__path_join_token_create, join_token_create);
+    routes.api(__path_cluster_key_rotate, cluster_key_rotate);
     routes.api(__path_node_drain, node_drain);
     routes.api(__path_node_remove, node_remove);
     routes.api(__path_site_map_view, site_map_view);
