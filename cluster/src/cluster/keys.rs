@@ -125,7 +125,7 @@ impl Cluster {
                 Err(ProposeError::Refused(refusal)) => {
                     tracing::warn!(%target, %refusal, "what opens a place for backups stays under the key before");
                 }
-                outcome => drop(outcome?),
+                outcome => outcome.map(drop)?,
             }
         }
         Ok(())
