@@ -188,6 +188,8 @@ async fn oneself_and_the_node(story: &mut Story<'_>) {
     let body = json!({ "fingerprint": authority });
     let replace = "/cluster/authority/replace";
     story.posts("authority_replace", "cluster.replace_authority", replace, body).await;
+    let key = json!({ "epoch": 1 });
+    story.posts("cluster_key_rotate", "cluster.rotate_key", "/cluster/key/rotate", key).await;
     let request = story.admin.request(Method::PUT, "/alerts/channels").json(&json!({ "least": "warning" }));
     story.does("alert_channels_set", "alert.set_channels", request).await;
     let alert = wait_for("an alert", || async {

@@ -137,7 +137,12 @@ async fn a_place_that_may_not_be_is_gone_or_is_another_ones_is_refused_plainly()
     std::os::unix::fs::symlink("/etc", backed.outside.path().join("link")).unwrap();
     set(backed.outside.path().join("link")).await.badly("folders for backups lie below");
     set(backed.outside.path().join("../etc")).await.badly("");
-    let target = backed.set_place().await;
+    let free = backed.place().display().to_string();
+    let nameless = ["set-target", "--name", "", "--folder", &free];
+    backed.backup(&nameless).await.badly("must not be empty");
+    let too_short = ["set-target", "--name", "disk", "--folder", &free, "--keep-days", "0"];
+    backed.backup(&too_short).await.badly("kept for 1 to");
+    let target = backed.set_place().await; // What was refused has not taken it.
 
     // The disk is not there: the run says so, and nothing else suffers.
     let away = backed.outside.path().join("away");

@@ -70,7 +70,7 @@ impl World {
             .await;
         world.until("what the node runs is known", |world| world.cluster.state().level() > 0).await;
         Marker::of(world.cluster.state().cluster_info().unwrap().id, TARGET)
-            .claim(&FolderTarget::open(&world.place()).unwrap())
+            .claim(&FolderTarget::open(&world.place()).unwrap(), |_| true)
             .await
             .unwrap();
         world.set_target(30).await;

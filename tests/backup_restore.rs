@@ -121,6 +121,10 @@ async fn shares_of_the_recovery_key_are_enough_and_too_few_are_not() {
     let shares: Vec<String> =
         key.split(2, 3).unwrap().iter().map(|share| share.to_text().to_string()).collect();
     backed.restore("one", &[], &shares[0]).await.badly("enough shares");
+    let mut slip = backed.recovery_key.clone();
+    let last = if slip.pop() == Some('A') { 'B' } else { 'A' };
+    slip.push(last);
+    backed.restore("slip", &[], &slip).await.badly("mistyped");
     let two = format!("{}\n{}", shares[2], shares[0]);
     backed.restore("two", &[], &two).await.well();
     backed.node.stop().await;

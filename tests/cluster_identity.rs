@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -100,12 +100,18 @@ async fn audit(lab: &Lab, at: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_that_end_within_a_minute_are_renewed_and_nobody_notices() {
-    let lab = Lab::start_with(3, 3, "cluster_certificate_minutes = 1").await;
+    let mut lab = Lab::start_with(3, 3, "cluster_certificate_minutes = 1").await;
+    // One is away for longer than its certificate lasts.
+    lab.stop(3).await;
     let crowd = Crowd::gather(&lab, 4).await;
     crowd.progress().await;
     crowd.longest_gap();
     // Longer than any certificate of the beginning, and than the connections opened by it.
     tokio::time::sleep(Duration::from_secs(75)).await;
+    let back = Instant::now();
+    lab.start_again(3).await;
+    let back = back.elapsed();
+    assert!(back < Duration::from_secs(10), "it waited {back:?} for others who turned it away");
     for number in 1..=3 {
         let renewals = lab.said(number).matches("this node has a new certificate").count();
         assert!(renewals >= 1, "node {number} has made {renewals} new certificates");

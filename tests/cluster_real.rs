@@ -239,8 +239,11 @@ async fn a_token_is_good_once_here_and_unchanged() {
     assert!(said.contains("does not belong to the cluster"), "{said}");
     let mut foreign = theirs;
     (foreign.authority, foreign.addresses) = (ours.authority, ours.addresses.clone());
+    let on_record = async || at_home.get("/audit/verify").await.expect(200)["verified_to"].as_u64().unwrap();
+    let before = on_record().await;
     let said = refused(folder.path(), "foreign", &foreign.to_text()).await;
     assert!(said.contains("not known here"), "{said}");
+    assert_eq!(on_record().await, before, "whoever has no token of ours fills no log");
 
     let mut command = Command::new(program());
     command.arg("run").arg("--dir").arg(folder.path().join("second"));
@@ -250,6 +253,68 @@ async fn a_token_is_good_once_here_and_unchanged() {
     let said = refused(folder.path(), "again", &ours.to_text()).await;
     assert!(said.contains("was used already"), "{said}");
     let cluster = at_home.get("/cluster").await.expect(200);
-    assert_eq!(cluster["nodes"].as_array().unwrap().len(), 2, "{cluster}");
+    let nodes = cluster["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 2, "{cluster}");
+    for written in ["0", "+"] {
+        // What is nearly a number is no number of a node: this is for good.
+        let path = format!("/nodes/{written}{}", nodes[1]["id"].as_str().unwrap());
+        at_home.delete(&path).await.expect(404);
+    }
     drop(second);
+}
+
+/// The whole original, by node `at`.
+async fn original(client: &Client, asset: &str) -> Vec<u8> {
+    let wanted = json!({ "what": "original" });
+    let link = client.post(&format!("/assets/{asset}/downloads"), &wanted).await.expect(201);
+    let answer = client.get(&format!("={}", link["url"].as_str().unwrap())).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cluster_key_is_rotated_while_one_watches_and_one_uploads() {
+    let three = Three::start().await;
+    let first = three.admin(0).await;
+    let token = first.token.clone().unwrap();
+    let at = |three: &Three, node| three.with_token(node, &token);
+    let clip = media_support::clip();
+    let film = media_support::begin(&first, clip.len()).await;
+    assert_eq!(media_support::send(&first, &film, 0, clip).await.status, 204);
+    media_support::ready(&first, &film).await;
+    let watched = media_support::view(&first, &film).await;
+    let upload = media_support::begin(&first, clip.len()).await;
+    let (begun, rest) = clip.split_at(clip.len() / 2);
+    assert_eq!(media_support::send(&first, &upload, 0, begun).await.status, 204);
+
+    let rotate =
+        async |epoch: u32| at(&three, 1).post("/cluster/key/rotate", &json!({ "epoch": epoch })).await;
+    rotate(1).await.expect(204);
+    rotate(1).await.expect_problem(409, "stale_key_epoch");
+    let settled = async |three: &Three| {
+        wait_for("everything is wrapped under the new key", || async {
+            let key = at(three, 2).get("/cluster").await.expect(200)["key"].clone();
+            (key["rotating"] == false).then_some(key)
+        })
+        .await
+    };
+    assert_eq!(settled(&three).await["epoch"], 2);
+    for node in 0..3 {
+        let viewer = Client { token: None, ..at(&three, node) };
+        let answer = viewer.get(&format!("{watched}main.m3u8")).await;
+        assert_eq!(answer.status, 200, "who watches goes on, at node {node}: {}", answer.text());
+        assert_eq!(original(&at(&three, node), &film).await, clip);
+    }
+    assert_eq!(media_support::send(&first, &upload, begun.len(), rest).await.status, 204);
+    media_support::ready(&first, &upload).await;
+    let password = json!({ "password": three.ready.password });
+    first.post("/system/recovery-key", &password).await.expect(201);
+
+    // Nothing of the first key is left anywhere, and nothing needs it.
+    let three = three.kill_all_and_start().await;
+    for node in 0..3 {
+        assert_eq!(original(&three.admin(node).await, &film).await, clip);
+        assert_eq!(original(&three.admin(node).await, &upload).await, clip);
+    }
+    stop(three.dev).await;
 }

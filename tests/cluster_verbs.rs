@@ -263,6 +263,6 @@ async fn a_token_ends() {
     let token = desk.types(&["cluster", "token", "--minutes", "1"]).await.well().to_owned();
     tokio::time::sleep((TOKEN_LIFE + Duration::from_secs(1)).saturating_sub(made.elapsed())).await;
     desk.may_not_join(&token, "expired").await;
-    desk.types(&["cluster", "token", "--minutes", "0"]).await.badly("");
+    desk.types(&["cluster", "token", "--minutes", "0"]).await.badly("1 to 60 minutes");
     stop(node).await;
 }

@@ -349,6 +349,18 @@ pub fn renew_at_ms(certificate: &[u8]) -> Option<u64> {
     u64::try_from((from + (to - from) * 2 / 3) * 1000).ok()
 }
 
+/// Whether a certificate (DER) is to be made anew at `now_ms`: two thirds of its life are over, or it is of a time to come, as
+/// a machine makes one whose clock is wrong.
+#[must_use]
+pub fn is_to_be_renewed(certificate: &[u8], now_ms: u64) -> bool {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    let begins_ms = parsed.ok().and_then(|(_, parsed)| {
+        u64::try_from(parsed.validity().not_before.timestamp().saturating_mul(1000)).ok()
+    });
+    let is_good = |begins_ms, renew_at_ms| (begins_ms..renew_at_ms).contains(&now_ms);
+    !begins_ms.zip(renew_at_ms(certificate)).is_some_and(|(begins, renew_at)| is_good(begins, renew_at))
+}
+
 /// When a certificate (DER) ends, in ms since 1970; `None` for what is not a certificate.
 #[must_use]
 pub fn ends_at_ms(certificate: &[u8]) -> Option<u64> {
@@ -433,6 +445,11 @@ mod tests {
         forged[last] ^= 1;
         assert!(authority.certify(&forged, NAME, life).is_err(), "the request does not prove its key");
         let renew = renew_at_ms(&certificate).unwrap();
+        let year_ms = 365 * 86_400_000;
+        assert!(!is_to_be_renewed(&certificate, now_ms) && !is_to_be_renewed(&certificate, renew - 1));
+        assert!(is_to_be_renewed(&certificate, renew) && is_to_be_renewed(&certificate, renew + year_ms));
+        assert!(is_to_be_renewed(&certificate, now_ms - year_ms), "made while the clock was wrong");
+        assert!(is_to_be_renewed(b"no certificate", now_ms));
         assert!(
             (19 * 86_400_000..=20 * 86_400_000).contains(&(renew - now_ms)),
             "after two thirds of 30 days"

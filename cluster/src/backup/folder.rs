@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +21,9 @@ use crate::command::{TargetPlace, TargetSettings};
 /// What is not whole yet.
 const HALF: &str = ".half";
 const PIECE: usize = 1024 * 1024;
+/// A share whose server is gone may keep whoever asks for ever, and with them all backups to other places. Longer than any
+/// one step takes; the longest is to sync a large file.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// A folder.
 #[derive(Debug, Clone)]
@@ -68,7 +72,9 @@ fn failed(error: &io::Error) -> TargetError {
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TargetError> + Send + 'static,
 ) -> Result<T, TargetError> {
-    blocking(work).await.map_err(|error| TargetError::Failed(error.to_string()))?
+    let done = tokio::time::timeout(SILENCE, blocking(work)).await;
+    let done = done.map_err(|_| TargetError::Unreachable("the disk or share does not answer".to_owned()))?;
+    done.map_err(|error| TargetError::Failed(error.to_string()))?
 }
 
 /// Makes the folders above `path`, each durable in the one above it.
@@ -105,7 +111,12 @@ impl Half {
         let mut half = path.clone().into_os_string();
         half.push(HALF);
         let half = PathBuf::from(half);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
+        // Never the same file as another try that is given up and may still wake: it would write into this one.
+        match fs::remove_file(&half) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
         Ok(Self { file: Some(file), half, path, length: 0 })
     }
 
@@ -311,5 +322,26 @@ impl OpenTargets for Folders {
         };
         let (folders, path) = (self.clone(), path.clone());
         apart(move || Ok(Arc::new(folders.folder(&path)?) as Arc<dyn Target>)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_that_does_not_answer_keeps_nobody_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        // Whoever opens a pipe waits for its other end.
+        let pipe = folder.path().join("run");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let target = FolderTarget::open(folder.path()).unwrap();
+        let asked = tokio::spawn(async move { target.get("run", "").await.map(drop) });
+        tokio::task::yield_now().await;
+        tokio::time::advance(SILENCE + Duration::from_secs(1)).await;
+        let answer = asked.await.unwrap();
+        OpenOptions::new().write(true).open(&pipe).unwrap();
+        assert!(matches!(answer, Err(TargetError::Unreachable(_))), "{answer:?}");
     }
 }

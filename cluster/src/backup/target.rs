@@ -1,6 +1,7 @@
 //! A place for backups as a run sees it: objects with names, put whole or not at all.
 
 use std::fmt;
+use std::future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -210,6 +211,12 @@ pub struct Marker {
     pub target: String,
 }
 
+/// Whether nothing but a marker is there.
+async fn lies_alone(target: &dyn Target) -> Result<bool, TargetError> {
+    let mut others = target.list("").try_filter(|entry| future::ready(entry.name != super::MARKER)).boxed();
+    Ok(others.try_next().await?.is_none())
+}
+
 impl Marker {
     /// The marker of one cluster's target.
     #[must_use]
@@ -231,16 +238,25 @@ impl Marker {
         marker.map(Some).map_err(|_| TargetError::NotOurs("what lies there is not of mediakeep".to_owned()))
     }
 
-    /// Takes a place: writes the marker where there is none.
+    /// Takes a place: writes the marker where there is none, or where one lies alone whose target `is_known` denies. That is
+    /// left by a try that came to nothing, and must not keep the place from whoever tries again.
     ///
     /// # Errors
     /// [`TargetError::NotOurs`] for another's place, and why nothing can be written there.
-    pub async fn claim(&self, target: &dyn Target) -> Result<(), TargetError> {
-        if Self::read(target).await?.is_some() {
-            return self.expect(target).await;
+    pub async fn claim(
+        &self,
+        target: &dyn Target,
+        is_known: impl Fn(&str) -> bool + Send,
+    ) -> Result<(), TargetError> {
+        let free = match Self::read(target).await? {
+            None => true,
+            Some(found) if found == *self || found.cluster != self.cluster => false,
+            Some(found) => !is_known(&found.target) && lies_alone(target).await?,
+        };
+        if free {
+            let bytes = serde_json::to_vec(self).map_err(|error| TargetError::Failed(error.to_string()))?;
+            put_small(target, super::MARKER, bytes, None).await?;
         }
-        let bytes = serde_json::to_vec(self).map_err(|error| TargetError::Failed(error.to_string()))?;
-        put_small(target, super::MARKER, bytes, None).await?;
         self.expect(target).await
     }
 

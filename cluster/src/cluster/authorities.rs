@@ -6,9 +6,12 @@ use super::connect::certificates;
 use super::identity::Identity;
 use super::{Cluster, Inner, OpenError, ProposeError};
 use crate::actor::Actor;
-use crate::authority::{Authority, AuthorityError, CertificateKey, Lifetime, NodeName, Trusted, fingerprint};
+use crate::authority::{
+    Authority, AuthorityError, CertificateKey, Lifetime, NodeName, Trusted, fingerprint, is_to_be_renewed,
+};
 use crate::command::{ClusterCommand, Command, EdgeCommand};
 use crate::id::NodeId;
+use crate::keyring::Keyring;
 use crate::state::{ClusterAuthority, State};
 
 impl Cluster {
@@ -138,12 +141,50 @@ impl Cluster {
             let Ok(newest) = self.linearizable().await else { return Ok(false) };
             state = newest;
         }
-        let is_early = crate::authority::renew_at_ms(&identity.certificate)
-            .is_some_and(|renew_at_ms| self.now_ms() < renew_at_ms);
-        if is_early && is_of(&state) {
+        if !is_to_be_renewed(&identity.certificate, self.now_ms()) && is_of(&state) {
             return Ok(false);
         }
         self.inner.renew(&state, self.certificate_life())
+    }
+
+    /// Gives a node that is about to open its door a certificate that is good now. Whoever was away for longer than one lasts
+    /// would be turned away by all the others, and so would one whose clock was wrong when it made it.
+    pub(super) fn with_certificate_of_now(&self, identity: Identity) -> Identity {
+        let state = self.state();
+        // What became of the authority meanwhile the others must say.
+        let same = state.authority().filter(|stored| stored.certificate == identity.authority);
+        let Some(stored) = same.filter(|_| is_to_be_renewed(&identity.certificate, self.now_ms())) else {
+            return identity;
+        };
+        let (config, storage_key) = (&self.inner.config, &self.inner.storage_key);
+        let renewed = identity.certified(stored, &self.inner.keyring, self.certificate_life());
+        match renewed.and_then(|renewed| renewed.write(config, storage_key).map(|()| renewed)) {
+            Ok(renewed) => {
+                tracing::info!("this node has a new certificate");
+                renewed
+            }
+            Err(error) => {
+                tracing::error!(%error, "this node's certificate is over and could not be made anew");
+                identity
+            }
+        }
+    }
+}
+
+impl Identity {
+    /// The same node, with a new key and certificate by `stored`.
+    fn certified(
+        &self,
+        stored: &ClusterAuthority,
+        keyring: &Keyring,
+        life: Lifetime,
+    ) -> Result<Self, OpenError> {
+        let authority = Authority::open(stored, keyring).map_err(certificates)?;
+        let key = CertificateKey::generate().map_err(certificates)?;
+        let name = NodeName::node(self.cluster, self.node);
+        let certificate = authority.certify(&key.request, name, life).map_err(certificates)?;
+        let authority = stored.certificate.clone();
+        Ok(Self { certificate, authority, key: key.key.to_vec(), seeds: self.seeds.clone(), ..*self })
     }
 }
 
@@ -154,12 +195,7 @@ impl Inner {
         };
         let _alone = lock(&presence.changing);
         let Some(identity) = Identity::read(&self.config, &self.storage_key)? else { return Ok(false) };
-        let authority = Authority::open(stored, &self.keyring).map_err(certificates)?;
-        let key = CertificateKey::generate().map_err(certificates)?;
-        let name = NodeName::node(identity.cluster, identity.node);
-        let certificate = authority.certify(&key.request, name, life).map_err(certificates)?;
-        let authority = stored.certificate.clone();
-        let renewed = Identity { certificate, authority, key: key.key.to_vec(), ..identity };
+        let renewed = identity.certified(stored, &self.keyring, life)?;
         renewed.write(&self.config, &self.storage_key)?;
         let unusable = |error: rustls::Error| OpenError::Consensus(error.to_string());
         let trusted = state.trusted();

@@ -78,7 +78,7 @@ impl Cluster {
         let Some((listener, cluster_address)) = listening else { return Ok(()) };
         let (config, key) = (&self.inner.config, &self.inner.storage_key);
         let mut identity = match Identity::read(config, key)? {
-            Some(identity) => identity,
+            Some(identity) => self.with_certificate_of_now(identity),
             None => self.found_identity().await?,
         };
         let incarnation = identity.start(config, key)?;

@@ -259,6 +259,7 @@ impl Cluster {
         let secret_hash = SecretHash(fingerprint(&request.secret));
         // A node that joins says where the others reach it; an edge has no such place.
         let is_edge = request.node.cluster_address.is_empty();
+        self.knows_token(&secret_hash, is_edge).await?;
         let node = if is_edge {
             self.admit_edge(secret_hash, request.node).await?
         } else {
@@ -276,6 +277,20 @@ impl Cluster {
         let seeds = seeds.map(|place| (place.node, place.cluster_address)).collect();
         tracing::info!(%node, is_edge, "a node was admitted");
         Ok(Admitted { node, authority: stored.certificate.clone(), certificate, seeds })
+    }
+
+    /// Whether anybody made such a token. Whoever knocks without one is nobody, and may not fill the log, nor the audit log.
+    async fn knows_token(&self, secret_hash: &SecretHash, is_edge: bool) -> Result<(), ProposeError> {
+        let known = |state: &crate::state::State| match is_edge {
+            true => state.edge_token(secret_hash).is_some(),
+            false => state.join_token(secret_hash).is_some(),
+        };
+        // One that was just made may not have come here yet.
+        if known(&self.state()) || known(&*self.linearizable().await?) {
+            return Ok(());
+        }
+        tracing::warn!(is_edge, "somebody who wants to join has no token of this cluster");
+        Err(ProposeError::Refused(Refusal::JoinTokenUnknown))
     }
 
     async fn admit_node(&self, secret_hash: SecretHash, node: NewNode) -> Result<NodeId, ProposeError> {
@@ -358,7 +373,10 @@ async fn knock(token: &JoinToken, request: &Request) -> Result<Admitted, JoinErr
                 Ok(answer) => answer,
                 Err(error @ JoinCallError::WrongAuthority(_)) => return Err(error.into()),
                 Err(error) => {
-                    failed = error.into();
+                    // A clock that is wrong matters with every node; that another one is away says less.
+                    if !matches!(failed, JoinError::Call(JoinCallError::WrongTime(_))) {
+                        failed = error.into();
+                    }
                     continue;
                 }
             };

@@ -31,25 +31,36 @@ pub struct Candidate {
 }
 
 /// Who should vote: five where there are five, three where there are three, else all; spread over the sites as evenly as
-/// they allow. Whoever votes already is preferred, so that nothing changes without need.
+/// they allow. Five are too many when the loss of one of three sites would take three of them: then three vote. Whoever
+/// votes already is preferred, so that nothing changes without need.
 #[must_use]
 pub fn choose(candidates: &[Candidate]) -> BTreeSet<NodeId> {
-    let wanted = match candidates.len() {
-        0..=2 => candidates.len(),
-        3 | 4 => 3,
-        _ => 5,
-    };
     let mut sites: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
     for candidate in candidates {
         sites.entry(&candidate.site).or_default().push(candidate);
     }
-    let mut sites: Vec<Vec<&Candidate>> = sites.into_values().collect();
-    for site in &mut sites {
+    for site in sites.values_mut() {
         site.sort_by_key(|candidate| (!candidate.votes, candidate.node));
     }
+    let sites: Vec<Vec<&Candidate>> = sites.into_values().collect();
+    match candidates.len() {
+        0..=2 => spread(&sites, candidates.len()),
+        3 | 4 => spread(&sites, 3),
+        _ => {
+            let five = spread(&sites, 5);
+            let in_one = |site: &Vec<&Candidate>| {
+                site.iter().filter(|candidate| five.contains(&candidate.node)).count()
+            };
+            let a_site_decides = sites.iter().any(|site| in_one(site) > 2);
+            if sites.len() > 2 && a_site_decides { spread(&sites, 3) } else { five }
+        }
+    }
+}
+
+/// So many, of as many sites as there are. In each round every site gives one more, those with a voter to keep first.
+fn spread(sites: &[Vec<&Candidate>], wanted: usize) -> BTreeSet<NodeId> {
     let mut chosen = BTreeSet::new();
-    for round in 0..candidates.len() {
-        // In each round every site gives one more, those with a voter to keep first.
+    for round in 0..wanted {
         let mut next: Vec<&Candidate> = sites.iter().filter_map(|site| site.get(round).copied()).collect();
         next.sort_by_key(|candidate| (!candidate.votes, candidate.node));
         for candidate in next {
@@ -227,6 +238,19 @@ mod tests {
     fn no_site_has_two_of_three_while_there_are_three_sites() {
         let list = [(1, "a", true), (2, "a", true), (3, "b", true), (4, "c", false)];
         assert_eq!(chosen(&list), [1, 3, 4]);
+    }
+
+    #[test]
+    fn no_site_has_three_of_five_while_there_are_three_sites() {
+        let lopsided = [(1, "a", true), (2, "b", true), (3, "c", true), (4, "a", false), (5, "a", false)];
+        assert_eq!(chosen(&lopsided), [1, 2, 3], "with 4 and 5, the loss of site a would end all changes");
+        let back = lopsided.map(|(node, site, _)| (node, site, true));
+        assert_eq!(chosen(&back), [1, 2, 3], "whoever votes too much stops");
+        let [a, b, c, d, _] = lopsided;
+        assert_eq!(chosen(&[a, b, c, d, (5, "d", false)]), [1, 2, 3, 4, 5]);
+        let two_sites =
+            lopsided.map(|(node, site, votes)| (node, if site == "c" { "b" } else { site }, votes));
+        assert_eq!(chosen(&two_sites).len(), 5, "one of two sites decides anyway");
     }
 
     #[test]

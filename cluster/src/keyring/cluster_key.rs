@@ -114,6 +114,12 @@ impl Keyring {
             .collect()
     }
 
+    /// Every epoch held.
+    #[must_use]
+    pub fn epochs(&self) -> Vec<KeyEpoch> {
+        self.epochs.load().keys().copied().collect()
+    }
+
     /// The newest epoch held.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod moves;
 mod presence;
 mod protection;
 mod repair;
+mod rewrap;
 mod scrub;
 
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
         Box::new(members::Members::new(cluster.clone())),
         Box::new(presence::Presence::new(cluster.clone())),
         Box::new(backup::Backup::new(cluster.clone())),
+        Box::new(rewrap::Rewrap::new(cluster.clone())),
     ]
 }
 

@@ -166,6 +166,7 @@ fn people(operation: &str) -> Option<Need> {
         "join_token_create" => change("cluster.create_join_token", A::CreateJoinToken, P::Cluster),
         "authority_replace" => change("cluster.replace_authority", A::ReplaceAuthority, P::Cluster),
         "authority_abandon" => change("cluster.abandon_authority", A::ReplaceAuthority, P::Cluster),
+        "cluster_key_rotate" => change("cluster.rotate_key", A::RotateClusterKey, P::Cluster),
         "site_map_set" => change("cluster.set_site_map", A::SetSiteMap, P::Cluster),
         "edge_token_create" => change("edge.create_token", A::CreateEdgeToken, P::Cluster),
         "edge_remove" => change("edge.remove", A::RemoveEdge, P::Cluster),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cluster::authority::ends_at_ms;
 use cluster::command::Severity;
 use cluster::state::{JobState, Limits};
 use cluster::store::Level;
@@ -151,6 +152,15 @@ pub const ALL: &[Condition] = &[
         watch: Watch::EachNode,
         after: AT_ONCE,
         check: certificate_ends,
+    },
+    Condition {
+        kind: "authority_ends",
+        title: "The cluster's certificate authority ends soon",
+        advice: "Exchange it for another one in time: `mediakeep cluster rotate-ca`. When it has ended, nodes no longer reach one another.",
+        link: "/cluster",
+        watch: Watch::Leader,
+        after: AT_ONCE,
+        check: authority_ends,
     },
     Condition {
         kind: "damage_found",
@@ -315,6 +325,23 @@ fn certificate_ends(facts: &Facts<'_>, found: &mut Found<'_>) {
     found.add(facts.this_node(), severity, details);
 }
 
+/// How bad it is that the authority lasts so much longer only: it is exchanged by hand, and given to whoever trusts it.
+fn nearness_of_end(left_ms: u64) -> Option<Severity> {
+    match left_ms / DAY_MS {
+        0..30 => Some(Severity::Critical),
+        30..180 => Some(Severity::Warning),
+        _ => None,
+    }
+}
+
+fn authority_ends(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let ends_at_ms = facts.state.authority().and_then(|authority| ends_at_ms(&authority.certificate));
+    let Some(left_ms) = ends_at_ms.map(|ends_at_ms| ends_at_ms.saturating_sub(facts.now_ms)) else { return };
+    if let Some(severity) = nearness_of_end(left_ms) {
+        found.add("cluster", severity, [("days", left_ms / DAY_MS)]);
+    }
+}
+
 fn damage_found(facts: &Facts<'_>, found: &mut Found<'_>) {
     let damage = facts.app.cluster.bytes().repairs().damage();
     if !damage.is_recent {
@@ -340,6 +367,14 @@ fn work_failing(facts: &Facts<'_>, found: &mut Found<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_is_spoken_of_half_a_year_before_its_end_and_louder_in_the_last_month() {
+        assert_eq!(nearness_of_end(180 * DAY_MS), None);
+        assert_eq!(nearness_of_end(180 * DAY_MS - 1), Some(Severity::Warning));
+        assert_eq!(nearness_of_end(30 * DAY_MS - 1), Some(Severity::Critical));
+        assert_eq!(nearness_of_end(0), Some(Severity::Critical));
+    }
 
     #[test]
     fn a_backup_is_late_after_two_days_and_badly_after_seven() {

@@ -1,11 +1,13 @@
 //! Places for backups. What opens one is taken and never given out again.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use cluster::backup::{Marker, TargetError, TargetLogin, open_secret, seal_secret};
 use cluster::command::{BackupCommand, TargetPlace, TargetSettings};
 use cluster::id::{BackupTargetId, NodeId};
 use cluster::permission::{Action, Target};
-use cluster::state::{BackupTarget, State};
+use cluster::state::{BackupTarget, Limits, State};
 use cluster::workers::next_planned_ms;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,6 +18,9 @@ use crate::app::App;
 use crate::metrics::BackupFigures;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::Routes;
+
+/// A place that is silent for so long when it is tried is not taken: whoever asks waits.
+const TRY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Days that a backup is kept unless said otherwise.
 const KEEP_DAYS: u16 = 30;
@@ -272,6 +277,10 @@ async fn set(
         daily_at_minute: asked.daily_at_minute,
         node,
     };
+    if !(1..=Limits::BACKUP_KEEP_DAYS).contains(&settings.keep_days) {
+        let detail = format!("A backup is kept for 1 to {} days.", Limits::BACKUP_KEEP_DAYS);
+        return Err(Problem::invalid("invalid", detail));
+    }
     let known = caller.state().backup_target(target).cloned();
     let login = asked.secret.map(TargetLogin::new);
     let secret = login.as_ref().map(|login| seal_secret(app.cluster.keys(), target, login)).transpose()?;
@@ -287,8 +296,14 @@ async fn set(
         }
     };
     let cluster = caller.state().cluster_info().map(|info| info.id).unwrap_or_default();
-    let opened = app.cluster.config().targets.open(&settings, &login).await?;
-    Marker::of(cluster, target).claim(&*opened).await?;
+    let marker = Marker::of(cluster, target);
+    let is_known = |other: &str| other.parse().is_ok_and(|id| caller.state().backup_target(id).is_some());
+    let trying = async {
+        let opened = app.cluster.config().targets.open(&settings, &login).await?;
+        marker.claim(&*opened, is_known).await
+    };
+    let tried = tokio::time::timeout(TRY_WITHIN, trying).await;
+    tried.map_err(|_| TargetError::Unreachable("it does not answer".to_owned()))??;
     caller.propose(BackupCommand::SetTarget { target, settings, secret }).await?;
     let state = caller.state();
     let kept = state.backup_target(target).ok_or_else(|| Problem::internal("the target is not in State"))?;

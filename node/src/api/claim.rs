@@ -96,7 +96,12 @@ async fn replace_recovery_key(app: &App, actor: Actor) -> Result<SecretText, Pro
     let stored = |sealed: cluster::keyring::SealedClusterKey| {
         (sealed.epoch, SealedClusterKey { holder: KeyHolder::Recovery, sealed: sealed.sealed })
     };
-    let sealed = app.cluster.keys().seal_all_to(&public)?.into_iter().map(stored).collect();
+    let state = app.cluster.state();
+    // A node may still hold one that nothing is wrapped under any more.
+    let is_kept = |sealed: &cluster::keyring::SealedClusterKey| {
+        state.sealed_keys().any(|(epoch, _)| epoch == sealed.epoch)
+    };
+    let sealed = app.cluster.keys().seal_all_to(&public)?.into_iter().filter(is_kept).map(stored).collect();
     let command = ClusterCommand::ReplaceRecoveryKey { recovery_public_key: *public.as_bytes(), sealed };
     app.cluster.propose(actor, Command::Cluster(command)).await?;
     let secrets = app.cluster.secrets().seal_for_recovery(&public)?;

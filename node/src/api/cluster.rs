@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::cluster::command::{ClusterCommand, SiteNetwork};
 use ::cluster::id::NodeId;
 use ::cluster::permission::{Action, Target};
-use ::cluster::state::{Node, NodeState, State};
+use ::cluster::state::{Limits, Node, NodeState, State};
 use ::cluster::{JoinToken, NodeReport};
 use actix_web::{HttpResponse, web};
 use ipnet::IpNet;
@@ -99,8 +99,27 @@ pub struct ClusterView {
     pub repair: RepairView,
     /// By whom the certificates are by which nodes know one another; none for a node that listens for no others.
     pub authority: Option<AuthorityView>,
+    /// The key that the data keys of assets are wrapped under.
+    pub key: ClusterKeyView,
     /// Its nodes, by number.
     pub nodes: Vec<MemberNodeView>,
+}
+
+/// The cluster key.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ClusterKeyView {
+    /// Its number.
+    pub epoch: u32,
+    /// Something is still wrapped under one before it: that is being changed, and then the one before is forgotten.
+    pub rotating: bool,
+}
+
+/// The cluster key in force, so that a request that is sent again does nothing to the one after it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterKeyInForce {
+    /// Its number.
+    pub epoch: u32,
 }
 
 /// Which site is near to whom.
@@ -144,8 +163,13 @@ pub struct NewJoinToken {
 
 impl NewJoinToken {
     /// When the token ends that is made at `now_ms`.
-    pub(super) fn expires_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_add(u64::from(self.minutes.unwrap_or(TOKEN_MINUTES)) * 60_000)
+    pub(super) fn expires_ms(&self, now_ms: u64) -> Result<u64, Problem> {
+        let minutes = u64::from(self.minutes.unwrap_or(TOKEN_MINUTES));
+        let life_ms = minutes * 60_000;
+        if !(1..=Limits::JOIN_TOKEN_MS).contains(&life_ms) {
+            return Err(Problem::invalid("invalid", "A token lasts 1 to 60 minutes."));
+        }
+        Ok(now_ms.saturating_add(life_ms))
     }
 }
 
@@ -230,6 +254,7 @@ pub async fn cluster_view(
             eta_ms: reports.filter_map(|report| report.missing_ms).max(),
         },
         authority: AuthorityView::of(&state),
+        key: ClusterKeyView { epoch: info.key_epoch, rotating: state.sealed_keys().count() > 1 },
         applied: state.last_applied(),
         state_hash,
         nodes,
@@ -304,9 +329,22 @@ pub async fn join_token_create(
     caller: Caller,
     body: Body<NewJoinToken>,
 ) -> Result<HttpResponse, Problem> {
-    let expires_ms = body.0.expires_ms(app.cluster.now_ms());
+    let expires_ms = body.0.expires_ms(app.cluster.now_ms())?;
     let token = app.cluster.new_join_token(caller.actor.clone(), expires_ms).await?;
     created(&JoinTokenView::of(&token, &token.to_text()))
+}
+
+/// Another cluster key, in force at once. The data keys of all assets are wrapped under it by and by, without touching what
+/// they open, and then the one before is forgotten.
+#[utoipa::path(post, path = "/cluster/key/rotate", tag = "cluster", request_body = ClusterKeyInForce,
+    responses((status = 204, description = "In force"), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn cluster_key_rotate(
+    app: web::Data<App>,
+    caller: Caller,
+    body: Body<ClusterKeyInForce>,
+) -> Result<HttpResponse, Problem> {
+    app.cluster.rotate_key(caller.actor.clone(), body.0.epoch).await?;
+    Ok(done())
 }
 
 /// Let a node give up its part, or take part again.
@@ -360,14 +398,17 @@ pub async fn site_map_set(caller: Caller, body: Body<SiteMap>) -> Result<HttpRes
     Ok(done())
 }
 
-fn node_id(text: &str) -> Result<NodeId, Problem> {
-    text.parse().map(NodeId).map_err(|_| Problem::not_found())
+/// The number as it is shown, and in no other form: what follows may be for good.
+pub(super) fn node_id(text: &str) -> Result<NodeId, Problem> {
+    let known = text.parse().map(NodeId).ok().filter(|node| node.to_string() == text);
+    known.ok_or_else(Problem::not_found)
 }
 
 /// Adds the operations.
 pub fn configure(routes: &mut Routes) {
     routes.api(__path_cluster_view, cluster_view);
     routes.api(__path_join_token_create, join_token_create);
+    routes.api(__path_cluster_key_rotate, cluster_key_rotate);
     routes.api(__path_node_drain, node_drain);
     routes.api(__path_node_remove, node_remove);
     routes.api(__path_site_map_view, site_map_view);

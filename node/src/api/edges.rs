@@ -1,7 +1,7 @@
 //! Edges: which there are, how they do, what they keep warm, and having them forget.
 
 use ::cluster::command::{EdgeCommand, Selection};
-use ::cluster::id::{ApplicationId, AssetId, CollectionId, NodeId, WarmId};
+use ::cluster::id::{ApplicationId, AssetId, CollectionId, WarmId};
 use ::cluster::permission::{Action, Target};
 use ::cluster::state::{Edge, State, Warm};
 use actix_web::{HttpResponse, web};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
-use super::cluster::{JoinTokenView, NewJoinToken};
+use super::cluster::{JoinTokenView, NewJoinToken, node_id};
 use crate::access::Caller;
 use crate::app::App;
 use crate::problem::{Problem, ProblemBody};
@@ -183,7 +183,7 @@ pub async fn edge_token_create(
     caller: Caller,
     body: Body<NewJoinToken>,
 ) -> Result<HttpResponse, Problem> {
-    let expires_ms = body.0.expires_ms(app.cluster.now_ms());
+    let expires_ms = body.0.expires_ms(app.cluster.now_ms())?;
     let token = app.cluster.new_edge_token(caller.actor.clone(), expires_ms).await?;
     created(&JoinTokenView::of(&token, &token.to_edge_text()))
 }
@@ -192,7 +192,7 @@ pub async fn edge_token_create(
 #[utoipa::path(delete, path = "/edges/{id}", tag = "edges", params(("id" = String, Path,)),
     responses((status = 204, description = "Removed"), (status = 404, body = ProblemBody)))]
 pub async fn edge_remove(caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    caller.propose(EdgeCommand::Remove { edge: edge_id(&id)? }).await?;
+    caller.propose(EdgeCommand::Remove { edge: node_id(&id)? }).await?;
     Ok(done())
 }
 
@@ -205,7 +205,7 @@ pub async fn edge_warm(
     id: web::Path<String>,
     body: Body<SelectionBody>,
 ) -> Result<HttpResponse, Problem> {
-    let (warm, edge, selection) = (WarmId::generate(), edge_id(&id)?, body.0.read()?);
+    let (warm, edge, selection) = (WarmId::generate(), node_id(&id)?, body.0.read()?);
     caller.propose(EdgeCommand::Warm { warm, edge, selection }).await?;
     created(&WarmBegun { id: warm.to_string() })
 }
@@ -226,10 +226,6 @@ pub async fn edge_warm_end(caller: Caller, id: web::Path<String>) -> Result<Http
 pub async fn edge_purge(caller: Caller, body: Body<SelectionBody>) -> Result<HttpResponse, Problem> {
     caller.propose(EdgeCommand::Purge { selection: body.0.read()? }).await?;
     Ok(done())
-}
-
-fn edge_id(text: &str) -> Result<NodeId, Problem> {
-    text.parse().map(NodeId).map_err(|_| Problem::not_found())
 }
 
 /// Adds the operations.

@@ -5,6 +5,7 @@
 //! together. With Object Lock each version is locked in COMPLIANCE mode, and the lock is read back.
 
 mod answer;
+mod exchange;
 mod place;
 
 use std::time::Duration;
@@ -25,7 +26,8 @@ use url::Url;
 
 use super::look_up;
 use crate::outbound::Guard;
-use answer::{checksum, date, element, header, innermost, odd, refusal, text_of};
+use answer::{checksum, date, element, header, odd, refusal};
+use exchange::text_of;
 pub(super) use place::Place;
 use place::client;
 
@@ -134,13 +136,10 @@ impl S3Target {
             for (name, value) in headers {
                 request = request.header(*name, value);
             }
-            if let Some(body) = &body {
-                request = request.header("content-length", body.len()).body(body.clone());
-            }
-            let failed = match request.send().await {
+            let failed = match exchange::send(request, body.clone(), exchange::SILENCE).await {
                 Ok(answer) if answer.status().is_success() => return Ok(answer),
                 Ok(answer) => refusal(answer).await,
-                Err(error) => TargetError::Unreachable(innermost(&error)),
+                Err(error) => error,
             };
             match failed {
                 TargetError::Unreachable(_) if tried < TRIES => {
@@ -406,7 +405,7 @@ impl Target for S3Target {
             Err(TargetError::Absent(_)) => return Err(TargetError::Absent(name.to_owned())),
             other => other?,
         };
-        Ok(answer.bytes_stream().map_err(|error| TargetError::Unreachable(innermost(&error))).boxed())
+        Ok(exchange::pieces(answer))
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'static, Result<Entry, TargetError>> {

@@ -1,5 +1,7 @@
 //! `cluster`: a token to join by, how the nodes do, emptying one, removing one, another authority.
 
+use std::time::Duration;
+
 use ::cluster::JoinToken;
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -12,6 +14,9 @@ use super::connection::Connection;
 use super::error::CliError;
 use super::run_arguments::{RunArguments, StartAs};
 use super::shown;
+
+/// How often it is looked whether a rotation is over.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The cluster and its nodes.
 #[derive(Debug, Args)]
@@ -89,6 +94,14 @@ enum ClusterCommand {
     },
     /// Give nodes and edges another certificate authority, and wait until all have a certificate by it.
     RotateCa(Rotation),
+    /// Put a new cluster key in force, and wait until everything is wrapped under it and the one before is forgotten.
+    RotateKey {
+        #[command(flatten)]
+        connection: Connection,
+        /// Do not wait.
+        #[arg(long)]
+        no_wait: bool,
+    },
 }
 
 impl Cluster {
@@ -115,6 +128,7 @@ impl Cluster {
                 drain(&connection, node, undo, confirm).await
             }
             ClusterCommand::RotateCa(rotation) => rotation.run().await,
+            ClusterCommand::RotateKey { connection, no_wait } => rotate_key(&connection, no_wait).await,
             ClusterCommand::Remove { connection, node, confirm } => remove(&connection, node, confirm).await,
         }
     }
@@ -221,6 +235,25 @@ async fn replace(connection: &Connection, node: u64, minutes: u32, confirm: Conf
         shown::time(token.expires_ms)
     ));
     shown::note(&format!("{:<14}{}", "Fingerprint", token.fingerprint()));
+    Ok(())
+}
+
+async fn rotate_key(connection: &Connection, no_wait: bool) -> Result<(), CliError> {
+    let client = connection.signed_in()?;
+    let key = async || client.get(client.api(["cluster"])).await.map(|cluster: Value| cluster["key"].clone());
+    let in_force = json!({ "epoch": key().await?["epoch"] });
+    client
+        .send(client.request(Method::POST, client.api(["cluster", "key", "rotate"])).json(&in_force))
+        .await?;
+    let mut now = key().await?;
+    while now["rotating"] == true && !no_wait {
+        tokio::time::sleep(LOOK_EVERY).await;
+        now = key().await?;
+    }
+    shown::line(&now["epoch"].to_string());
+    shown::note(
+        "A new cluster key is in force. Backups made before still open with the recovery key; take a new one.",
+    );
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use cluster::ClusterConfig;
 use cluster::keyring::NodeSecrets;
-use cluster::recovery::{RecoveryKey, RecoveryShare};
+use cluster::recovery::{RecoveryError, RecoveryKey, RecoveryShare};
 use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal};
 use zeroize::Zeroizing;
 
@@ -68,10 +68,12 @@ pub(super) fn key_file_seal(dir: &Path, key_file: Option<&Path>) -> Result<Arc<d
 /// The recovery key, or its shares one by one until there are enough; from the terminal, or a line each on standard
 /// input.
 pub(super) fn read_recovery_key() -> Result<RecoveryKey, CliError> {
-    let bad = |error: cluster::recovery::RecoveryError| CliError::Recovery(error.to_string());
+    let bad = |error: RecoveryError| CliError::Recovery(error.to_string());
     let first = read_line("Recovery key, or one of its shares: ")?;
-    if let Ok(key) = RecoveryKey::parse(&first) {
-        return Ok(key);
+    match RecoveryKey::parse(&first) {
+        // Not a whole key; whatever else is wrong is wrong with one.
+        Err(RecoveryError::NotRecoveryText) => {}
+        whole => return whole.map_err(bad),
     }
     let mut shares = vec![RecoveryShare::parse(&first).map_err(bad)?];
     while shares.len() < usize::from(shares[0].threshold()) {

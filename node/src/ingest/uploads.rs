@@ -288,7 +288,9 @@ impl Uploads {
             match self.store.propose(actor, command).await {
                 Err(StoreError::Propose(cluster::ProposeError::Refused(Refusal::StaleKeyEpoch {
                     ..
-                }))) if !last_try => {}
+                }))) if !last_try => {
+                    self.store.cluster().learn_keys().await.map_err(StoreError::Propose)?;
+                }
                 outcome => return Ok(outcome.map(drop)?),
             }
         }

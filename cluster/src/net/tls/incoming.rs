@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::Shared;
 use super::frame::{Frame, Kind, bad};
 use super::hello::{Hello, HelloAnswer, Lane};
+use super::threshold::Threshold;
 use super::trust::JOIN_PROTOCOL;
 use crate::authority::{NodeName, Part, ends_at_ms};
 use crate::command::Incarnation;
@@ -25,8 +26,6 @@ use crate::net::{Message, Service};
 const GREET_WITHIN: Duration = Duration::from_secs(5);
 /// The other side asks at least every second whether we are there; a silent one is gone.
 const SILENT_FOR: Duration = Duration::from_secs(5);
-/// Connections that are being greeted at once; more wait at the door.
-const GREETING: usize = 64;
 /// Nodes that try to join at once.
 const JOINING: usize = 4;
 /// Requests under way on one connection. Bulk ones are large.
@@ -38,7 +37,7 @@ const JOIN_BYTES: usize = 16 * 1024;
 
 /// Takes connections until the node stops.
 pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
-    let greeting = Arc::new(Semaphore::new(GREETING));
+    let threshold = Arc::new(Threshold::default());
     let joining = Arc::new(Semaphore::new(JOINING));
     loop {
         let (socket, from) = match listener.accept().await {
@@ -49,19 +48,23 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(permit) = greeting.clone().acquire_owned().await else { return };
+        let guest = threshold.enter(from.ip());
         let (shared, joining) = (shared.clone(), joining.clone());
         tokio::spawn(async move {
             let ending = shared.ending.clone();
             let served = async {
-                let greeted = timeout(GREET_WITHIN, greet(&shared, socket)).await;
-                drop(permit);
+                let greeting = timeout(GREET_WITHIN, greet(&shared, socket));
+                let greeted = tokio::select! {
+                    greeted = greeting => greeted,
+                    () = guest.is_sent_away() => return Err(io::Error::other("others came after it")),
+                };
+                drop(guest);
                 match greeted.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))?? {
                     Greeted::Node(stream, peer) => serve(shared, stream, peer).await,
-                    Greeted::Joiner(stream) => {
+                    Greeted::Joiner(stream, request) => {
                         // Whoever wants to join is nobody yet: those there is no room for are sent away, not kept.
                         let _one_of_few = joining.try_acquire_owned().map_err(io::Error::other)?;
-                        timeout(Duration::from_secs(40), serve_joiner(&shared, stream)).await?
+                        timeout(Duration::from_secs(40), serve_joiner(&shared, stream, request)).await?
                     }
                 }
             };
@@ -77,7 +80,8 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 
 enum Greeted {
     Node(Box<TlsStream<TcpStream>>, Peer),
-    Joiner(Box<TlsStream<TcpStream>>),
+    /// With what it asks.
+    Joiner(Box<TlsStream<TcpStream>>, Frame),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +100,9 @@ async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
     let wants_to_join =
         start.client_hello().alpn().is_some_and(|mut names| names.any(|name| name == JOIN_PROTOCOL));
     if wants_to_join {
-        return Ok(Greeted::Joiner(Box::new(start.into_stream(shared.join_server.clone()).await?)));
+        let mut stream = Box::new(start.into_stream(shared.join_server.clone()).await?);
+        let request = Frame::read_within(&mut stream, JOIN_BYTES, 0).await?;
+        return Ok(Greeted::Joiner(stream, request));
     }
     let mut stream = Box::new(start.into_stream(shared.server()).await?);
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -210,8 +216,11 @@ fn reply(id: u64, service: u8, answered: Result<Message, String>) -> Frame {
 }
 
 /// One question of a node that is none yet, and one answer.
-async fn serve_joiner(shared: &Shared, mut stream: Box<TlsStream<TcpStream>>) -> io::Result<()> {
-    let frame = timeout(GREET_WITHIN, Frame::read_within(&mut stream, JOIN_BYTES, 0)).await??;
+async fn serve_joiner(
+    shared: &Shared,
+    mut stream: Box<TlsStream<TcpStream>>,
+    frame: Frame,
+) -> io::Result<()> {
     if frame.kind != Kind::Call {
         return Err(bad("not a request to join"));
     }

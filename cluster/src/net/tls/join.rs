@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -28,6 +29,11 @@ pub enum JoinCallError {
          authority by now and a new token is needed"
     )]
     WrongAuthority(String),
+    /// Its certificate does not hold at the time that this machine has.
+    #[error(
+        "the certificate of the node at {0} is not valid at the time that this machine has: set the machine's clock"
+    )]
+    WrongTime(String),
     /// Nobody answers.
     #[error("{address} cannot be reached: {source}")]
     Unreachable {
@@ -52,6 +58,9 @@ pub async fn ask_to_join(
     request: Bytes,
 ) -> Result<Bytes, JoinCallError> {
     let unreachable = |source: io::Error| match tls_error(&source) {
+        Some(rustls::Error::InvalidCertificate(wrong)) if is_about_time(wrong) => {
+            JoinCallError::WrongTime(address.to_owned())
+        }
         Some(rustls::Error::InvalidCertificate(_)) => JoinCallError::WrongAuthority(address.to_owned()),
         _ => JoinCallError::Unreachable { address: address.to_owned(), source },
     };
@@ -77,6 +86,20 @@ pub async fn ask_to_join(
         Kind::Answer => Ok(answer.message.head),
         _ => Err(JoinCallError::Refused(String::from_utf8_lossy(&answer.message.head).into_owned())),
     }
+}
+
+/// Whether a connection failed because a certificate, theirs or ours, is not valid at the time that one side has.
+pub(super) fn is_a_matter_of_time(error: &io::Error) -> bool {
+    match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(wrong)) => is_about_time(wrong),
+        Some(rustls::Error::AlertReceived(alert)) => *alert == AlertDescription::CertificateExpired,
+        _ => false,
+    }
+}
+
+fn is_about_time(wrong: &CertificateError) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(wrong, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {

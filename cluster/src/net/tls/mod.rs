@@ -12,6 +12,7 @@ mod outgoing;
 pub mod parsers;
 #[cfg(test)]
 mod tests;
+mod threshold;
 mod trust;
 
 use std::collections::HashMap;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::frame::{Frame, Kind, bad};
 use super::hello::{Hello, HelloAnswer, Lane};
+use super::join::is_a_matter_of_time;
 use crate::authority::{NODE_HOST, NodeName, ends_at_ms};
 use crate::id::NodeId;
 use crate::net::{Message, NetError, Service};
@@ -169,10 +170,11 @@ struct Keeper {
 impl Keeper {
     async fn keep(&self, way: &watch::Sender<Way>) {
         let mut back_off = FIRST_BACK_OFF;
+        let mut has_said = false;
         loop {
             match self.connect().await {
                 Ok((connection, stream)) => {
-                    back_off = FIRST_BACK_OFF;
+                    (back_off, has_said) = (FIRST_BACK_OFF, false);
                     let opened = Instant::now();
                     way.send_replace(Way::Open(connection.0.clone()));
                     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -194,6 +196,10 @@ impl Keeper {
                 }
                 Err(error) => {
                     tracing::debug!(node = %self.node, lane = ?self.lane, %error, "no connection");
+                    if is_a_matter_of_time(&error) && !std::mem::replace(&mut has_said, true) {
+                        let node = self.node;
+                        tracing::warn!(%node, %error, "a certificate is not valid at the time one of both has: is a clock wrong?");
+                    }
                     let refused = error.kind() == io::ErrorKind::ConnectionRefused;
                     way.send_replace(Way::Shut { reason: error.to_string(), refused });
                 }

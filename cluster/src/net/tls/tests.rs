@@ -153,6 +153,34 @@ async fn whoever_asks_ends_a_connection_to_a_certificate_by_what_it_trusts_no_mo
     asks.comes_to(true).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_who_say_nothing_keep_nobody_out() {
+    let authority = Authority::generate().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let _listens = Side::start(LISTENS, &authority, at.clone(), Some(listener));
+    let mut strangers = Vec::new();
+    for _ in 0..3 * threshold::GREETING {
+        strangers.push(tokio::net::TcpStream::connect(&at).await.unwrap());
+    }
+    let asks = Side::start(ASKS, &authority, at, None);
+    asks.asks(Duration::from_secs(2)).await.unwrap();
+    drop(strangers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_joins_with_a_wrong_clock_is_told_so() {
+    let authority = Authority::generate().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    // Its certificate is of the year 2030.
+    let _listens = Side::start(LISTENS, &authority, at.clone(), Some(listener));
+    let asked = ask_to_join(&at, crate::authority::fingerprint(&der(&authority)), Bytes::new()).await;
+    assert!(matches!(asked, Err(JoinCallError::WrongTime(_))), "{asked:?}");
+    let asked = ask_to_join(&at, [7; 32], Bytes::new()).await;
+    assert!(matches!(asked, Err(JoinCallError::WrongAuthority(_))), "{asked:?}");
+}
+
 #[test]
 fn nothing_changes_for_what_is_no_authority() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -911,6 +911,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster/key/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Another cluster key, in force at once. The data keys of all assets are wrapped under it by and by, without touching what
+         *     they open, and then the one before is forgotten.
+         */
+        post: operations["cluster_key_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cluster/site-map": {
         parameters: {
             query?: never;
@@ -2206,6 +2226,24 @@ export interface components {
             /** @description The first admin. */
             user: components["schemas"]["UserView"];
         };
+        /** @description The cluster key in force, so that a request that is sent again does nothing to the one after it. */
+        ClusterKeyInForce: {
+            /**
+             * Format: int32
+             * @description Its number.
+             */
+            epoch: number;
+        };
+        /** @description The cluster key. */
+        ClusterKeyView: {
+            /**
+             * Format: int32
+             * @description Its number.
+             */
+            epoch: number;
+            /** @description Something is still wrapped under one before it: that is being changed, and then the one before is forgotten. */
+            rotating: boolean;
+        };
         /** @description The cluster. */
         ClusterView: {
             /**
@@ -2223,6 +2261,8 @@ export interface components {
             copies: components["schemas"]["CopiesView"];
             /** @description Its id. */
             id: string;
+            /** @description The key that the data keys of assets are wrapped under. */
+            key: components["schemas"]["ClusterKeyView"];
             /** @description Who leads, when somebody does. */
             leader?: string | null;
             /** @description Its nodes, by number. */
@@ -6590,6 +6630,53 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["AuthorityInForce"];
+            };
+        };
+        responses: {
+            /** @description In force */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    cluster_key_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterKeyInForce"];
             };
         };
         responses: {

@@ -5,6 +5,8 @@ use data_encoding::BASE64;
 use jiff::Timestamp;
 use reqwest::{Response, StatusCode};
 
+use super::exchange::text_of;
+
 /// What a refusal means. Bodies are read only for their code.
 pub(super) async fn refusal(answer: Response) -> TargetError {
     let status = answer.status();
@@ -24,10 +26,6 @@ pub(super) async fn refusal(answer: Response) -> TargetError {
         status if status.is_server_error() => TargetError::Unreachable(sentence),
         _ => TargetError::Failed(sentence),
     }
-}
-
-pub(super) async fn text_of(answer: Response) -> Result<String, TargetError> {
-    answer.text().await.map_err(|error| TargetError::Unreachable(innermost(&error)))
 }
 
 pub(super) fn header(answer: &Response, name: &str) -> Option<String> {

@@ -8,8 +8,6 @@ use cluster::backup::TargetError;
 use super::answer::innermost;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// Silence for so long means that the store is gone.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// Where a store is, as State keeps it.
 #[derive(Debug, Clone)]
@@ -35,7 +33,6 @@ pub(super) fn client(
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_WITHIN)
-        .read_timeout(SILENCE)
         .resolve_to_addrs(host, addresses);
     if let Some(pem) = place.authority {
         let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes());

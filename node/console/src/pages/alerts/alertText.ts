@@ -16,6 +16,7 @@ const kinds = new Set([
   'disk_nearly_full',
   'clock_apart',
   'certificate_ends',
+  'authority_ends',
   'damage_found',
   'work_failing',
   'backup_old',
