@@ -231,6 +231,8 @@ pub fn https(app: web::Data<App>, listener: TcpListener) -> anyhow::Result<actix
         .workers(workers(settings.workers)?)
         .max_connections(settings.connections)
         .keep_alive(KEEP_ALIVE)
+        // An answer may go out in several writes: none of them waits until the one before is acknowledged.
+        .tcp_nodelay(true)
         .client_request_timeout(Duration::from_secs(settings.header_seconds))
         .client_disconnect_timeout(Duration::from_secs(5))
         .tls_handshake_timeout(Duration::from_secs(settings.header_seconds))

@@ -181,6 +181,7 @@ fn https(
         .workers(workers)
         .max_connections(settings.connections)
         .keep_alive(KEEP_ALIVE)
+        .tcp_nodelay(true)
         .client_request_timeout(Duration::from_secs(settings.header_seconds))
         .client_disconnect_timeout(Duration::from_secs(5))
         .tls_handshake_timeout(Duration::from_secs(settings.header_seconds))
