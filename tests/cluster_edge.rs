@@ -41,7 +41,15 @@ impl Edge {
         let settings = "[limits]\nworkers = 1\n[edge]\ncache_mib = 64\n";
         std::fs::write(folder.join("edge.toml"), settings).unwrap();
         let place = ["--name", name, "--site", "branch", "--listen", "127.0.0.1:0"];
-        Self::start(folder, &[&["join", token][..], &place].concat()).await
+        let edge = Self::start(folder, &[&["join", token][..], &place].concat()).await;
+        // From then on players hear of it, at the nodes too.
+        wait_for("the node knows that the edge serves", || async {
+            let edges = admin.get("/edges").await.expect(200);
+            let mut edges = edges["items"].as_array()?.iter();
+            edges.find(|one| one["id"] == edge.id && one["serving"] == true).map(drop)
+        })
+        .await;
+        edge
     }
 
     /// Starts the edge again that was in `folder`, where it was reached before.
