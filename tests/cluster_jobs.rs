@@ -24,8 +24,9 @@ mod support;
 
 use held::Held;
 use media_support::{renditions, view};
+use net::disk::Room;
 use net::lab::Lab;
-use support::{Client, wait_for};
+use support::{Client, wait_for, workers_of};
 
 /// On a machine that others use work takes its time, but a test has to end.
 const LONGEST: Duration = Duration::from_secs(1_800);
@@ -215,18 +216,6 @@ async fn nodes_that_work_on_a_video_die_and_it_is_made_once() {
     assert_eq!(pieces, 0, "it stayed divided");
 }
 
-/// The worker processes below the process `ancestor`.
-fn workers_of(ancestor: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap();
-    let processes = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let is_worker = |id: &u32| {
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let below = status.lines().any(|line| line == format!("PPid:\t{ancestor}"));
-        below && std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"))
-    };
-    processes.filter(is_worker).collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_part_that_fails_is_made_with_the_rest_and_a_cancelled_video_is_made_anew() {
     let lab = Lab::start(3).await;
@@ -363,4 +352,24 @@ async fn three_nodes_make_what_one_makes() {
     let (one, three) = (one.took.as_secs_f64(), three.took.as_secs_f64());
     println!("one node {one:.1} s, three nodes {three:.1} s: {share:.2}");
     assert!(!is_long || share <= 0.5, "one node {one:.1} s, three nodes {three:.1} s: {share:.2}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_film_waits_for_room_on_a_full_disk_and_is_made_once_there_is_some() {
+    let lab = Lab::start_on_disks(1, 1_024).await;
+    let admin = lab.admin(1);
+    let asset = put(&lab, &admin, &film(30)).await;
+    wait_for("a worker to begin", || async { workers_of(lab.process(1)).first().copied() }).await;
+    lab.disk(1).make(Room::Little);
+    wait_for("the work to wait for room", || async {
+        (says(&lab, 1, "it waits for room") > 0 && workers_of(lab.process(1)).is_empty()).then_some(())
+    })
+    .await;
+    let waits = admin.get(&format!("/assets/{asset}")).await.expect(200);
+    assert_eq!(waits["state"], "processing", "{waits}");
+    lab.disk(1).make(Room::Plenty);
+    let found = settled(&admin, &asset).await;
+    assert_eq!(found["state"], "ready", "{found}");
+    assert_eq!(says(&lab, 1, "a job failed"), 0);
+    plays_whole(&lab, 1, &asset, 30 * 25).await;
 }

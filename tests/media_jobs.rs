@@ -1,27 +1,11 @@
 //! Jobs: watchable before they end, resumed after any loss, ended for a reason.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use crate::media_support::{
     begin, clip_with_broken_sound, late_clip, longer_clip, plays, put, ready, renditions, send, settled, view,
 };
-use crate::support::{Client, Node, wait_for};
-
-/// The worker processes below the process `ancestor`.
-fn workers_of(ancestor: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let is_worker = |id: &u32| {
-        let folder = PathBuf::from(format!("/proc/{id}"));
-        let status = std::fs::read_to_string(folder.join("status")).unwrap_or_default();
-        let below = status.lines().any(|line| line == format!("PPid:\t{ancestor}"));
-        below && std::fs::read(folder.join("cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"))
-    };
-    processes.filter(is_worker).collect()
-}
+use crate::support::{Client, Node, wait_for, workers_of};
 
 fn kill(id: u32) {
     let _ = std::process::Command::new("kill").args(["-9", &id.to_string()]).status();

@@ -13,8 +13,7 @@ use serde_json::json;
 use crate::net::disk::Room;
 use crate::net::lab::Lab;
 use crate::net::switch::Path;
-use crate::rest::workers_of;
-use crate::support;
+use crate::support::{self, workers_of};
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,7 +35,7 @@ impl Rest {
             files: std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count(),
             threads: usize::try_from(figure("Threads")).unwrap(),
             memory_kib: figure("RssAnon"),
-            workers: workers_of(process).len(),
+            workers: support::workers_of(process).len(),
             temporary: beside + support::files(&lab.temporary(number)).len(),
         }
     }
@@ -93,16 +93,4 @@ pub async fn settled(lab: &Lab, longest: Duration) -> Vec<Rest> {
         last = now;
     }
     last
-}
-
-/// The worker processes below the process `ancestor`.
-pub fn workers_of(ancestor: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap();
-    let processes = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let is_worker = |id: &u32| {
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let below = status.lines().any(|line| line == format!("PPid:\t{ancestor}"));
-        below && std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"))
-    };
-    processes.filter(is_worker).collect()
 }

@@ -166,6 +166,18 @@ impl Node {
     }
 }
 
+/// The worker processes below the process `ancestor`.
+pub fn workers_of(ancestor: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let processes = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let is_worker = |id: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let below = status.lines().any(|line| line == format!("PPid:\t{ancestor}"));
+        below && std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"))
+    };
+    processes.filter(is_worker).collect()
+}
+
 /// The binary under test.
 pub fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_mediakeep"))

@@ -106,7 +106,7 @@ impl Pull<'_> {
             return Ok(Pulled::There);
         }
         let part = shared.blobs.part_begin(name, file_length).await?;
-        let (room, (sender, receiver)) = (Semaphore::new(AHEAD), mpsc::unbounded_channel());
+        let (room, (sender, receiver)) = (Semaphore::new(AHEAD), mpsc::channel(AHEAD));
         // Side by side: a piece that has come and is not looked at, because the disk is slow, keeps others from coming.
         let fetching = self.fetch(file_length, &room, sender);
         let ((), part) = tokio::try_join!(fetching, add(part, &room, receiver))?;
@@ -120,15 +120,15 @@ impl Pull<'_> {
         &self,
         file_length: u64,
         room: &Semaphore,
-        pieces: mpsc::UnboundedSender<Bytes>,
+        pieces: mpsc::Sender<Bytes>,
     ) -> Result<(), BlobError> {
         let mut places = (0..file_length).step_by(PIECE as usize).peekable();
         let mut coming = FuturesOrdered::new();
         loop {
             tokio::select! {
                 Some(piece) = coming.next() => {
-                    // When nobody takes it, there is an error that says more.
-                    let _ = pieces.send(piece?);
+                    // There is room for all that was asked for. When nobody takes it, there is an error that says more.
+                    let _ = pieces.try_send(piece?);
                 }
                 Ok(permit) = room.acquire(), if places.peek().is_some() => {
                     permit.forget();
@@ -196,7 +196,7 @@ impl Pull<'_> {
 async fn add(
     mut part: PartCopy,
     room: &Semaphore,
-    mut pieces: mpsc::UnboundedReceiver<Bytes>,
+    mut pieces: mpsc::Receiver<Bytes>,
 ) -> Result<PartCopy, BlobError> {
     while let Some(piece) = pieces.recv().await {
         part = part.add(piece).await?;

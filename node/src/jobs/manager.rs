@@ -31,7 +31,7 @@ use crate::media::AssetLocks;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Pause before a try that failed for want of an answer is repeated.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// As [`AGAIN_AFTER`], when another node had no room. Of a full disk, an alert tells.
+/// As [`AGAIN_AFTER`], when a disk had no room, here or at another holder. Of a full disk, an alert tells.
 const ROOM_AFTER: Duration = Duration::from_secs(15);
 /// How long a node whose places are all taken but none would leave work to others; one that has half of them, half as long.
 const LEAVES_TO_OTHERS: Duration = Duration::from_millis(600);
