@@ -27,6 +27,9 @@ use tokio::sync::broadcast;
 use crate::copies_support::{Wires, content};
 use crate::state_world::{self as agreed, NODE, admit, blob_id, join_token, owner};
 
+#[path = "copies_repair.rs"]
+mod repair;
+
 /// Agreement in one place: what is proposed is applied.
 #[derive(Debug)]
 struct Parliament {
