@@ -246,6 +246,11 @@ async fn rotate_key(connection: &Connection, no_wait: bool) -> Result<(), CliErr
         .send(client.request(Method::POST, client.api(["cluster", "key", "rotate"])).json(&in_force))
         .await?;
     let mut now = key().await?;
+    if now["rotating"] == true && !no_wait {
+        shown::note(
+            "It is in force. Waiting until everything is wrapped under it, which goes on without this command, too.",
+        );
+    }
     while now["rotating"] == true && !no_wait {
         tokio::time::sleep(LOOK_EVERY).await;
         now = key().await?;
