@@ -1,0 +1,88 @@
+"""Somebody of each role, in an application of its own with something of every kind in it. Used by roles.py and hooks.py.
+
+Whoever is attacked with made-up requests loses much: ends its own sign-in, removes itself, deletes its application. So
+everything here can be made anew at any time, in the name of the first admin.
+"""
+import json, os, ssl, subprocess, time, urllib.error, urllib.request
+
+ROLES = ("nobody", "viewer", "read_only", "user", "admin", "key", "cluster")
+PASSPHRASE = "wolken ziehen ueber das meer"
+CONTEXT = ssl.create_default_context(cafile=os.environ["CA"])
+
+
+def call(method, path, body=None, token=None, kind="application/json", raw=None):
+    """The status and the answer's JSON."""
+    request = urllib.request.Request(os.environ["NODE_URL"] + "/api/v1" + path, method=method)
+    data = raw
+    if body is not None:
+        data = json.dumps(body).encode()
+    if data is not None:
+        request.add_header("content-type", kind)
+    if token:
+        request.add_header("authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, data, context=CONTEXT, timeout=60) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read()
+    return status, json.loads(text) if text else None
+
+
+def made(method, path, body=None, token=None, **more):
+    status, answer = call(method, path, body, token, **more)
+    if status >= 300:
+        raise RuntimeError(f"{method} {path}: {status} {answer}")
+    return answer
+
+
+def first_admin():
+    """A new sign-in of the node's first admin."""
+    login = {"username": os.environ["NODE_USER"], "password": os.environ["NODE_PASSWORD"]}
+    return made("POST", "/sessions?kind=token", login)["token"]
+
+
+def person(admin, application, role, name):
+    """The token and id of a new member."""
+    invite = made("POST", f"/applications/{application}/invites", {"role": role}, admin)
+    asked = {"secret": invite["secret"], "username": name, "password": PASSPHRASE}
+    answer = made("POST", "/invites/accept?kind=token", asked)
+    return answer["token"], answer["user"]["id"]
+
+
+def surroundings(admin, name, clip):
+    """An application with assets, a collection, keys, people and invitations in it; everything by its kind."""
+    app = made("POST", "/applications", {"name": name}, admin)["id"]
+    assets = []
+    for number, bytes_ in enumerate((clip, b"no video at all")):
+        path = f"/applications/{app}/files/{number}.mp4"
+        assets.append(made("PUT", path, token=admin, raw=bytes_, kind="video/mp4")["asset"])
+    for asset in assets:
+        call("POST", f"/assets/{asset}/publish", {}, admin)
+    collections = [made("POST", f"/applications/{app}/collections", {"name": f"c{n}"}, admin)["id"] for n in range(2)]
+    invites = [made("POST", f"/applications/{app}/invites", {"role": "viewer"}, admin)["id"] for _ in range(2)]
+    keys = [made("POST", f"/applications/{app}/api-keys", {"name": f"k{n}", "role": "user"}, admin)["id"] for n in range(2)]
+    users = [person(admin, app, "viewer", f"{name.lower().replace(' ', '-')}-{n}")[1] for n in range(2)]
+    jobs = [job["id"] for job in made("GET", f"/jobs?application={app}", token=admin)["items"]]
+    return {"app": [app], "asset": assets, "collection": collections, "invite": invites, "key": keys, "user": users, "job": jobs}
+
+
+def somebody(admin, role, application):
+    """The token of somebody new who has the role; none for nobody."""
+    name = f"s-{role.replace('_', '-')}-{time.time_ns() % 10**12}"
+    if role == "nobody":
+        return None
+    if role == "key":
+        return made("POST", f"/applications/{application}/api-keys", {"name": name, "role": "user"}, admin)["secret"]
+    if role != "cluster":
+        return person(admin, application, role, name)[0]
+    user = made("POST", "/users", {"username": name, "password": PASSPHRASE}, admin)["id"]
+    made("PATCH", f"/users/{user}", {"admin": True}, admin)
+    return made("POST", "/sessions?kind=token", {"username": name, "password": PASSPHRASE})["token"]
+
+
+def clip():
+    """A short real video."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    path = subprocess.run([os.path.join(root, "setup/clip.sh")], check=True, capture_output=True, text=True).stdout.strip()
+    with open(os.path.join(root, path), "rb") as file:
+        return file.read()
