@@ -53,17 +53,39 @@ def surroundings(admin, name, clip):
     """An application with assets, a collection, keys, people and invitations in it; everything by its kind."""
     app = made("POST", "/applications", {"name": name}, admin)["id"]
     assets = []
-    for number, bytes_ in enumerate((clip, b"no video at all")):
+    for number, bytes_ in enumerate((clip, b"no video at all", b"to be deleted", b"to be deleted")):
         path = f"/applications/{app}/files/{number}.mp4"
         assets.append(made("PUT", path, token=admin, raw=bytes_, kind="video/mp4")["asset"])
     for asset in assets:
         call("POST", f"/assets/{asset}/publish", {}, admin)
-    collections = [made("POST", f"/applications/{app}/collections", {"name": f"c{n}"}, admin)["id"] for n in range(2)]
-    invites = [made("POST", f"/applications/{app}/invites", {"role": "viewer"}, admin)["id"] for _ in range(2)]
-    keys = [made("POST", f"/applications/{app}/api-keys", {"name": f"k{n}", "role": "user"}, admin)["id"] for n in range(2)]
-    users = [person(admin, app, "viewer", f"{name.lower().replace(' ', '-')}-{n}")[1] for n in range(2)]
+    call("POST", f"/assets/{assets[2]}/trash", token=admin)
+    collections = [made("POST", f"/applications/{app}/collections", {"name": f"c{n}"}, admin)["id"] for n in range(4)]
+    invites = [made("POST", f"/applications/{app}/invites", {"role": "viewer"}, admin) for _ in range(8)]
+    keys = [made("POST", f"/applications/{app}/api-keys", {"name": f"k{n}", "role": "user"}, admin)["id"] for n in range(4)]
+    users = [person(admin, app, "viewer", f"{name.lower().replace(' ', '-')}-{n}")[1] for n in range(4)]
+    spare = made("POST", "/applications", {"name": f"{name} spare"}, admin)["id"]
     jobs = [job["id"] for job in made("GET", f"/jobs?application={app}", token=admin)["items"]]
-    return {"app": [app], "asset": assets, "collection": collections, "invite": invites, "key": keys, "user": users, "job": jobs}
+    view, download = watching(admin, assets[0])
+    ids = [invite["id"] for invite in invites]
+    return {
+        "app": [app], "asset": assets[:2], "collection": collections[:2], "invite": ids[:2], "key": keys[:2], "user": users[:2],
+        "job": jobs, "secret": [invite["secret"] for invite in invites[4:]], "view": view, "download": download,
+        "file": ["main.m3u8"], "node": ["1"], "alert": [1, 2, 3], "channel": ["webhook", "syslog", "email"],
+        # What the operations that remove something are told of.
+        "spare_app": [spare], "spare_asset": assets[2:], "spare_collection": collections[2:], "spare_invite": ids[2:4],
+        "spare_key": keys[2:], "spare_user": users[2:],
+    }
+
+
+def watching(admin, asset):
+    """A View and a download of the asset, as soon as there is something to watch."""
+    for _ in range(300):
+        status, view = call("POST", f"/assets/{asset}/views", {"carrier": "path", "any_address": True}, admin)
+        if status == 201:
+            link = made("POST", f"/assets/{asset}/downloads", {"what": "original"}, admin)
+            return [view["playlist_url"].split("/")[-2]], [link["url"].split("/")[-1]]
+        time.sleep(0.2)
+    return [], []
 
 
 def somebody(admin, role, application):

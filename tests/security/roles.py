@@ -6,7 +6,7 @@ import people
 admin = people.first_admin()
 clip = people.clip()
 folder = sys.argv[1] if len(sys.argv) > 1 else None
-for role in people.ROLES:
+for role in os.environ.get("SCHEMA_ROLES", " ".join(people.ROLES)).split():
     found = people.surroundings(admin, f"Schema {role}", clip)
     token = people.somebody(admin, role, found["app"][0])
     if folder:

@@ -131,6 +131,11 @@ form!(
         .min_length(Some(1))
 );
 form!(
+    /// Some bytes of a file, or none.
+    Piece,
+    ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+);
+form!(
     /// The name of a file, and no path.
     FileName,
     text("^[^\\u0000-\\u001f\\u007f-\\u009f/\\\\]+$", 1, 255)
@@ -231,6 +236,7 @@ pub fn of_parameters() -> Vec<(String, RefOr<Schema>)> {
         named::<FileOffset>(),
         named::<Language>(),
         named::<Moment>(),
+        named::<Piece>(),
         named::<Tag>(),
         named::<TusVersion>(),
     ]

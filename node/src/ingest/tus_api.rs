@@ -110,7 +110,7 @@ pub async fn upload_head(
     params(("asset" = String, Path), ("Tus-Resumable" = forms::TusVersion, Header),
         ("Upload-Offset" = forms::FileOffset, Header), ("Upload-Length" = Option<forms::FileLength>, Header),
         ("Upload-Checksum" = Option<String>, Header, description = "An algorithm and a base64 digest")),
-    request_body(content = forms::Binary, content_type = "application/offset+octet-stream"),
+    request_body(content = forms::Piece, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "Kept; `Upload-Offset` says how much there is"),
         (status = 409, body = crate::problem::ProblemBody, description = "The upload stands elsewhere"),
         (status = 423, body = crate::problem::ProblemBody, description = "Another request is writing"),

@@ -3304,6 +3304,11 @@ export interface components {
             /** @description The passphrase from now on: at least 15 characters. */
             new: components["schemas"]["Passphrase"];
         };
+        /**
+         * Format: binary
+         * @description Some bytes of a file, or none.
+         */
+        Piece: string;
         /** @description Where a place is. */
         PlaceView: {
             /** @enum {string} */
@@ -8264,7 +8269,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/offset+octet-stream": components["schemas"]["Binary"];
+                "application/offset+octet-stream": components["schemas"]["Piece"];
             };
         };
         responses: {
