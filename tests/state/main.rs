@@ -19,5 +19,6 @@ mod parts;
 mod properties;
 mod requests;
 mod samples;
+mod views;
 mod watching;
 mod world;

@@ -32,6 +32,7 @@ mod shelf;
 mod site;
 mod store;
 mod validate;
+mod views;
 
 pub use alert::{Alert, AlertKey, ToTell};
 pub use apply::Applied;
@@ -53,6 +54,7 @@ pub use records::{
 pub use restored::NewHome;
 pub use shelf::{Shelf, Sort, SortBy, folded};
 pub use validate::{normalised_username, title as checked_title};
+pub use views::{RunningView, Views, Watcher};
 
 pub use previous::PreviousState;
 

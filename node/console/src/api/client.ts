@@ -53,6 +53,8 @@ interface CallOptions {
   body?: Blob | string;
   type?: string;
   signal?: AbortSignal;
+  /** The call outlives the page. */
+  keepalive?: boolean;
   /** True for calls whose 401 is an answer and not the end of a session. */
   quiet?: boolean;
 }
@@ -68,7 +70,12 @@ export async function call<T>(method: string, path: string, options: CallOptions
     if (options.type) headers['content-type'] = options.type;
     body = options.body;
   }
-  const answer = await send(method, apiUrl(path, options.query), { headers, body, signal: options.signal });
+  const answer = await send(method, apiUrl(path, options.query), {
+    headers,
+    body,
+    signal: options.signal,
+    keepalive: options.keepalive,
+  });
   if (answer.ok) return (await readJson(answer)) as T;
   const problem = await problemOf(answer);
   if (problem.status === 401 && !options.quiet) sessionEnded();

@@ -197,6 +197,8 @@ export interface Application {
   id: string;
   name: string;
   policy: Policy;
+  /** How many videos one person may watch at once; without it as many as they like. */
+  views_at_once?: number | null;
 }
 
 export interface Policy {
@@ -258,6 +260,18 @@ export interface View {
   renewal: string;
   playlist_url: string;
   expires_ms: number;
+  /** Only so many may run at once here: the node is told when it is over. */
+  counted: boolean;
+}
+
+/** A View of one's own that counts against a limit. */
+export interface CountedView {
+  view: string;
+  asset: string;
+  title?: string | null;
+  application: string;
+  started_ms: number;
+  expires_ms: number;
 }
 
 export interface ClusterNode {
@@ -299,6 +313,13 @@ export interface Cluster {
   sites_to_lose: number;
   copies: Copies;
   repair: { missing_bytes: number; eta_ms?: number | null };
+  /** By whom nodes know one another; the one before as long as somebody still has a certificate by it. */
+  authority?: {
+    fingerprint: string;
+    former?: { waits_for: { id: string; name: string; edge: boolean }[] } | null;
+  } | null;
+  /** What data keys are wrapped under; while it is exchanged also how many still are under the one before. */
+  key: { epoch: number; rotating: boolean; waiting: number };
   nodes: ClusterNode[];
 }
 
