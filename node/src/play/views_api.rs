@@ -17,6 +17,7 @@ use super::steering;
 use super::view::{Carrier, RENEWABLE_MS, RenewalClaims, ViewClaims};
 use crate::access::{Caller, address};
 use crate::api::body::{Body, OptionalBody, done, ok};
+use crate::api::forms;
 use crate::media::Media;
 use crate::problem::Problem;
 
@@ -37,7 +38,7 @@ pub struct StartView {
     pub steered: bool,
     /// Where only so many Views may run at once: one of your own that ends for this one, from `GET /views`. Nothing
     /// happens to it when it is over already.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<forms::Id>)]
     pub in_place_of: Option<ViewId>,
 }
 

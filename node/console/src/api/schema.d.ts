@@ -3729,12 +3729,8 @@ export interface components {
             any_address: boolean;
             /** @default null */
             carrier: components["schemas"]["CarrierKind"] | null;
-            /**
-             * @description Where only so many Views may run at once: one of your own that ends for this one, from `GET /views`. Nothing
-             *     happens to it when it is over already.
-             * @default null
-             */
-            in_place_of: string | null;
+            /** @default null */
+            in_place_of: components["schemas"]["Id"] | null;
             /**
              * @description The player knows content steering: where there are several sites to play from, it gets a path that is good at
              *     all of them, whatever `carrier` says.
