@@ -88,6 +88,9 @@ impl Change<'_> {
             C::ReportAuthority { node, authority } => self.report_authority(*node, *authority),
             C::DropAuthority { authority } => self.drop_authority(*authority),
             C::AbandonAuthority { authority, crossed } => self.abandon_authority(*authority, crossed),
+            C::RecoverQuorum { survivor, lost, reason, operator, .. } => {
+                self.recover_quorum(*survivor, lost, (reason, operator))
+            }
         }
     }
 
