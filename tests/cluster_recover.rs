@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use reqwest::Method;
 use serde_json::json;
 
+#[path = "../cluster/src/sim/history.rs"]
+#[allow(dead_code, reason = "the simulated world uses more of it")]
+mod history;
 #[path = "media_support.rs"]
 #[allow(dead_code, reason = "the tests of media use more of it")]
 mod media_support;
@@ -170,6 +173,10 @@ async fn of_two_that_are_left_of_five_the_one_with_the_newest_log_goes_on() {
     let lost = ids[2..].join(",");
 
     lab.kill(2).await;
+    wait_for("node 1 leads no longer", || async {
+        (!recover(&lab, 2, &[]).await.1.contains("node 1 leads")).then_some(())
+    })
+    .await;
     refuses(&lab, 2, &["--lost", &lost, "--yes"], "the log of node 1 is newer").await;
     refuses(&lab, 2, &["--lost", &format!("{},{lost}", ids[0]), "--yes"], "named lost and answers").await;
     lab.begin_again(2);
