@@ -10,7 +10,7 @@ use crate::parsers;
 
 fn view_token() -> Vec<u8> {
     let claims = ViewClaims {
-        view: [1; 16],
+        view: cluster::id::ViewId([1; 16]),
         asset: AssetId([2; 16]),
         subject: ViewSubject { who: ActorKind::Anonymous, view_epoch: 3 },
         started_ms: 1_800_000_000_000,

@@ -221,3 +221,30 @@ async fn when_the_node_an_edge_follows_is_killed_it_follows_another_and_viewers_
     stop(edge.child).await;
     stop(dev).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_that_another_took_the_place_of_ends_at_the_edge_as_well() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let asset = uploaded(&admin, node.application()).await;
+    let application = format!("/applications/{}", node.application());
+    admin.patch(&application, &json!({ "views_at_once": 1 })).await.expect(200);
+    let folder = tempfile::tempdir().unwrap();
+    let edge = Edge::join(&admin, folder.path(), "edge").await;
+    let at_edge = edge.viewer(&node.ready.ca);
+    let first = begun(&admin, &asset).await;
+    watched(&at_edge, &first).await;
+    let running = admin.get("/views").await.expect(200)["items"][0]["view"].clone();
+    let wanted = json!({ "any_address": true, "in_place_of": running });
+    let second = admin.post(&format!("/assets/{asset}/views"), &wanted).await.expect(201);
+    let replaced = Instant::now();
+    wait_for("the first is over", || async {
+        (at_edge.get(&format!("{first}key/0")).await.status == 403).then_some(())
+    })
+    .await;
+    assert!(replaced.elapsed() < Duration::from_secs(5), "{:?}", replaced.elapsed());
+    let second = second["playlist_url"].as_str().unwrap().replace("main.m3u8", "key/0");
+    assert_eq!(at_edge.get(&format!("={second}")).await.status, 200);
+    stop(edge.child).await;
+    node.stop().await;
+}

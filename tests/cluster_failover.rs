@@ -115,6 +115,78 @@ async fn changes_are_back_within_two_seconds_of_a_leader_that_says_nothing() {
     assert!(p95 <= Duration::from_secs(2), "{p95:?} without a change");
 }
 
+/// Begins to watch at node `at` again and again, sometimes in place of what already runs, until told to stop. Gives the
+/// paths of all Views that began.
+fn watch_all_one_can(
+    lab: &Lab,
+    at: usize,
+    asset: &str,
+    enough: Arc<AtomicBool>,
+) -> tokio::task::JoinHandle<Vec<String>> {
+    let (client, views) = (lab.admin(at), format!("/assets/{asset}/views"));
+    tokio::spawn(async move {
+        let mut begun = Vec::new();
+        for number in 0_u32.. {
+            if enough.load(Ordering::Relaxed) {
+                break;
+            }
+            let running = client.request(Method::GET, "/views").send().await;
+            let running: serde_json::Value = match running {
+                Ok(answer) => answer.json().await.unwrap_or_default(),
+                Err(_) => continue,
+            };
+            let oldest = running["items"][0]["view"].clone();
+            let wanted = json!({ "in_place_of": if number % 2 == 0 { oldest } else { json!(null) } });
+            let Ok(answer) = client.request(Method::POST, &views).json(&wanted).send().await else {
+                continue;
+            };
+            if answer.status() == 201 {
+                let view: serde_json::Value = answer.json().await.unwrap_or_default();
+                let playlist = view["playlist_url"].as_str().unwrap_or_default();
+                begun.push(format!("={}", playlist.replace("main.m3u8", "key/0")));
+            }
+        }
+        begun
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_watches_more_at_once_than_they_may_while_the_leader_changes() {
+    let mut lab = Lab::start(3).await;
+    let admin = lab.admin(1);
+    let clip = media_support::clip();
+    let asset = media_support::begin(&admin, clip.len()).await;
+    assert_eq!(media_support::send(&admin, &asset, 0, clip).await.status, 204);
+    media_support::ready(&admin, &asset).await;
+    let limit = json!({ "views_at_once": 2 });
+    admin.patch(&format!("/applications/{}", lab.application), &limit).await.expect(200);
+    let leader = lab.leader(1).await;
+    let enough = Arc::new(AtomicBool::new(false));
+    // Two at each node, the one that is killed included.
+    let tasks = (1..=3).chain(1..=3).map(|at| watch_all_one_can(&lab, at, &asset, enough.clone()));
+    let tasks: Vec<_> = tasks.collect();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    lab.kill(leader).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    enough.store(true, Ordering::Relaxed);
+    let mut begun = Vec::new();
+    for task in tasks {
+        begun.extend(task.await.unwrap());
+    }
+    println!("{} views began", begun.len());
+    assert!(begun.len() > 20, "{} views began, with a limit of two", begun.len());
+    lab.start_again(leader).await;
+    lab.agree().await;
+    for at in 1..=3 {
+        let viewer = lab.nobody(at);
+        let mut playing = 0;
+        for key in &begun {
+            playing += usize::from(viewer.get(key).await.status == 200);
+        }
+        assert_eq!(playing, 2, "at node {at}");
+    }
+}
+
 /// Three nodes on the loopback interface: there it is the processors that are saturated, and not a cable.
 async fn beside_one_another(folder: &tempfile::TempDir) -> (tokio::process::Child, support::Ready) {
     let config = folder.path().join("config.toml");

@@ -163,3 +163,71 @@ async fn a_cookie_view_needs_its_own_session_and_asset() {
     assert_eq!(renewed.status(), 200);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn where_only_so_many_run_at_once_one_more_waits_or_takes_the_place_of_another() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let application = format!("/applications/{}", node.application());
+    let asset = put(&node, &admin, clip()).await;
+    ready(&admin, &asset).await;
+    let before = view(&admin, &asset).await;
+    assert_eq!(
+        admin.get("/views").await.expect(200),
+        json!({ "items": [] }),
+        "nothing is counted without a limit"
+    );
+    for wrong in [json!(0), json!(101), json!(-1), json!("two"), json!(1.5)] {
+        let answer = admin.patch(&application, &json!({ "views_at_once": wrong })).await;
+        assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
+    }
+    let limited = admin.patch(&application, &json!({ "views_at_once": 2 })).await.expect(200);
+    assert_eq!(limited["views_at_once"], 2);
+    let renamed = admin.patch(&application, &json!({ "name": "Films" })).await.expect(200);
+    assert_eq!(renamed["views_at_once"], 2, "what is absent stays");
+    node.anonymous().get(&format!("{before}key/0")).await.expect_problem(403, "view_ended");
+
+    let person = node.member(&admin, node.application(), "user", "watcher").await;
+    let views = format!("/assets/{asset}/views");
+    let start = |wanted: serde_json::Value| {
+        let (person, views) = (&person, &views);
+        async move { person.post(views, &wanted).await }
+    };
+    let key = |view: &serde_json::Value| {
+        let playlist = view["playlist_url"].as_str().unwrap().to_owned();
+        let nobody = node.anonymous();
+        async move { nobody.get(&format!("={}", playlist.replace("main.m3u8", "key/0"))).await.status }
+    };
+    let first = start(json!({})).await.expect(201);
+    let second = start(json!({})).await.expect(201);
+    assert_eq!(first["counted"], true);
+    start(json!({})).await.expect_problem(409, "too_many_views");
+    let listed = person.get("/views").await.expect(200);
+    let listed: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| &item["view"]).collect();
+    assert_eq!(listed, [&first["view"], &second["view"]]);
+    // Somebody else has their own count, and cannot see or end mine.
+    admin.post(&views, &json!({})).await.expect(201);
+    let mine = format!("/views/{}", first["view"].as_str().unwrap());
+    admin.delete(&mine).await.expect_problem(404, "view_not_found");
+    node.anonymous().get("/views").await.expect_problem(401, "unauthenticated");
+
+    let third = start(json!({ "in_place_of": first["view"] })).await.expect(201);
+    assert_eq!((key(&first).await, key(&second).await, key(&third).await), (403, 200, 200));
+    let renewal = json!({ "renewal": first["renewal"] });
+    person.post("/views/renew", &renewal).await.expect_problem(403, "view_ended");
+    let renewed = person.post("/views/renew", &json!({ "renewal": second["renewal"] })).await.expect(200);
+    assert_eq!((key(&renewed).await, renewed["counted"].clone()), (200, json!(true)));
+
+    let ended = format!("/views/{}", third["view"].as_str().unwrap());
+    person.delete(&ended).await.expect(204);
+    person.delete(&ended).await.expect_problem(404, "view_not_found");
+    assert_eq!(key(&third).await, 403);
+    start(json!({})).await.expect(201);
+    start(json!({ "in_place_of": "nothing" })).await.expect_problem(400, "invalid_body");
+
+    admin.patch(&application, &json!({ "views_at_once": null })).await.expect(200);
+    for _ in 0..3 {
+        assert_eq!(start(json!({})).await.expect(201)["counted"], false);
+    }
+    node.stop().await;
+}

@@ -136,6 +136,8 @@ id_types! {
     BackupRunId
     /// What an edge keeps warm.
     WarmId
+    /// One viewer's temporary right to watch one asset.
+    ViewId
 }
 
 /// A node: the log index at which it was added, so never used twice.

@@ -42,6 +42,8 @@ pub enum Noun {
     Edge,
     /// What an edge keeps warm.
     Warm,
+    /// A View that is counted.
+    View,
 }
 
 impl Noun {
@@ -66,6 +68,7 @@ impl Noun {
             Self::Alert => "alert",
             Self::Edge => "edge",
             Self::Warm => "warm",
+            Self::View => "view",
         }
     }
 }
@@ -314,6 +317,14 @@ pub enum Refusal {
     /// There is no exchange to give up.
     #[error("the certificate authority is not being exchanged")]
     AuthoritySettled,
+    /// They watch as much at once as they may.
+    #[error(
+        "as many videos are being watched already as may be at once ({limit}): end one, or watch this in its place"
+    )]
+    TooManyViews {
+        /// How many they may.
+        limit: u32,
+    },
 }
 
 impl Refusal {
@@ -374,6 +385,7 @@ impl Refusal {
             Self::BackupNotWhole => "backup_not_whole",
             Self::AuthorityChanging => "authority_changing",
             Self::AuthoritySettled => "authority_settled",
+            Self::TooManyViews { .. } => "too_many_views",
         }
     }
 
@@ -410,5 +422,6 @@ fn not_found_code(noun: Noun) -> &'static str {
         Noun::Alert => "alert_not_found",
         Noun::Edge => "edge_not_found",
         Noun::Warm => "warm_not_found",
+        Noun::View => "view_not_found",
     }
 }

@@ -20,5 +20,6 @@ mod properties;
 mod recover;
 mod requests;
 mod samples;
+mod views;
 mod watching;
 mod world;

@@ -7,7 +7,8 @@ use cluster::command::{
     ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand, BackupKind, BackupResult,
     BlobKind, ChannelKind, ChannelSecret, ClusterCommand, Command, EdgeCommand, EmailChannel, Incarnation,
     JobCommand, JobFence, JobKind, KeyHolder, MailSecurity, Policy, Release, Role, SealedClusterKey,
-    SealedSecret, Selection, Severity, SiteNetwork, SyslogChannel, SyslogTransport, WebhookChannel,
+    SealedSecret, Selection, Severity, SiteNetwork, SyslogChannel, SyslogTransport, ViewCommand,
+    WebhookChannel,
 };
 use cluster::id::{AssetId, JobId};
 use cluster::outcome::Outcome;
@@ -32,7 +33,7 @@ variants! {
     Access(AccessCommand): Claim CreateUser CreateInvite AcceptInvite JoinByInvite RevokeInvite SetPassword StartReset
         FinishReset SuspendUser DeleteUser SetClusterAdmin CreateSession EndSession EndSessions CreateApiKey
         RevokeApiKey CreateApplication UpdateApplication DeleteApplication SetMember RemoveMember
-        ForgetEndedLinks;
+        ForgetEndedLinks LimitViews;
     Asset(AssetCommand): Create OpenBlob TakeOverBlob SealBlob DropBlob UploadFinished SetWatchable SetManifest Describe
         Publish SetAccess EndViews Trash Restore Purge AbandonUpload Expire SetLegalHold SetPoster CreateCollection
         UpdateCollection DeleteCollection Place AddHolder DropHolder ReplaceHolder FinishUpload;
@@ -45,6 +46,7 @@ variants! {
     Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored;
     Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
     Edge(EdgeCommand): CreateToken Admit Report Remove Warm EndWarm Purge ReportAuthority;
+    View(ViewCommand): Start Prolong End;
 }
 
 /// What the samples act on, made by [`stage`].
@@ -81,6 +83,8 @@ pub mod on {
     pub const EDGE_TOKEN: u8 = 64;
     pub const EDGE_TOKEN_USED: u8 = 65;
     pub const WARM: u8 = 1;
+    /// What the owner watches, one of two at once.
+    pub const VIEW: u8 = 1;
     /// The edge that has joined, likewise.
     pub const EDGE: NodeId = NodeId(56);
 }
@@ -139,6 +143,8 @@ pub fn stage() -> World {
     let authority =
         ClusterCommand::SetAuthority { certificate: vec![9; 40], sealed_key: vec![8; 60], key_epoch: 1 };
     world.ok(&node(), authority);
+    world.ok(&owner(), limit_views(Some(2)));
+    world.ok(&owner(), start_view(on::VIEW, asset_id(on::READY), START + HOUR));
     world
 }
 
@@ -217,6 +223,7 @@ pub fn commands() -> Vec<Command> {
     commands.extend(backups());
     commands.extend(alerts());
     commands.extend(edges());
+    commands.extend(views());
     commands
 }
 
@@ -253,6 +260,7 @@ fn access() -> Vec<Command> {
         AccessCommand::SetMember { application: APP, user, role: Role::ReadOnly },
         AccessCommand::RemoveMember { application: APP, user },
         AccessCommand::ForgetEndedLinks,
+        limit_views(Some(1)),
     ]
     .map(Command::from)
     .into()
@@ -445,6 +453,17 @@ fn edges() -> Vec<Command> {
         EdgeCommand::EndWarm { warm: warm_id(on::WARM) },
         EdgeCommand::Purge { selection: Selection::Asset(asset_id(on::READY)) },
         EdgeCommand::ReportAuthority { edge: on::EDGE, authority: [4; 32] },
+    ]
+    .map(Command::from)
+    .into()
+}
+
+fn views() -> Vec<Command> {
+    let (view, asset, until_ms) = (view_id(on::VIEW), asset_id(on::READY), START + 2 * HOUR);
+    [
+        ViewCommand::Start { view: view_id(2), asset, until_ms, in_place_of: Some(view) },
+        ViewCommand::Prolong { view, asset, until_ms },
+        ViewCommand::End { view, application: APP },
     ]
     .map(Command::from)
     .into()

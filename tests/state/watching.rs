@@ -3,7 +3,7 @@
 use cluster::actor::Actor;
 use cluster::command::{AccessCommand, AccessRule, ApplicationPatch, AssetCommand, Policy, Role};
 use cluster::id::AssetId;
-use cluster::permission::{Action, Target, ViewSubject, check, may_watch, view_subject};
+use cluster::permission::{Action, Target, ViewSubject, Watching, check, may_watch, view_subject};
 use cluster::refusal::{Needs, Noun, Refusal};
 
 use crate::world::*;
@@ -14,7 +14,8 @@ fn start(world: &World, actor: &Actor, asset: AssetId) -> Result<ViewSubject, Re
 }
 
 fn goes_on(world: &World, view: &ViewSubject, asset: AssetId) -> Result<(), Refusal> {
-    may_watch(&world.state, view, asset, world.now_ms)
+    let watching = Watching { view: view_id(1), asset, subject: *view, started_ms: world.now_ms };
+    may_watch(&world.state, &watching, world.now_ms)
 }
 
 /// A viewer, cleo, with a View of asset 9 running.

@@ -3,15 +3,15 @@
 use cluster::actor::{Actor, ActorKind};
 use cluster::audit_record::{AuditRecord, ChainHead};
 use cluster::command::{
-    AccessCommand, AssetCommand, BlobKind, ClusterCommand, Command, EdgeCommand, JobCommand, JobKind,
-    KeyHolder, MediaFacts, NewEdge, NewNode, PasswordHash, Role, SealedClusterKey, SecretHash, TargetPlace,
-    TargetSettings, WrappedKey,
+    AccessCommand, ApplicationPatch, AssetCommand, BlobKind, ClusterCommand, Command, EdgeCommand,
+    JobCommand, JobKind, KeyHolder, MediaFacts, NewEdge, NewNode, PasswordHash, Role, SealedClusterKey,
+    SecretHash, TargetPlace, TargetSettings, ViewCommand, WrappedKey,
 };
 use cluster::entry::Entry;
 use cluster::event::Event;
 use cluster::id::{
     ApiKeyId, ApplicationId, AssetId, BackupRunId, BackupTargetId, BlobId, CollectionId, InviteId, JobId,
-    NodeId, SessionId, UserId, WarmId,
+    NodeId, SessionId, UserId, ViewId, WarmId,
 };
 use cluster::outcome::Outcome;
 use cluster::refusal::Refusal;
@@ -61,6 +61,16 @@ pub fn target_id(number: u8) -> BackupTargetId {
 }
 pub fn run_id(number: u8) -> BackupRunId {
     BackupRunId(id(number))
+}
+pub fn view_id(number: u8) -> ViewId {
+    ViewId(id(number))
+}
+pub fn start_view(view: u8, asset: AssetId, until_ms: u64) -> ViewCommand {
+    ViewCommand::Start { view: view_id(view), asset, until_ms, in_place_of: None }
+}
+/// So many at once in the first application.
+pub fn limit_views(views_at_once: Option<u32>) -> AccessCommand {
+    AccessCommand::LimitViews { application: APP, patch: ApplicationPatch::default(), views_at_once }
 }
 /// A folder that keeps a backup for a day.
 pub fn folder(name: &str) -> TargetSettings {

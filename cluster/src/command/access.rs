@@ -190,8 +190,18 @@ pub enum AccessCommand {
         /// Whom.
         user: UserId,
     },
-    /// Forgets invitations and reset links that ended an hour ago or longer. By a node.
+    /// Forgets invitations, reset links and counted Views that ended an hour ago or longer. By a node.
     ForgetEndedLinks,
+    /// Changes how many videos one person, or one API key, may watch at once in an application, and its name or settings
+    /// with it. Views that run beyond it end, the oldest first; those that began before there was a limit end, too.
+    LimitViews {
+        /// Which.
+        application: ApplicationId,
+        /// What else changes.
+        patch: ApplicationPatch,
+        /// How many; `None`: as many as they like.
+        views_at_once: Option<u32>,
+    },
 }
 
 /// What changes of an application; `None` stays.

@@ -57,6 +57,7 @@ impl Command {
             Self::Audit(AuditCommand::Record { action, .. }) => action,
             Self::Backup(command) => command.action_name(),
             Self::Edge(command) => command.action_name(),
+            Self::View(command) => command.action_name(),
         }
     }
 
@@ -71,6 +72,7 @@ impl Command {
             Self::Backup(command) => command.subject(state),
             Self::Alert(command) => command.subject(state),
             Self::Edge(command) => command.subject(state),
+            Self::View(command) => command.subject(state),
             Self::Audit(AuditCommand::Record { target, application, result: given, details, .. }) => {
                 result = bounded(given, Limits::SHORT);
                 let most = Limits::AUDIT_DETAILS;
@@ -158,7 +160,7 @@ impl AccessCommand {
             Self::CreateApiKey { .. } => "api_key.create",
             Self::RevokeApiKey { .. } => "api_key.revoke",
             Self::CreateApplication { .. } => "application.create",
-            Self::UpdateApplication { .. } => "application.update",
+            Self::UpdateApplication { .. } | Self::LimitViews { .. } => "application.update",
             Self::DeleteApplication { .. } => "application.delete",
             Self::SetMember { .. } => "member.set",
             Self::RemoveMember { .. } => "member.remove",
@@ -211,6 +213,12 @@ impl AccessCommand {
             }
             Self::UpdateApplication { application, .. } | Self::DeleteApplication { application } => {
                 Subject::of("application", application).inside(Some(*application))
+            }
+            Self::LimitViews { application, views_at_once, .. } => {
+                let limit = views_at_once.map_or("none".to_owned(), |limit| limit.to_string());
+                Subject::of("application", application)
+                    .inside(Some(*application))
+                    .with("views_at_once", limit)
             }
             Self::SetMember { application, user, role } => {
                 named_user(state, *user).inside(Some(*application)).with("role", role_name(*role))

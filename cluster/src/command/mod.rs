@@ -12,6 +12,7 @@ mod describe;
 mod edge;
 mod job;
 mod values;
+mod view;
 
 pub use access::{AccessCommand, ApplicationPatch};
 pub use alert::{
@@ -28,6 +29,7 @@ pub use values::{
     AccessRule, BlobKind, Incarnation, JobFence, JobKind, KeyEpoch, KeyHolder, MediaFacts, NewNode,
     PasswordHash, Policy, Release, Role, SealedClusterKey, SecretHash, SiteNetwork, WrappedKey,
 };
+pub use view::ViewCommand;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,8 @@ pub enum Command {
     Alert(AlertCommand),
     /// Edge nodes.
     Edge(EdgeCommand),
+    /// Views, where they are counted.
+    View(ViewCommand),
 }
 
 macro_rules! into_command {
@@ -71,6 +75,7 @@ into_command! {
     Backup(BackupCommand)
     Alert(AlertCommand)
     Edge(EdgeCommand)
+    View(ViewCommand)
 }
 
 impl Command {
@@ -92,7 +97,9 @@ impl Command {
                 | ClusterCommand::RecoverQuorum { .. },
             )
             | Self::Alert(_)
-            | Self::Edge(_) => 1,
+            | Self::Edge(_)
+            | Self::View(_)
+            | Self::Access(AccessCommand::LimitViews { .. }) => 1,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
             Self::Job(command) if command.is_about_parts() => JobCommand::PARTS_LEVEL,
             // The only node there is then is the one that proposes it.

@@ -196,6 +196,8 @@ actions! {
     PublishAsset => Rule::Role(Role::User),
     /// Who may watch.
     SetAssetAccess => Rule::Role(Role::User),
+    /// Ending a View of one's own. On the application.
+    EndOwnView => Rule::Role(Role::Viewer),
     /// Ending running Views.
     EndViews => Rule::Role(Role::User),
     /// To the trash.

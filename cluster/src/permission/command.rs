@@ -3,7 +3,7 @@
 use super::action::{Action, Target};
 use crate::command::{
     AccessCommand, AlertCommand, AssetCommand, BackupCommand, ClusterCommand, Command, EdgeCommand,
-    JobCommand,
+    JobCommand, ViewCommand,
 };
 
 /// What `command` needs to be allowed.
@@ -18,6 +18,7 @@ pub fn required(command: &Command) -> (Action, Target) {
         Command::Backup(command) => (backup(command), Target::Cluster),
         Command::Alert(command) => (alert(command), Target::Cluster),
         Command::Edge(command) => (edge(command), Target::Cluster),
+        Command::View(command) => view(command),
     }
 }
 
@@ -42,7 +43,7 @@ fn access(command: &AccessCommand) -> (Action, Target) {
         C::CreateApiKey { application, .. } => (Action::CreateApiKey, Target::Application(*application)),
         C::RevokeApiKey { key } => (Action::RevokeApiKey, Target::ApiKey(*key)),
         C::CreateApplication { .. } => (Action::CreateApplication, Target::Cluster),
-        C::UpdateApplication { application, .. } => {
+        C::UpdateApplication { application, .. } | C::LimitViews { application, .. } => {
             (Action::UpdateApplication, Target::Application(*application))
         }
         C::DeleteApplication { application } => {
@@ -139,6 +140,15 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         ClusterCommand::AcceptLoss { .. } => (Action::AcceptLoss, Target::Cluster),
         ClusterCommand::RecoverQuorum { survivor, .. } => (Action::RecoverQuorum, Target::Node(*survivor)),
         ClusterCommand::SetSiteMap { .. } => (Action::SetSiteMap, Target::Cluster),
+    }
+}
+
+fn view(command: &ViewCommand) -> (Action, Target) {
+    match command {
+        ViewCommand::Start { asset, .. } | ViewCommand::Prolong { asset, .. } => {
+            (Action::WatchAsset, Target::Asset(*asset))
+        }
+        ViewCommand::End { application, .. } => (Action::EndOwnView, Target::Application(*application)),
     }
 }
 

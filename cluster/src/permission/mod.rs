@@ -14,7 +14,7 @@ pub use action::{Action, Target};
 pub use command::required;
 pub use sight::{sees_asset, visible_assets};
 pub use standing::{Standing, standing};
-pub use watch::{ViewSubject, may_watch, view_subject};
+pub use watch::{ViewSubject, Watching, may_still_watch, may_watch, view_subject};
 
 use crate::actor::Actor;
 use crate::command::Role;

@@ -3,7 +3,7 @@
 use super::apply::Change;
 use super::limits::Limits;
 use super::validate;
-use super::{Invite, Member, Reset, User};
+use super::{Invite, Member, Reset, User, Watcher};
 use crate::actor::ActorKind;
 use crate::command::{AccessCommand, PasswordHash, Role, SecretHash};
 use crate::event::Event;
@@ -59,6 +59,9 @@ impl Change<'_> {
             C::SetMember { application, user, role } => self.set_member(*application, *user, *role),
             C::RemoveMember { application, user } => self.remove_member(*application, *user),
             C::ForgetEndedLinks => self.forget_ended_links(),
+            C::LimitViews { application, patch, views_at_once } => {
+                self.limit_views(*application, patch, *views_at_once)
+            }
         }
     }
 
@@ -161,7 +164,8 @@ impl Change<'_> {
     /// Drops what ended an hour ago or longer, so that a clock that jumped for a moment drops nothing.
     fn forget_ended_links(&mut self) -> Ruled {
         let (invites, resets) = self.state.ended_links(self.now_ms);
-        let count = u32::try_from(invites.len() + resets.len()).unwrap_or(u32::MAX);
+        let views = self.forget_ended_views();
+        let count = u32::try_from(invites.len() + resets.len() + views).unwrap_or(u32::MAX);
         if count == 0 {
             return Err(Refusal::NotDue);
         }
@@ -329,6 +333,7 @@ impl Change<'_> {
             self.state.remove_member((application, user));
             self.event(Event::MembersChanged { application });
         }
+        self.state.records.views.forget_watcher(Watcher::Person(user));
         self.state.remove_user(user).ok_or(Refusal::NotFound(Noun::User))?;
         self.event(Event::UserRemoved { user });
         Ok(Outcome::Done)

@@ -64,6 +64,7 @@ impl Change<'_> {
         invites.into_iter().for_each(|invite| drop(self.state.remove_invite(invite)));
         collections.into_iter().for_each(|collection| drop(self.state.remove_collection(collection)));
         jobs.into_iter().for_each(|job| drop(self.state.remove_job(job)));
+        self.state.records.views.forget_application(id);
         self.state.remove_application(id).ok_or(Refusal::NotFound(Noun::Application))?;
         self.event(Event::ApplicationRemoved { application: id });
         Ok(Outcome::Done)

@@ -78,6 +78,7 @@ impl Change<'_> {
             Command::Audit(command) => command.validate().map(|()| Outcome::Done),
             Command::Backup(command) => self.backup(command),
             Command::Edge(command) => self.edge(command),
+            Command::View(command) => self.view(command),
         }
     }
 

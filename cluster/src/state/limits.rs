@@ -7,6 +7,10 @@ pub struct Limits;
 impl Limits {
     /// People.
     pub const USERS: usize = 100_000;
+    /// The most that a limit of Views at once may be.
+    pub const VIEWS_AT_ONCE: u32 = 100;
+    /// The longest a View may be made for without being prolonged: one day.
+    pub const VIEW_MS: u64 = Self::DAY_MS;
     /// Sign-ins of one person; the oldest goes when one more is made.
     pub const SESSIONS_PER_USER: usize = 64;
     /// Applications.

@@ -33,6 +33,7 @@ mod shelf;
 mod site;
 mod store;
 mod validate;
+mod views;
 
 pub use alert::{Alert, AlertKey, ToTell};
 pub use apply::Applied;
@@ -55,6 +56,7 @@ pub use recover::ENTRIES_UNHEARD;
 pub use restored::NewHome;
 pub use shelf::{Shelf, Sort, SortBy, folded};
 pub use validate::{normalised_username, title as checked_title};
+pub use views::{RunningView, Views, Watcher};
 
 pub use previous::PreviousState;
 

@@ -16,6 +16,7 @@ use super::records::{
     SealedEpoch, Session, Tombstone, User,
 };
 use super::store::Records;
+use super::views::Views;
 use crate::audit_record::ChainHead;
 use crate::command::{KeyEpoch, SecretHash};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
@@ -89,6 +90,7 @@ impl From<PreviousState> for State {
             splits: OrdMap::new(),
             edges: Edges::default(),
             authorities: Authorities::default(),
+            views: Views::default(),
         };
         Self::from(records)
     }

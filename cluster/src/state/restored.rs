@@ -66,6 +66,8 @@ impl State {
         // They have certificates of the former cluster; what they kept warm is said anew.
         records.edges = Edges::default();
         records.authorities = Authorities::default();
+        // Nobody is signed in any more; the limits stay.
+        records.views.running = OrdMap::new();
         (Self::from(records), incomplete)
     }
 }

@@ -3,7 +3,7 @@
 use super::apply::Change;
 use super::limits::Limits;
 use super::validate;
-use super::{ApiKey, Session};
+use super::{ApiKey, Session, Watcher};
 use crate::command::{Role, SecretHash};
 use crate::event::Event;
 use crate::id::{ApiKeyId, ApplicationId, SessionId, UserId};
@@ -109,6 +109,7 @@ impl Change<'_> {
 
     pub(super) fn revoke_api_key(&mut self, id: ApiKeyId) -> Ruled {
         let key = self.state.remove_api_key(id).ok_or(Refusal::NotFound(Noun::ApiKey))?;
+        self.state.records.views.forget_watcher(Watcher::Key(id));
         self.event(Event::ApiKeyChanged { key: id, application: key.application });
         Ok(Outcome::Done)
     }

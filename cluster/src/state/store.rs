@@ -19,6 +19,7 @@ use super::records::{
 };
 use super::requests::Answered;
 use super::shelf::{Shelves, folded};
+use super::views::Views;
 use crate::audit_record::ChainHead;
 use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
@@ -71,6 +72,7 @@ pub(super) struct Records {
     pub(super) splits: OrdMap<JobId, Arc<Split>>,
     pub(super) edges: Edges,
     pub(super) authorities: Authorities,
+    pub(super) views: Views,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

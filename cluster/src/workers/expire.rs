@@ -79,7 +79,7 @@ fn due(state: &State, now_ms: u64) -> Vec<Command> {
     let over = sessions.filter(|session| session.expires_ms.saturating_add(Limits::DUE_AGAIN_MS) <= now_ms);
     let sessions = over.map(|session| Command::Access(AccessCommand::EndSession { session: session.id }));
     let (invites, resets) = state.ended_links(now_ms);
-    let links =
-        (invites.len() + resets.len() > 0).then_some(Command::Access(AccessCommand::ForgetEndedLinks));
+    let forgettable = invites.len() + resets.len() > 0 || state.has_ended_views(now_ms);
+    let links = forgettable.then_some(Command::Access(AccessCommand::ForgetEndedLinks));
     links.into_iter().chain(assets).chain(sessions).take(TOGETHER).collect()
 }

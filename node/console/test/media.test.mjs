@@ -1,7 +1,7 @@
 // The main job in a browser: a clip goes in, becomes watchable, plays, switches, and stops for somebody who may no longer watch.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { axeFindings, launchChromium, logIn, openPage, until } from './browser.mjs';
+import { axeFindings, launchChromium, logIn, openPage, shot, until } from './browser.mjs';
 import { makeClip } from './clip.mjs';
 import { watchInFirefox } from './firefox.mjs';
 import { adminToken, callApi, claimedNode } from './node.mjs';
@@ -99,6 +99,56 @@ test('it plays, changes quality, shows captions and obeys the keyboard', async (
     [],
   );
   await context.close();
+});
+
+test('who watches as much as they may is shown where, and can go on here instead', async () => {
+  const first = await openPage(browser, node);
+  await logIn(first.page, node);
+  await first.page.goto(`/a/${node.application}/settings`);
+  const limit = first.page.getByLabel('Videos one person may watch at once');
+  await limit.fill('1');
+  await first.page.getByRole('button', { name: 'Save' }).first().click();
+  await first.page.getByText('Saved').first().waitFor();
+  await first.page.goto(`/watch/${asset}`);
+  await press(first.page, 'harbour lecture');
+  await plays(first.page);
+  // Loaded again, and once more, it is no second one.
+  for (const _ of [1, 2]) {
+    await first.page.reload();
+    await press(first.page, 'harbour lecture');
+    await plays(first.page);
+  }
+  await first.page.evaluate(() => document.querySelector('video').pause());
+
+  const second = await openPage(browser, node);
+  await logIn(second.page, node);
+  await second.page.goto(`/watch/${asset}`);
+  const told = second.page.getByRole('alert').filter({ hasText: 'You are watching elsewhere' });
+  await told.waitFor();
+  await told.getByText('harbour lecture').waitFor();
+  await shot(second.page, 'watching-elsewhere');
+  assert.deepEqual(await axeFindings(second.page), []);
+  await told.getByRole('button', { name: 'Watch here instead' }).click();
+  await press(second.page, 'harbour lecture');
+  await plays(second.page);
+
+  // The first page has what it has loaded, and is given nothing more.
+  const answer = await first.page.request.get(`/play/${asset}/key/0`);
+  assert.equal(answer.status(), 403);
+  assert.equal((await answer.json()).code, 'view_ended');
+  await first.page.reload();
+  await first.page.getByRole('alert').filter({ hasText: 'You are watching elsewhere' }).waitFor();
+  // A page that is closed frees its place.
+  await second.page.goto(`/a/${node.application}/library`);
+  await until('the place to be free', async () => {
+    const { items } = await callApi(node, 'GET', '/views', { token });
+    return items.length === 0;
+  });
+  await first.page.getByRole('button', { name: 'Try again' }).click();
+  await press(first.page, 'harbour lecture');
+  await plays(first.page);
+  await callApi(node, 'PATCH', `/applications/${node.application}`, { token, json: { views_at_once: null } });
+  await Promise.all([first.context.close(), second.context.close()]);
 });
 
 test('Firefox plays it too', async () => {

@@ -219,7 +219,9 @@ fn assets(operation: &str) -> Option<Need> {
         // Of which kind, and so whether it is allowed, is in the body.
         "download_create" => change("download.create", A::SeeAsset, P::Asset),
         // Where to, which assets and which View: headers and body say.
-        "upload_create" | "asset_bulk" | "view_renew" => Need { rule: Rule::SignedIn, recorded: None },
+        "upload_create" | "asset_bulk" | "view_renew" | "view_list" | "view_end" => {
+            Need { rule: Rule::SignedIn, recorded: None }
+        }
         _ => return None,
     })
 }

@@ -4,8 +4,8 @@ use actix_web::{HttpResponse, web};
 use cluster::command::{AccessCommand, ApplicationPatch, Policy};
 use cluster::id::ApplicationId;
 use cluster::permission::{Action, Target};
-use cluster::state::{Application, folded};
-use serde::{Deserialize, Serialize};
+use cluster::state::{Application, State, folded};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
@@ -55,16 +55,19 @@ pub struct ApplicationView {
     pub name: String,
     /// Its policy.
     pub policy: PolicyView,
+    /// How many videos one person, or one API key, may watch at once; without it as many as they like.
+    pub views_at_once: Option<u32>,
     /// When it was made.
     pub created_ms: u64,
 }
 
 impl ApplicationView {
-    fn of(application: &Application) -> Self {
+    fn of(state: &State, application: &Application) -> Self {
         Self {
             id: application.id.to_string(),
             name: application.name.clone(),
             policy: application.policy.into(),
+            views_at_once: state.views_at_once(application.id),
             created_ms: application.created_ms,
         }
     }
@@ -86,6 +89,16 @@ pub struct ApplicationUpdate {
     pub name: Option<String>,
     /// A new policy, whole.
     pub policy: Option<PolicyView>,
+    /// How many videos one person, or one API key, may watch at once: 1 to 100; `null` for as many as they like. What is
+    /// watched beyond it ends, the oldest first; what began while there was no limit ends, too.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    pub views_at_once: Option<Option<u32>>,
+}
+
+/// Tells `null`, which is a value here, from what is absent.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// The applications one may enter, by name.
@@ -96,7 +109,7 @@ pub async fn application_list(caller: Caller, query: web::Query<PageQuery>) -> R
     let seen = state
         .applications_by_name()
         .filter(|found| caller.may(&state, Action::SeeApplication, Target::Application(found.id)).is_ok());
-    ok(&page(seen, &query, |found| folded(&found.name), |found| ApplicationView::of(found))?)
+    ok(&page(seen, &query, |found| folded(&found.name), |found| ApplicationView::of(&state, found))?)
 }
 
 /// Make an application. For cluster admins.
@@ -112,7 +125,8 @@ pub async fn application_create(
 }
 
 fn view(caller: &Caller, id: ApplicationId) -> Result<ApplicationView, Problem> {
-    caller.state().application(id).map(|found| ApplicationView::of(found)).ok_or_else(Problem::not_found)
+    let state = caller.state();
+    state.application(id).map(|found| ApplicationView::of(&state, found)).ok_or_else(Problem::not_found)
 }
 
 /// An application.
@@ -136,7 +150,12 @@ pub async fn application_update(
 ) -> Result<HttpResponse, Problem> {
     let (application, Body(update)) = (*app, body);
     let patch = ApplicationPatch { name: update.name, policy: update.policy.map(Policy::from) };
-    caller.propose(AccessCommand::UpdateApplication { application, patch }).await?;
+    caller
+        .propose(match update.views_at_once {
+            Some(views_at_once) => AccessCommand::LimitViews { application, patch, views_at_once },
+            None => AccessCommand::UpdateApplication { application, patch },
+        })
+        .await?;
     ok(&view(&caller, application)?)
 }
 

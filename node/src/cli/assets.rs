@@ -187,13 +187,24 @@ pub struct Play {
     /// Let the address be used from any network address, not only from this one.
     #[arg(long)]
     any_address: bool,
+    /// Where only so many videos may be watched at once: end the oldest of your own for this one.
+    #[arg(long)]
+    end_oldest: bool,
 }
 
 impl Play {
     /// Carries it out.
     pub async fn run(self) -> Result<(), CliError> {
         let client = self.connection.signed_in()?;
-        let wanted = json!({"carrier": "path", "any_address": self.any_address});
+        let mut wanted = json!({"carrier": "path", "any_address": self.any_address});
+        if self.end_oldest {
+            let running: Value = client.get(client.api(["views"])).await?;
+            let of_asset: Value = client.get(client.api(["assets", &self.id])).await?;
+            let there = running["items"].as_array().into_iter().flatten();
+            let oldest =
+                there.filter(|view| view["application"] == of_asset["application"]).map(|view| &view["view"]);
+            wanted["in_place_of"] = oldest.into_iter().next().cloned().unwrap_or_default();
+        }
         let view: Value = client.post(client.api(["assets", &self.id, "views"]), &wanted).await?;
         let playlist =
             view["playlist_url"].as_str().ok_or_else(|| CliError::Answer("no playlist".to_owned()))?;

@@ -161,7 +161,7 @@ mod tests {
     fn admission(asset: u8, session: u8) -> Arc<Admission> {
         let who = ActorKind::User { user: UserId([session; 16]), session: SessionId([session; 16]) };
         let claims = ViewClaims {
-            view: [0; 16],
+            view: cluster::id::ViewId::ZERO,
             asset: AssetId([asset; 16]),
             subject: ViewSubject { who, view_epoch: 0 },
             started_ms: 0,

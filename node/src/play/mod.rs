@@ -28,6 +28,8 @@ use crate::routes::Routes;
 pub fn configure(routes: &mut Routes) {
     routes.api(views_api::__path_view_start, views_api::view_start);
     routes.api(views_api::__path_view_renew, views_api::view_renew);
+    routes.api(views_api::__path_view_list, views_api::view_list);
+    routes.api(views_api::__path_view_end, views_api::view_end);
     routes.root_at("/play/{view}/{file:.*}", serve::__path_play_file, serve::play_file);
     routes.root_at("/play/{view}/{file:.*}", serve::__path_play_options, serve::play_options);
 }

@@ -96,7 +96,7 @@ impl Guide {
         let cluster = media.store.cluster();
         let state = cluster.state();
         let places = steering::places(cluster, &media.edges, claims.asset, me);
-        let spread = u64::from_le_bytes(claims.view[..8].try_into().expect("eight of sixteen bytes"));
+        let spread = u64::from_le_bytes(claims.view.0[..8].try_into().expect("eight of sixteen bytes"));
         let node = state.node(me).map(|node| node.site.clone());
         let site = node.or_else(|| state.edge(me).map(|edge| edge.site.clone()));
         Self {

@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 
 use cluster::actor::ActorKind;
-use cluster::id::AssetId;
-use cluster::permission::{ViewSubject, may_watch};
+use cluster::id::{AssetId, ViewId};
+use cluster::permission::{ViewSubject, Watching, may_watch};
 use cluster::refusal::Refusal;
 use cluster::state::State;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Carrier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewClaims {
     /// Names the View in the audit log.
-    pub view: [u8; 16],
+    pub view: ViewId,
     /// What may be watched.
     pub asset: AssetId,
     /// By what right.
@@ -62,6 +62,14 @@ pub struct ViewClaims {
     pub expires_ms: u64,
     /// How it must reach us.
     pub carrier: Carrier,
+}
+
+impl ViewClaims {
+    /// What the check of a running View looks at.
+    pub fn watching(&self) -> Watching {
+        let Self { view, asset, subject, started_ms, .. } = *self;
+        Watching { view, asset, subject, started_ms }
+    }
 }
 
 impl Claims for ViewClaims {
@@ -123,7 +131,7 @@ pub fn check(claims: &ViewClaims, state: &State, now_ms: u64, presented: Present
     if now_ms >= claims.expires_ms || from_future {
         return Err(ViewError::Expired);
     }
-    Ok(may_watch(state, &claims.subject, claims.asset, now_ms)?)
+    Ok(may_watch(state, &claims.watching(), now_ms)?)
 }
 
 pub(crate) fn fits(claims: &ViewClaims, presented: Presented) -> bool {
@@ -169,7 +177,7 @@ mod tests {
     fn a_token_is_good_until_its_end_and_one_from_the_future_is_not_believed() {
         let asset = AssetId([1; 16]);
         let claims = |expires_ms| ViewClaims {
-            view: [0; 16],
+            view: ViewId::ZERO,
             asset,
             subject: ViewSubject { who: ActorKind::Anonymous, view_epoch: 0 },
             started_ms: 0,
@@ -193,7 +201,7 @@ mod tests {
         let (asset, other) = (AssetId([1; 16]), AssetId([2; 16]));
         let who = ActorKind::ApiKey(cluster::id::ApiKeyId([3; 16]));
         let claims = |carrier| ViewClaims {
-            view: [0; 16],
+            view: ViewId::ZERO,
             asset,
             subject: ViewSubject { who, view_epoch: 0 },
             started_ms: 0,

@@ -15,6 +15,7 @@ import type {
   ClaimAnswer,
   Cluster,
   Collection,
+  CountedView,
   Detail,
   Edge,
   Invite,
@@ -164,8 +165,13 @@ export const deleteCaptions = (id: string, language: string) =>
 export const posterUrl = (asset: { id: string; updated_ms?: number | null }) =>
   apiUrl(`/assets/${asset.id}/poster`, { v: asset.updated_ms });
 export const storyboardUrl = (id: string) => apiUrl(`/assets/${id}/storyboard.vtt`);
-export const startView = (id: string) =>
-  call<View>('POST', `/assets/${id}/views`, { json: { carrier: 'cookie', steered: true } });
+/** Begins to watch; `inPlaceOf` names a View of one's own that ends for it. */
+export const startView = (id: string, inPlaceOf?: string) =>
+  call<View>('POST', `/assets/${id}/views`, { json: { carrier: 'cookie', steered: true, in_place_of: inPlaceOf } });
+/** What one watches where only so many Views may run at once. */
+export const countedViews = async () => (await call<{ items: CountedView[] }>('GET', '/views')).items;
+/** Ends a counted View, also while the page goes away. */
+export const endView = (view: string) => call<void>('DELETE', `/views/${view}`, { quiet: true, keepalive: true });
 /** Prolongs a View that is about to end. */
 export const renewView = (renewal: string) => call<View>('POST', '/views/renew', { json: { renewal }, quiet: true });
 export const download = (id: string, what: string) =>
@@ -200,8 +206,10 @@ export const resetUser = (id: string) => call<{ secret: string; expires_ms?: num
 export const applications = () => list<Application>('/applications');
 export const application = (app: string) => call<Application>('GET', `/applications/${app}`);
 export const createApplication = (name: string) => call<Application>('POST', '/applications', { json: { name } });
-export const changeApplication = (app: string, change: { name?: string; policy?: Policy }) =>
-  call<void>('PATCH', `/applications/${app}`, { json: change });
+export const changeApplication = (
+  app: string,
+  change: { name?: string; policy?: Policy; views_at_once?: number | null },
+) => call<void>('PATCH', `/applications/${app}`, { json: change });
 export const deleteApplication = (app: string) => call<void>('DELETE', `/applications/${app}`);
 export const members = (app: string) => list<Member>(`/applications/${app}/members`);
 export const setMember = (app: string, user: string, role: Role) =>

@@ -61,6 +61,8 @@ interface CallOptions {
   body?: Blob | string;
   type?: string;
   signal?: AbortSignal;
+  /** The call outlives the page. */
+  keepalive?: boolean;
   /** True for calls whose 401 is an answer and not the end of a session. */
   quiet?: boolean;
   /** True for what concerns the node itself: it need not ask the others. */
@@ -78,8 +80,9 @@ export async function call<T>(method: string, path: string, options: CallOptions
     if (options.type) headers['content-type'] = options.type;
     body = options.body;
   }
+  const { signal, keepalive } = options;
   const ask = (cache: RequestCache) =>
-    send(method, apiUrl(path, options.query), { headers, body, signal: options.signal, cache });
+    send(method, apiUrl(path, options.query), { headers, body, signal, keepalive, cache });
   // The browser says `Cache-Control: no-cache` by itself where nothing may be stored.
   const latest = !leaderless && !options.here;
   let answer = await ask(latest ? 'no-store' : 'default');

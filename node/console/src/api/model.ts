@@ -197,6 +197,8 @@ export interface Application {
   id: string;
   name: string;
   policy: Policy;
+  /** How many videos one person may watch at once; without it as many as they like. */
+  views_at_once?: number | null;
 }
 
 export interface Policy {
@@ -258,6 +260,18 @@ export interface View {
   /** What renewing takes. */
   renewal: string;
   playlist_url: string;
+  expires_ms: number;
+  /** Only so many may run at once here: the node is told when it is over. */
+  counted: boolean;
+}
+
+/** A View of one's own that counts against a limit. */
+export interface CountedView {
+  view: string;
+  asset: string;
+  title?: string | null;
+  application: string;
+  started_ms: number;
   expires_ms: number;
 }
 

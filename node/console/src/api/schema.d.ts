@@ -1535,6 +1535,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What you are watching where only so many Views may run at once, on whatever device. */
+        get: operations["view_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/views/renew": {
         parameters: {
             query?: never;
@@ -1547,6 +1564,23 @@ export interface paths {
         /** Goes on watching beyond the end of the token; asked for by the page before it is over. */
         post: operations["view_renew"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/views/{view}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a View of your own that is counted: whoever plays it is given nothing more. */
+        delete: operations["view_end"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1788,6 +1822,12 @@ export interface components {
             /** @description A new name. */
             name?: string | null;
             policy?: components["schemas"]["PolicyView"] | null;
+            /**
+             * Format: int32
+             * @description How many videos one person, or one API key, may watch at once: 1 to 100; `null` for as many as they like. What is
+             *     watched beyond it ends, the oldest first; what began while there was no limit ends, too.
+             */
+            views_at_once?: number | null;
         };
         /** @description An application. */
         ApplicationView: {
@@ -1802,6 +1842,11 @@ export interface components {
             name: string;
             /** @description Its policy. */
             policy: components["schemas"]["PolicyView"];
+            /**
+             * Format: int32
+             * @description How many videos one person, or one API key, may watch at once; without it as many as they like.
+             */
+            views_at_once?: number | null;
         };
         /** @description What changes about an asset; what is absent stays. */
         AssetUpdate: {
@@ -2358,6 +2403,32 @@ export interface components {
              * @description How many are wanted.
              */
             wanted: number;
+        };
+        /** @description A View of one's own where only so many may run at once. */
+        CountedView: {
+            /** @description Where it is counted. */
+            application: string;
+            /** @description What is watched. */
+            asset: string;
+            /**
+             * Format: int64
+             * @description When it ends unless renewed.
+             */
+            expires_ms: number;
+            /**
+             * Format: int64
+             * @description When it began.
+             */
+            started_ms: number;
+            /** @description What that is called; absent when one may not see it any more. */
+            title?: string | null;
+            /** @description Its id. */
+            view: string;
+        };
+        /** @description The Views of one's own that are counted. */
+        CountedViews: {
+            /** @description Oldest first in each application. */
+            items: components["schemas"]["CountedView"][];
         };
         /** @description What an asset is made of. */
         DetailView: {
@@ -2927,6 +2998,11 @@ export interface components {
                 name: string;
                 /** @description Its policy. */
                 policy: components["schemas"]["PolicyView"];
+                /**
+                 * Format: int32
+                 * @description How many videos one person, or one API key, may watch at once; without it as many as they like.
+                 */
+                views_at_once?: number | null;
             }[];
             /** @description Where the next page begins; absent at the end. */
             next_cursor?: string | null;
@@ -3662,6 +3738,12 @@ export interface components {
             /** @default null */
             carrier: components["schemas"]["CarrierKind"] | null;
             /**
+             * @description Where only so many Views may run at once: one of your own that ends for this one, from `GET /views`. Nothing
+             *     happens to it when it is over already.
+             * @default null
+             */
+            in_place_of: string | null;
+            /**
              * @description The player knows content steering: where there are several sites to play from, it gets a path that is good at
              *     all of them, whatever `carrier` says.
              * @default false
@@ -3670,6 +3752,8 @@ export interface components {
         };
         /** @description A View that has begun or goes on. */
         StartedView: {
+            /** @description Only so many may run at once where this is watched: say so when it is over, by `DELETE /views/{view}`. */
+            counted: boolean;
             /**
              * Format: int64
              * @description When it ends unless renewed.
@@ -5349,7 +5433,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Nothing to watch yet */
+            /** @description Nothing to watch yet, or `too_many_views`: as many run as may */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8521,6 +8605,42 @@ export interface operations {
             };
         };
     };
+    view_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountedViews"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     view_renew: {
         parameters: {
             query?: never;
@@ -8545,6 +8665,43 @@ export interface operations {
             };
             /** @description It is over */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    view_end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                view: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Over */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -12,6 +12,8 @@ const known: Record<string, TextKey> = {
   too_many_links: 'problem.too_many_attempts',
   link_not_valid: 'problem.link_not_valid',
   view_over: 'problem.view_over',
+  view_ended: 'problem.view_ended',
+  too_many_views: 'problem.too_many_views',
   recovery_key_wrong: 'problem.recovery_key_wrong',
   wrong_claim_code: 'problem.wrong_claim_code',
   already_claimed: 'problem.already_claimed',

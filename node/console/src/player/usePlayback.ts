@@ -10,13 +10,13 @@ export interface PlaybackState {
   fault: PlayerFault | undefined;
   /** The node's own answer when it refused to start a View. */
   problem: unknown;
-  again: () => void;
+  /** Once more; in place of another View of one's own, if it is named. */
+  again: (inPlaceOf?: string) => void;
 }
 
 export function usePlayback(ref: RefObject<HTMLVideoElement | null>, asset: string): PlaybackState {
-  const [attempt, setAttempt] = useState(0);
+  const [attempt, setAttempt] = useState<{ count: number; inPlaceOf?: string }>({ count: 0 });
   const [state, setState] = useState<Omit<PlaybackState, 'again'>>({ hls: null, fault: undefined, problem: undefined });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another attempt starts anew
   useEffect(() => {
     const video = ref.current;
     if (!video) return;
@@ -28,8 +28,8 @@ export function usePlayback(ref: RefObject<HTMLVideoElement | null>, asset: stri
       setState((before) => ({ ...before, fault: what, problem: keeper.refusal }));
     };
     const begin = async () => {
-      const address = await keeper.start();
-      if (over) return;
+      const address = await keeper.start(attempt.inPlaceOf);
+      if (over) return keeper.end();
       playback = attach(video, address, keeper, readPosition(asset), fault);
       setState({ hls: playback.hls, fault: undefined, problem: undefined });
     };
@@ -38,15 +38,19 @@ export function usePlayback(ref: RefObject<HTMLVideoElement | null>, asset: stri
     });
     const remember = () => writePosition(asset, video.currentTime, video.duration);
     video.addEventListener('timeupdate', remember);
+    const leave = () => keeper.end();
+    window.addEventListener('pagehide', leave);
     return () => {
       over = true;
+      window.removeEventListener('pagehide', leave);
+      keeper.end();
       video.removeEventListener('timeupdate', remember);
       playback?.stop();
     };
   }, [ref, asset, attempt]);
-  const again = useCallback(() => {
+  const again = useCallback((inPlaceOf?: string) => {
     setState({ hls: null, fault: undefined, problem: undefined });
-    setAttempt((count) => count + 1);
+    setAttempt(({ count }) => ({ count: count + 1, inPlaceOf }));
   }, []);
   return { ...state, again };
 }

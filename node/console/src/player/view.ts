@@ -7,6 +7,7 @@
 import * as api from '../api/calls';
 import { Problem } from '../api/client';
 import type { View } from '../api/model';
+import { noteEnded, takeEnded } from './ended';
 
 /** Renewed when less than this is left. */
 const margin = 30_000;
@@ -21,9 +22,18 @@ export class ViewKeeper {
   constructor(private readonly asset: string) {}
 
   /** Starts the View; gives the address of the playlist. */
-  async start(): Promise<string> {
-    this.view = await api.startView(this.asset);
+  async start(inPlaceOf?: string): Promise<string> {
+    this.view = await api.startView(this.asset, inPlaceOf ?? takeEnded());
     return this.view.playlist_url;
+  }
+
+  /** Frees the place of a View that is counted. Whether the node hears it or not, the next View of this tab begins in its place. */
+  end(): void {
+    const view = this.view;
+    this.view = undefined;
+    if (!view?.counted) return;
+    noteEnded(view.view);
+    api.endView(view.view).catch(() => undefined);
   }
 
   markStale(): void {

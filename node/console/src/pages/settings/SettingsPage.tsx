@@ -41,8 +41,13 @@ function Policy({ application }: { application: Application }) {
   const { t } = useText();
   const [name, setName] = useEdited(application.name, (own, saved) => own.trim() === saved);
   const [policy, setPolicy] = useEdited(application.policy);
+  const savedLimit = application.views_at_once ?? null;
+  const [limit, setLimit] = useEdited(savedLimit);
   const save = useAct({
-    act: () => api.changeApplication(application.id, { name: name.trim(), policy }),
+    act: () => {
+      const views = limit === savedLimit ? {} : { views_at_once: limit };
+      return api.changeApplication(application.id, { name: name.trim(), policy, ...views });
+    },
     done: t('saved'),
     touches: [keys.application(application.id), keys.applications, keys.me],
   });
@@ -71,6 +76,17 @@ function Policy({ application }: { application: Application }) {
         hideControls
         value={policy.offline_grace_ms / minute}
         onChange={(value) => setPolicy({ ...policy, offline_grace_ms: Math.round(Number(value) * minute) })}
+      />
+      <NumberInput
+        label={t('settings.viewsAtOnce')}
+        description={t('settings.viewsAtOnceHint')}
+        placeholder={t('settings.viewsAtOnceNone')}
+        min={1}
+        max={100}
+        allowDecimal={false}
+        hideControls
+        value={limit ?? ''}
+        onChange={(value) => setLimit(value === '' ? null : Number(value))}
       />
       <Switch
         label={t('settings.viewerDownload')}
