@@ -425,16 +425,20 @@ fn cluster() -> Vec<Command> {
         ClusterCommand::ReportAuthority { node: NODE, authority: [4; 32] },
         ClusterCommand::DropAuthority { authority: [4; 32] },
         ClusterCommand::AbandonAuthority { authority: [4; 32], crossed: vec![11; 40] },
-        ClusterCommand::RecoverQuorum {
-            survivor: NODE,
-            lost: vec![on::JOINED],
-            reason: "fire".into(),
-            operator: "anna (uid 0)".into(),
-            last_term: 7,
-            last_index: 90,
-        },
+        recovered(),
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
+}
+
+fn recovered() -> ClusterCommand {
+    ClusterCommand::RecoverQuorum {
+        survivor: NODE,
+        lost: vec![on::JOINED],
+        reason: "fire".into(),
+        operator: "anna (uid 0)".into(),
+        last_term: 7,
+        last_index: 90,
+    }
 }
 
 fn edges() -> Vec<Command> {
