@@ -24,9 +24,8 @@ use crate::refusal::{Needs, Refusal};
 
 /// Who leads is looked at again after this time at the latest.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
-/// A change that was carried out is waited for here at most this long.
+/// A change that was carried out is waited for here this long at least, however long it took.
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
-
 /// A node says what it runs within this time of its start.
 const SAYS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -131,8 +130,7 @@ impl Forwarding<'_> {
         loop {
             match self.propose_to_leader(&actor, &command, waiting.request(), until).await {
                 Ok((outcome, index)) => {
-                    self.see(index).await;
-                    return Ok(outcome);
+                    return self.see(index, until).await.map(|()| outcome);
                 }
                 Err(ProposeError::Refused(Refusal::RequestOver)) => return Err(ProposeError::OutcomeUnknown),
                 Err(ProposeError::Refused(refusal)) => return Err(refusal.into()),
@@ -194,13 +192,17 @@ impl Forwarding<'_> {
         }
     }
 
-    /// Waits until this node has carried out record `index`, so that whoever made a change here sees it here.
-    async fn see(&self, index: u64) {
+    /// Waits until this node has carried out record `index`, so that whoever made a change here sees it here. One that is
+    /// too far behind cannot say what came of it: what it would show is from before.
+    async fn see(&self, index: u64, until: Instant) -> Result<(), ProposeError> {
+        let within = until.saturating_duration_since(Instant::now()).max(SEEN_WITHIN);
         let mut applied = self.shown.applied.subscribe();
         let seen = applied.wait_for(|applied| applied.last.is_some_and(|last| last.index >= index));
-        if timeout(SEEN_WITHIN, seen).await.is_err() {
+        if timeout(within, seen).await.is_err() {
             tracing::warn!(index, "a change that was made is not seen on this node yet");
+            return Err(ProposeError::OutcomeUnknown);
         }
+        Ok(())
     }
 }
 

@@ -52,6 +52,28 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
+test('the cluster key and the certificate authority are exchanged from here', async () => {
+  const { page, context, troubles } = await clusterPage();
+  const section = page.getByRole('region', { name: 'Keys and certificates' });
+  const sure = (name) => page.getByRole('dialog').getByRole('button', { name }).click();
+  await section.getByText('Cluster key 1').waitFor();
+  await section.getByRole('button', { name: 'Exchange the cluster key' }).click();
+  await sure('Exchange the cluster key');
+  await section.getByText('Cluster key 2').waitFor();
+  await section.getByText('Every data key is wrapped under it').waitFor();
+
+  const fingerprint = () => section.getByText(/^[0-9a-f]{64}$/).textContent();
+  const before = await fingerprint();
+  await section.getByRole('button', { name: 'Exchange the authority' }).click();
+  await sure('Exchange the authority');
+  await until('another authority', async () => (await fingerprint()) !== before);
+  await section.getByText('Every node and every edge has a certificate by it').waitFor();
+  assert.deepEqual(await axeFindings(page), []);
+  await shot(page, 'cluster-keys');
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
 test('a node joins while the dialog is open, gives up its part, takes part again and is removed', async () => {
   const { page, context, troubles } = await clusterPage();
   await page.getByRole('button', { name: 'Add a node' }).click();

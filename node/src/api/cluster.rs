@@ -112,6 +112,16 @@ pub struct ClusterKeyView {
     pub epoch: u32,
     /// Something is still wrapped under one before it: that is being changed, and then the one before is forgotten.
     pub rotating: bool,
+    /// Assets whose data key is still wrapped under one before it.
+    pub waiting: u64,
+}
+
+impl ClusterKeyView {
+    fn of(state: &State, epoch: u32) -> Self {
+        let rotating = state.sealed_keys().count() > 1;
+        let waiting = if rotating { state.assets_to_rewrap().count() as u64 } else { 0 };
+        Self { epoch, rotating, waiting }
+    }
 }
 
 /// The cluster key in force, so that a request that is sent again does nothing to the one after it.
@@ -254,7 +264,7 @@ pub async fn cluster_view(
             eta_ms: reports.filter_map(|report| report.missing_ms).max(),
         },
         authority: AuthorityView::of(&state),
-        key: ClusterKeyView { epoch: info.key_epoch, rotating: state.sealed_keys().count() > 1 },
+        key: ClusterKeyView::of(&state, info.key_epoch),
         applied: state.last_applied(),
         state_hash,
         nodes,

@@ -254,10 +254,15 @@ async fn rotate_key(connection: &Connection, no_wait: bool) -> Result<(), CliErr
             "It is in force. Waiting until everything is wrapped under it, which goes on without this command, too.",
         );
     }
+    let waiting = |now: &Value| now["waiting"].as_u64().unwrap_or(0);
+    let bar = indicatif::ProgressBar::new(waiting(&now));
     while now["rotating"] == true && !no_wait {
+        // Assets that came meanwhile are wrapped under the new one already.
+        bar.set_position(bar.length().unwrap_or(0).saturating_sub(waiting(&now)));
         tokio::time::sleep(LOOK_EVERY).await;
         now = key().await?;
     }
+    bar.finish_and_clear();
     shown::line(&now["epoch"].to_string());
     shown::note(
         "A new cluster key is in force. Backups made before still open with the recovery key; take a new one.",

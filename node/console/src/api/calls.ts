@@ -64,6 +64,12 @@ export const newRecoveryKey = () => call<{ recovery_key: string }>('POST', '/sys
 export const cluster = () => call<Cluster>('GET', '/cluster');
 export const edges = () => call<{ items: Edge[] }>('GET', '/edges');
 export const removeEdge = (id: string) => call<void>('DELETE', `/edges/${id}`);
+/** Another cluster key, or authority, in place of the one that is named: sent twice, it does nothing to the next. */
+export const rotateClusterKey = (epoch: number) => call<void>('POST', '/cluster/key/rotate', { json: { epoch } });
+export const replaceAuthority = (fingerprint: string) =>
+  call<void>('POST', '/cluster/authority/replace', { json: { fingerprint } });
+export const abandonAuthority = (fingerprint: string) =>
+  call<void>('POST', '/cluster/authority/abandon', { json: { fingerprint } });
 export const createJoinToken = () => call<JoinToken>('POST', '/cluster/tokens', { json: {} });
 export const drainNode = (id: string, draining: boolean) =>
   call<void>('POST', `/nodes/${id}/drain`, { json: { draining } });

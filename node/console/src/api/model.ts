@@ -314,6 +314,13 @@ export interface Cluster {
   sites_to_lose: number;
   copies: Copies;
   repair: { missing_bytes: number; eta_ms?: number | null };
+  /** By whom nodes know one another; the one before as long as somebody still has a certificate by it. */
+  authority?: {
+    fingerprint: string;
+    former?: { waits_for: { id: string; name: string; edge: boolean }[] } | null;
+  } | null;
+  /** What data keys are wrapped under; while it is exchanged also how many still are under the one before. */
+  key: { epoch: number; rotating: boolean; waiting: number };
   nodes: ClusterNode[];
 }
 

@@ -2288,6 +2288,11 @@ export interface components {
             epoch: number;
             /** @description Something is still wrapped under one before it: that is being changed, and then the one before is forgotten. */
             rotating: boolean;
+            /**
+             * Format: int64
+             * @description Assets whose data key is still wrapped under one before it.
+             */
+            waiting: number;
         };
         /** @description The cluster. */
         ClusterView: {

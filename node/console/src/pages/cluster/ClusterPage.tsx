@@ -10,6 +10,7 @@ import { useText } from '../../text/TextProvider';
 import { CopiesSection } from './CopiesSection';
 import { EdgesSection } from './EdgesSection';
 import { JoinDialog } from './JoinDialog';
+import { KeysSection } from './KeysSection';
 import { NodeCard } from './NodeCard';
 import { SiteMapSection } from './SiteMapSection';
 
@@ -41,6 +42,7 @@ export function ClusterPage() {
             <CopiesSection cluster={cluster} />
             <SiteMapSection cluster={cluster} />
             <EdgesSection />
+            <KeysSection cluster={cluster} />
             {joining && <JoinDialog cluster={cluster} close={() => setJoining(false)} />}
           </>
         )}
