@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder, Server};
+use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder, RefOr, Schema, Server};
 
 use crate::headers;
 use crate::problem::ProblemBody;
@@ -36,6 +37,7 @@ pub fn document() -> OpenApi {
     components.add_security_scheme("token", bearer);
     let schema = <ProblemBody as utoipa::PartialSchema>::schema();
     components.schemas.insert("ProblemBody".to_owned(), schema);
+    components.schemas.extend(crate::api::forms::of_parameters());
     let mut document = OpenApiBuilder::new()
         .info(info)
         .servers(Some([Server::new("/")]))
@@ -45,7 +47,23 @@ pub fn document() -> OpenApi {
     let mut routes = Routes::default();
     crate::api::configure_all(&mut routes);
     routes.document(&mut document);
+    if let Some(components) = &mut document.components {
+        close(components, &["AccessView", "PlaceView"]);
+    }
     document
+}
+
+/// Says of schemas that are one of several objects that none of these has more properties: serde refuses them, and the
+/// derive only says so of plain objects.
+fn close(components: &mut Components, names: &[&str]) {
+    for name in names {
+        let Some(RefOr::T(Schema::OneOf(choice))) = components.schemas.get_mut(*name) else { continue };
+        for item in &mut choice.items {
+            if let RefOr::T(Schema::Object(object)) = item {
+                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+    }
 }
 
 /// The document as it is committed and served.

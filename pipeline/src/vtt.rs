@@ -219,6 +219,12 @@ fn read_block(line: usize, block: &[&str], markup: Markup) -> Result<Option<Cue>
         return Err(VttError::NotACue { line: at });
     }
     let text = cue_text::clean(&lines.join("\n"), markup).ok_or(VttError::ForeignMarkup { line: at })?;
+    // A line that was nothing but a dropped tag would end the cue where it is read again.
+    let text = text.split('\n').filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+    // What is escaped and closed is longer than what came.
+    if text.len() >= MAX_CUE_BYTES {
+        return Err(VttError::CueTooLong { line: at });
+    }
     // An empty cue shows nothing and need not be kept.
     Ok((!text.trim().is_empty()).then_some(Cue { start_ms, end_ms, settings, text }))
 }

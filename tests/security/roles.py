@@ -1,29 +1,15 @@
 #!/usr/bin/env python3
-"""Makes somebody of each role and prints `role token` lines."""
-import json, os, ssl, urllib.request
+"""Makes somebody of each role and prints `role token` lines; with a folder, also writes what each finds, by kind."""
+import json, os, sys
+import people
 
-context = ssl.create_default_context(cafile=os.environ["CA"])
-
-
-def call(method, path, body=None, token=None):
-    request = urllib.request.Request(os.environ["NODE_URL"] + "/api/v1" + path, method=method)
-    request.add_header("content-type", "application/json")
-    if token:
-        request.add_header("authorization", f"Bearer {token}")
-    data = json.dumps(body).encode() if body is not None else None
-    with urllib.request.urlopen(request, data, context=context) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
-
-
-login = {"username": os.environ["NODE_USER"], "password": os.environ["NODE_PASSWORD"]}
-admin = call("POST", "/sessions?kind=token", login)["token"]
-application = os.environ["APPLICATION"]
-print("nobody -")
-for role in ("viewer", "read_only", "user", "admin"):
-    invite = call("POST", f"/applications/{application}/invites", {"role": role}, admin)
-    person = {"secret": invite["secret"], "username": f"schema-{role}", "password": "wolken ziehen ueber das meer"}
-    print(role, call("POST", "/invites/accept?kind=token", person)["token"])
-key = call("POST", f"/applications/{application}/api-keys", {"name": "schema", "role": "user"}, admin)
-print("key", key["secret"])
-print("cluster", admin)
+admin = people.first_admin()
+clip = people.clip()
+folder = sys.argv[1] if len(sys.argv) > 1 else None
+for role in os.environ.get("SCHEMA_ROLES", " ".join(people.ROLES)).split():
+    found = people.surroundings(admin, f"Schema {role}", clip)
+    token = people.somebody(admin, role, found["app"][0])
+    if folder:
+        with open(os.path.join(folder, f"{role}.json"), "w", encoding="utf-8") as file:
+            json.dump({"role": role, "token": token, "found": found}, file)
+    print(role, token or "-")

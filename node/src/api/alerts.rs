@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Body, done, ok, sentence};
+use super::forms;
 use super::paging::{Page, PageQuery, page};
 use crate::access::Caller;
 use crate::alerts::{self, Message, conditions};
@@ -127,6 +128,7 @@ pub struct AlertFilter {
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
     /// At most so many items: 1 to 500, usually 50.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }
 
@@ -153,7 +155,7 @@ fn place(alert: &&std::sync::Arc<Alert>) -> String {
 }
 
 /// Say that somebody takes care of an alert. It stays until it is over.
-#[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", params(("id" = u64, Path, description = "Alert")),
+#[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", params(("id" = forms::AlertNumber, Path, description = "Alert")),
     responses((status = 204, description = "Noted"), (status = 404, body = ProblemBody)))]
 pub async fn alert_acknowledge(caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let alert = id.parse().map_err(|_| Problem::not_found())?;
@@ -166,6 +168,7 @@ pub async fn alert_acknowledge(caller: Caller, id: web::Path<String>) -> Result<
 #[serde(deny_unknown_fields)]
 pub struct WebhookView {
     /// The address.
+    #[schema(pattern = "^https://", max_length = 1000)]
     pub url: String,
     /// The authority to trust instead of the public ones (PEM).
     #[serde(default)]
@@ -187,8 +190,10 @@ pub enum SyslogTransportName {
 #[serde(deny_unknown_fields)]
 pub struct SyslogView {
     /// Name or address.
+    #[schema(value_type = forms::Name)]
     pub host: String,
     /// Port.
+    #[schema(value_type = forms::Port)]
     pub port: u16,
     /// How.
     pub transport: SyslogTransportName,
@@ -209,17 +214,22 @@ pub enum MailSecurityName {
 #[serde(deny_unknown_fields)]
 pub struct EmailView {
     /// Name or address of the server.
+    #[schema(value_type = forms::Name)]
     pub host: String,
     /// Port.
+    #[schema(value_type = forms::Port)]
     pub port: u16,
     /// How it is protected.
     pub security: MailSecurityName,
     /// Whom to sign in as.
     #[serde(default)]
+    #[schema(value_type = Option<forms::Name>)]
     pub username: Option<String>,
     /// Who writes.
+    #[schema(value_type = forms::Name)]
     pub from: String,
     /// Who is written to.
+    #[schema(value_type = Vec<forms::Name>, min_items = 1, max_items = 20)]
     pub to: Vec<String>,
     /// The authority to trust instead of the public ones (PEM).
     #[serde(default)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
+use super::forms;
 use super::paging::{Page, PageQuery, page};
 use super::roles::RoleName;
 use crate::access::Caller;
@@ -56,10 +57,12 @@ impl ApiKeyView {
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyCreate {
     /// What people call it.
+    #[schema(value_type = forms::Name)]
     pub name: String,
     /// Its role.
     pub role: RoleName,
     /// When it stops working; never when absent.
+    #[schema(value_type = Option<forms::Milliseconds>)]
     pub expires_ms: Option<u64>,
 }
 

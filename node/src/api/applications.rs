@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
+use super::forms;
 use super::paging::{Page, PageQuery, page};
 use crate::access::Caller;
 use crate::problem::{Problem, ProblemBody};
@@ -19,8 +20,10 @@ use crate::routes::Routes;
 #[serde(deny_unknown_fields)]
 pub struct PolicyView {
     /// How long running Views go on while the cluster cannot be asked.
+    #[schema(maximum = 86_400_000)]
     pub offline_grace_ms: u64,
     /// Days that something stays in the trash.
+    #[schema(maximum = 3650)]
     pub trash_days: u16,
     /// May viewers download?
     pub viewer_may_download: bool,
@@ -78,6 +81,7 @@ impl ApplicationView {
 #[serde(deny_unknown_fields)]
 pub struct ApplicationCreate {
     /// Its name.
+    #[schema(value_type = forms::Name)]
     pub name: String,
 }
 
@@ -86,6 +90,7 @@ pub struct ApplicationCreate {
 #[serde(deny_unknown_fields)]
 pub struct ApplicationUpdate {
     /// A new name.
+    #[schema(value_type = Option<forms::Name>)]
     pub name: Option<String>,
     /// A new policy, whole.
     pub policy: Option<PolicyView>,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::ok;
+use super::forms;
 use super::paging::{Page, bad_cursor, decode, encode, limit};
 use crate::access::Caller;
 use crate::app::App;
@@ -105,15 +106,18 @@ pub struct AuditQuery {
     /// `ok` or the code of a refusal.
     pub result: Option<String>,
     /// Of one application; for its admins. Without it, the whole log; for cluster admins.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<forms::Id>)]
     pub application: Option<ApplicationId>,
     /// Not before.
+    #[param(value_type = Option<forms::Moment>)]
     pub from_ms: Option<u64>,
     /// Before.
+    #[param(value_type = Option<forms::Moment>)]
     pub to_ms: Option<u64>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
     /// At most so many items: 1 to 500, usually 50.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }
 

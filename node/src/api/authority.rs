@@ -1,7 +1,9 @@
 //! The cluster's certificate authority: which is in force, exchanging it, and giving that up.
 
+use ::cluster::ProposeError;
 use ::cluster::authority::fingerprint;
 use ::cluster::id::NodeId;
+use ::cluster::refusal::Refusal;
 use ::cluster::state::State;
 use actix_web::{HttpResponse, web};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, done};
+use super::forms;
 use crate::access::Caller;
 use crate::app::App;
 use crate::problem::{Problem, ProblemBody};
@@ -50,6 +53,7 @@ pub struct AuthorityWait {
 #[serde(deny_unknown_fields)]
 pub struct AuthorityInForce {
     /// SHA-256 of its certificate.
+    #[schema(value_type = forms::Fingerprint)]
     pub fingerprint: String,
 }
 
@@ -83,6 +87,21 @@ impl AuthorityWait {
     }
 }
 
+/// What was named was in force once, or never: there is nothing wrong with the request's form.
+fn refused(error: ProposeError) -> Problem {
+    match error {
+        ProposeError::Refused(Refusal::Invalid { field, .. })
+            if ["replaces", "authority"].contains(&&*field) =>
+        {
+            Problem::conflict(
+                "authority_not_in_force",
+                "This is not the authority in force. Look which one is.",
+            )
+        }
+        other => other.into(),
+    }
+}
+
 /// Another certificate authority, in force at once. Nodes and edges exchange their certificates by themselves, the one before
 /// is trusted until all have, and nobody is cut off meanwhile.
 #[utoipa::path(post, path = "/cluster/authority/replace", tag = "cluster", request_body = AuthorityInForce,
@@ -92,7 +111,7 @@ pub async fn authority_replace(
     caller: Caller,
     body: Body<AuthorityInForce>,
 ) -> Result<HttpResponse, Problem> {
-    app.cluster.rotate_authority(caller.actor.clone(), body.0.hash()?).await?;
+    app.cluster.rotate_authority(caller.actor.clone(), body.0.hash()?).await.map_err(refused)?;
     Ok(done())
 }
 
@@ -106,7 +125,7 @@ pub async fn authority_abandon(
     caller: Caller,
     body: Body<AuthorityInForce>,
 ) -> Result<HttpResponse, Problem> {
-    app.cluster.abandon_authority(caller.actor.clone(), body.0.hash()?).await?;
+    app.cluster.abandon_authority(caller.actor.clone(), body.0.hash()?).await.map_err(refused)?;
     Ok(done())
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
+use super::forms;
 use crate::access::Caller;
 use crate::app::App;
 use crate::metrics::BackupFigures;
@@ -32,32 +33,42 @@ pub enum PlaceView {
     /// A folder of the machine: a disk or network share that is mounted there.
     Folder {
         /// Its path.
+        #[schema(value_type = forms::Name)]
         path: String,
     },
     /// A folder reached by SFTP. Its secret is a password or a private key (OpenSSH).
     Sftp {
         /// Name or address.
+        #[schema(value_type = forms::Name)]
         host: String,
         /// 22 unless said otherwise.
+        #[schema(value_type = Option<forms::Port>)]
         port: Option<u16>,
         /// The folder.
+        #[schema(value_type = forms::Name)]
         path: String,
         /// Who logs in.
+        #[schema(value_type = forms::Name)]
         username: String,
         /// The server's key, as `SHA256:...`.
+        #[schema(value_type = forms::Name)]
         host_key: String,
     },
     /// An S3-compatible store. Its secret is the secret access key.
     S3 {
         /// Its address, such as `https://s3.example.org`.
+        #[schema(value_type = forms::Name)]
         endpoint: String,
         /// Its region; `us-east-1` unless said otherwise.
+        #[schema(value_type = Option<forms::Name>)]
         region: Option<String>,
         /// The bucket.
+        #[schema(value_type = forms::Name)]
         bucket: String,
         /// What every name begins with.
         prefix: Option<String>,
         /// The name of the access key.
+        #[schema(value_type = forms::Name)]
         access_key: String,
         /// The authority that vouches for the store (PEM), when it is not a public one.
         authority: Option<String>,
@@ -103,6 +114,7 @@ impl From<&TargetPlace> for PlaceView {
 #[serde(deny_unknown_fields)]
 pub struct SetBackupTarget {
     /// What people call it.
+    #[schema(value_type = forms::Name)]
     pub name: String,
     /// Where it is.
     pub place: PlaceView,
@@ -111,12 +123,15 @@ pub struct SetBackupTarget {
     pub secret: Option<String>,
     /// How many days a backup is kept: 1 to 3650, 30 unless said otherwise.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 3650)]
     pub keep_days: Option<u16>,
     /// The minute of the day (UTC) at which a backup begins; null for backups on demand only.
     #[serde(default)]
+    #[schema(maximum = 1439)]
     pub daily_at_minute: Option<u16>,
     /// The number of the one node that reaches it; null for whoever leads.
     #[serde(default)]
+    #[schema(value_type = Option<forms::NodeNumber>)]
     pub node: Option<String>,
 }
 

@@ -43,7 +43,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-/// A JSON body that may be left out altogether.
+/// A JSON body that may be left out altogether, or be `null`.
 #[derive(Debug, Clone, Default)]
 pub struct OptionalBody<T>(pub T);
 
@@ -55,8 +55,8 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
         if !request.headers().contains_key(header::CONTENT_TYPE) {
             return Box::pin(std::future::ready(Ok(Self::default())));
         }
-        let body = Body::<T>::from_request(request, payload);
-        Box::pin(async move { body.await.map(|body| Self(body.0)) })
+        let body = Body::<Option<T>>::from_request(request, payload);
+        Box::pin(async move { body.await.map(|body| Self(body.0.unwrap_or_default())) })
     }
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, json};
+use super::forms;
 use super::sessions::{self, LoginKind, LoginQuery};
 use super::users::{UserView, checked_passphrase};
 use crate::access::{Caller, Visitor, session_cookie};
@@ -29,11 +30,13 @@ pub struct Claim {
     #[schema(value_type = String)]
     pub code: SecretText,
     /// The first admin's name.
+    #[schema(value_type = forms::Username)]
     pub username: String,
     /// The first admin's passphrase: at least 15 characters.
-    #[schema(value_type = String)]
+    #[schema(value_type = forms::Passphrase)]
     pub password: SecretText,
     /// The first application's name.
+    #[schema(value_type = forms::Name)]
     pub application_name: String,
 }
 

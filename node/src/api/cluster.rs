@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::authority::AuthorityView;
 use super::body::{Body, created, done, ok};
+use super::forms;
 use super::system::CopiesView;
 use crate::access::Caller;
 use crate::app::App;
@@ -129,6 +130,7 @@ impl ClusterKeyView {
 #[serde(deny_unknown_fields)]
 pub struct ClusterKeyInForce {
     /// Its number.
+    #[schema(value_type = forms::Number)]
     pub epoch: u32,
 }
 
@@ -137,6 +139,7 @@ pub struct ClusterKeyInForce {
 #[serde(deny_unknown_fields)]
 pub struct SiteMap {
     /// The networks. Whoever comes from none of them stays with the node that is asked.
+    #[schema(max_items = 1000)]
     pub networks: Vec<SiteMapNetwork>,
 }
 
@@ -148,9 +151,11 @@ pub struct SiteMapNetwork {
     #[schema(value_type = String)]
     pub network: IpNet,
     /// A site.
+    #[schema(value_type = forms::Name)]
     pub site: String,
     /// How far, in milliseconds there and back, where one network is near to several sites.
     #[serde(default)]
+    #[schema(value_type = Option<forms::Number>)]
     pub round_trip_ms: Option<u32>,
 }
 
@@ -168,6 +173,7 @@ pub struct ClusterQuery {
 #[serde(deny_unknown_fields, default)]
 pub struct NewJoinToken {
     /// How long it lasts: 1 to 60 minutes, 30 unless said.
+    #[schema(minimum = 1, maximum = 60)]
     pub minutes: Option<u32>,
 }
 
@@ -396,7 +402,7 @@ pub async fn site_map_view(caller: Caller) -> Result<HttpResponse, Problem> {
 /// are, and where a site has no healthy node its viewers go to the next.
 #[utoipa::path(put, path = "/cluster/site-map", tag = "cluster", request_body = SiteMap,
     responses((status = 204, description = "In force"), (status = 403, body = ProblemBody),
-        (status = 422, body = ProblemBody, description = "A network twice, with host bits, or without a site")))]
+        (status = 400, body = ProblemBody, description = "A network twice, with host bits, or without a site")))]
 pub async fn site_map_set(caller: Caller, body: Body<SiteMap>) -> Result<HttpResponse, Problem> {
     let network = |entry: SiteMapNetwork| SiteNetwork {
         network: entry.network,

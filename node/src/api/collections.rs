@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
+use super::forms;
 use super::paging::{Page, PageQuery, page};
 use crate::access::Caller;
 use crate::problem::{Problem, ProblemBody};
@@ -46,6 +47,7 @@ impl CollectionView {
 #[serde(deny_unknown_fields)]
 pub struct CollectionName {
     /// The name.
+    #[schema(value_type = forms::Name)]
     pub name: String,
 }
 

@@ -6,10 +6,12 @@ use ::cluster::permission::{Action, Target};
 use ::cluster::state::{Edge, State, Warm};
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::body::{Body, created, done, ok};
 use super::cluster::{JoinTokenView, NewJoinToken, node_id};
+use super::forms;
 use crate::access::Caller;
 use crate::app::App;
 use crate::problem::{Problem, ProblemBody};
@@ -55,7 +57,7 @@ pub struct WarmView {
     pub id: String,
     /// What.
     #[serde(flatten)]
-    pub selection: SelectionBody,
+    pub selection: SelectionView,
     /// Since when.
     pub created_ms: u64,
     /// Assets that are meant now, by the edge's own word.
@@ -67,9 +69,8 @@ pub struct WarmView {
 }
 
 /// Which assets: exactly one of `asset`, `collection` and `tag`. Those that come to match later are meant too.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct SelectionBody {
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct SelectionView {
     /// One.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asset: Option<String>,
@@ -83,6 +84,28 @@ pub struct SelectionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
 }
+
+/// Which assets are meant; see [`forms::selection`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SelectionBody {
+    /// One.
+    pub asset: Option<String>,
+    /// Those of a collection.
+    pub collection: Option<String>,
+    /// Those of an application with a tag.
+    pub tag: Option<String>,
+    /// Where the tag is.
+    pub application: Option<String>,
+}
+
+impl PartialSchema for SelectionBody {
+    fn schema() -> RefOr<Schema> {
+        forms::selection()
+    }
+}
+
+impl ToSchema for SelectionBody {}
 
 /// Edges.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -119,7 +142,9 @@ impl SelectionBody {
             _ => Err(wrong()),
         }
     }
+}
 
+impl SelectionView {
     fn of(selection: &Selection) -> Self {
         match selection {
             Selection::Asset(asset) => Self { asset: Some(asset.to_string()), ..Self::default() },
@@ -149,7 +174,7 @@ fn edge_view(app: &App, state: &State, edge: &Edge) -> EdgeView {
         let progress = report.and_then(|report| report.warm.iter().find(|one| one.warm == warm.id));
         WarmView {
             id: warm.id.to_string(),
-            selection: SelectionBody::of(&warm.selection),
+            selection: SelectionView::of(&warm.selection),
             created_ms: warm.created_ms,
             assets: progress.map(|progress| progress.assets),
             whole: progress.map(|progress| progress.whole),

@@ -49,6 +49,19 @@ pub struct EventView {
     pub stage: Option<String>,
 }
 
+/// One event as it stands in the stream. A first one without data says after how long to come back when it broke off.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only the document looks at it")]
+struct StreamedEvent {
+    /// Its name.
+    event: Option<String>,
+    /// An [`EventView`], as JSON.
+    #[schema(content_media_type = "application/json")]
+    data: Option<String>,
+    /// Milliseconds to wait before one comes back.
+    retry: Option<u64>,
+}
+
 struct Reader {
     app: web::Data<App>,
     caller: Caller,
@@ -58,7 +71,7 @@ struct Reader {
 
 /// Follow what changes, as it changes. After a `lagged` event, or a reconnect, read again what is shown.
 #[utoipa::path(get, path = "/events", tag = "events",
-    responses((status = 200, body = EventView, content_type = "text/event-stream"), (status = 401, body = ProblemBody)))]
+    responses((status = 200, body = StreamedEvent, content_type = "text/event-stream"), (status = 401, body = ProblemBody)))]
 pub async fn event_stream(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     caller.may(&caller.state(), Action::FollowEvents, Target::Cluster)?;
     let reader = Reader { events: app.cluster.events(), live: app.live.subscribe(), app, caller };

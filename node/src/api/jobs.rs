@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{done, ok};
+use super::forms;
 use super::paging::{Page, PageQuery, page};
 use crate::access::Caller;
 use crate::app::App;
@@ -111,11 +112,12 @@ pub struct JobFilter {
     #[param(inline)]
     pub state: Option<JobStateName>,
     /// Of one application; of all one may see when absent.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<forms::Id>)]
     pub application: Option<ApplicationId>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
     /// At most so many items: 1 to 500, usually 50.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }
 

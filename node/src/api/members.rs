@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
+use super::forms;
 use super::paging::{Page, PageQuery, page};
 use super::roles::RoleName;
 use super::sessions::{LoginKind, LoginQuery, create_session, lifetime_ms, logged_in};
@@ -92,6 +93,7 @@ pub struct InviteCreate {
     /// The role it gives.
     pub role: RoleName,
     /// Days until it stops working: 1 to 30, usually 7.
+    #[schema(minimum = 1, maximum = 30)]
     pub days: Option<u64>,
 }
 
@@ -103,9 +105,10 @@ pub struct InviteAccept {
     #[schema(value_type = String)]
     pub secret: SecretText,
     /// The new person's name.
+    #[schema(value_type = forms::Username)]
     pub username: String,
     /// The new person's passphrase.
-    #[schema(value_type = String)]
+    #[schema(value_type = forms::Passphrase)]
     pub password: SecretText,
 }
 

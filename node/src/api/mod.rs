@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod collections;
 pub mod edges;
 pub mod events;
+pub mod forms;
 pub mod jobs;
 pub mod members;
 pub mod paging;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Body, created, done, ok};
+use super::forms;
 use super::paging::{Page, PageQuery, Way, page_of};
 use super::roles::RoleName;
 use crate::access::{Caller, Visitor};
@@ -83,7 +84,7 @@ pub struct PasswordChange {
     #[schema(value_type = String)]
     pub current: SecretText,
     /// The passphrase from now on: at least 15 characters.
-    #[schema(value_type = String)]
+    #[schema(value_type = forms::Passphrase)]
     pub new: SecretText,
 }
 
@@ -110,6 +111,7 @@ pub struct UserQuery {
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
     /// At most so many items: 1 to 500, usually 50.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }
 
@@ -118,15 +120,17 @@ pub struct UserQuery {
 #[serde(deny_unknown_fields)]
 pub struct UserCreate {
     /// Its name.
+    #[schema(value_type = forms::Username)]
     pub username: String,
     /// Its first passphrase.
-    #[schema(value_type = String)]
+    #[schema(value_type = forms::Passphrase)]
     pub password: SecretText,
 }
 
 /// What changes about a person; what is absent stays.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 pub struct UserPatch {
     /// May the person log in?
     pub suspended: Option<bool>,
@@ -152,7 +156,7 @@ pub struct Reset {
     #[schema(value_type = String)]
     pub secret: SecretText,
     /// The new passphrase.
-    #[schema(value_type = String)]
+    #[schema(value_type = forms::Passphrase)]
     pub password: SecretText,
 }
 

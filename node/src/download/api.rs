@@ -32,6 +32,7 @@ const COOKIE: &str = "__Secure-download";
 #[serde(deny_unknown_fields)]
 pub struct WantedDownload {
     /// `original`, or the name of a rendition such as `v720`.
+    #[schema(pattern = "^(original|[asv](0|[1-9][0-9]{0,4}))$")]
     pub what: String,
 }
 

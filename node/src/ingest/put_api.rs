@@ -14,6 +14,7 @@ use super::tus::{self, HeaderError, Length, Metadata};
 use super::tus_api::header;
 use super::uploads::{Hold, UploadError, UploadMark, Uploads};
 use crate::access::Caller;
+use crate::api::forms;
 use crate::media::Media;
 use crate::problem::Problem;
 
@@ -27,7 +28,8 @@ pub struct Uploaded {
 
 /// Uploads one file in one request, as `curl -T FILE` sends it; the length may be unknown.
 #[utoipa::path(put, path = "/applications/{application}/files/{name}", tag = "uploads",
-    params(("application" = String, Path), ("name" = String, Path, description = "The file's name")),
+    params(("application" = String, Path), ("name" = forms::FileName, Path, description = "The file's name")),
+    request_body(content = forms::Binary, content_type = "application/octet-stream"),
     responses((status = 201, body = Uploaded, description = "Kept; processing begins"),
         (status = 400, body = crate::problem::ProblemBody, description = "Empty, cut off, or a name that is none"),
         (status = 507, body = crate::problem::ProblemBody, description = "No room")))]

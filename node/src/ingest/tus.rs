@@ -1,5 +1,6 @@
 //! The headers of tus 1.0, read strictly: every doubt is a typed refusal, before a byte of the body is touched.
 
+use cluster::state::Limits;
 use data_encoding::BASE64;
 use data_encoding::HEXLOWER;
 use thiserror::Error;
@@ -18,6 +19,8 @@ pub const OFFSET_OCTET_STREAM: &str = "application/offset+octet-stream";
 
 const LONGEST_METADATA: usize = 8192;
 const LONGEST_NAME: usize = 255;
+/// Characters of a name that are kept.
+const KEPT_NAME: usize = Limits::NAME as usize;
 
 /// What is wrong with the headers of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -184,7 +187,16 @@ pub fn file_name(name: &str) -> Result<String, HeaderError> {
     if name.chars().any(|c| c.is_control() || is_direction_mark(c)) {
         return Err(HeaderError::FileName("it has control characters"));
     }
-    Ok(name.to_owned())
+    Ok(shortened(name))
+}
+
+/// The name with its end, without the middle that there is no room for: a file system allows more than is kept.
+fn shortened(name: &str) -> String {
+    let too_many = name.chars().count().saturating_sub(KEPT_NAME);
+    let end = name.rfind('.').filter(|at| name.len() - at <= 20).unwrap_or(name.len());
+    let stem = name[..end].chars().count().saturating_sub(too_many);
+    let stem: String = name[..end].chars().take(stem).collect();
+    stem + &name[end..]
 }
 
 fn title(text: &str) -> Result<String, HeaderError> {
@@ -283,6 +295,18 @@ mod tests {
         assert_eq!(found.title.as_deref(), Some("Der Tag"));
         assert_eq!(found.media_type.as_deref(), Some("video/mp4"));
         assert_eq!(metadata("").unwrap(), Metadata::default());
+    }
+
+    #[test]
+    fn a_name_that_a_file_system_allows_is_kept_as_far_as_there_is_room() {
+        for (given, kept) in
+            [("a".repeat(251) + ".mp4", "a".repeat(196) + ".mp4"), ("b".repeat(255), "b".repeat(200))]
+        {
+            assert_eq!(file_name(&given).unwrap(), kept);
+        }
+        let umlauts = "ü".repeat(125) + ".mkv";
+        assert_eq!(file_name(&umlauts).unwrap(), umlauts);
+        assert!(file_name(&"a".repeat(256)).is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::finish::finish;
 use super::tus::{self, Checksum, HeaderError, Length};
 use super::uploads::{EXPIRES_AFTER, Hold, UploadError};
 use crate::access::Caller;
+use crate::api::forms;
 use crate::media::Media;
 use crate::problem::Problem;
 use crate::routes::API_PREFIX;
@@ -37,6 +38,9 @@ pub async fn upload_options() -> HttpResponse {
 /// `Upload-Metadata` may name `filename`, `title`, `filetype` and `application`; the last may be left out by whoever
 /// belongs to one application only. The answer's `Location` ends in the id of the new asset.
 #[utoipa::path(post, path = "/uploads", tag = "uploads",
+    params(("Tus-Resumable" = forms::TusVersion, Header), ("Upload-Length" = Option<forms::FileLength>, Header),
+        ("Upload-Defer-Length" = Option<String>, Header, pattern = "^1$", description = "Instead of `Upload-Length`"),
+        ("Upload-Metadata" = Option<String>, Header, max_length = 8192, description = "Keys and base64 values")),
     responses((status = 201, description = "Begun; `Location` is where to go on"),
         (status = 400, body = crate::problem::ProblemBody, description = "A header is missing or wrong"),
         (status = 413, body = crate::problem::ProblemBody, description = "Larger than this server takes"),
@@ -74,7 +78,8 @@ pub async fn upload_create(
 }
 
 /// Where an upload stands.
-#[utoipa::path(head, path = "/uploads/{asset}", tag = "uploads", params(("asset" = String, Path)),
+#[utoipa::path(head, path = "/uploads/{asset}", tag = "uploads",
+    params(("asset" = String, Path), ("Tus-Resumable" = forms::TusVersion, Header)),
     responses((status = 200, description = "`Upload-Offset` bytes are kept"),
         (status = 404, description = "No such upload"), (status = 410, description = "Complete")))]
 pub async fn upload_head(
@@ -101,7 +106,11 @@ pub async fn upload_head(
 }
 
 /// Goes on with an upload at `Upload-Offset`.
-#[utoipa::path(patch, path = "/uploads/{asset}", tag = "uploads", params(("asset" = String, Path)),
+#[utoipa::path(patch, path = "/uploads/{asset}", tag = "uploads",
+    params(("asset" = String, Path), ("Tus-Resumable" = forms::TusVersion, Header),
+        ("Upload-Offset" = forms::FileOffset, Header), ("Upload-Length" = Option<forms::FileLength>, Header),
+        ("Upload-Checksum" = Option<String>, Header, description = "An algorithm and a base64 digest")),
+    request_body(content = forms::Piece, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "Kept; `Upload-Offset` says how much there is"),
         (status = 409, body = crate::problem::ProblemBody, description = "The upload stands elsewhere"),
         (status = 423, body = crate::problem::ProblemBody, description = "Another request is writing"),
@@ -134,7 +143,8 @@ pub async fn upload_patch(
 }
 
 /// Gives an upload up; nothing of it stays.
-#[utoipa::path(delete, path = "/uploads/{asset}", tag = "uploads", params(("asset" = String, Path)),
+#[utoipa::path(delete, path = "/uploads/{asset}", tag = "uploads",
+    params(("asset" = String, Path), ("Tus-Resumable" = forms::TusVersion, Header)),
     responses((status = 204, description = "Gone"), (status = 404, description = "No such upload")))]
 pub async fn upload_delete(
     request: HttpRequest,

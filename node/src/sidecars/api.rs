@@ -14,6 +14,7 @@ use pipeline::vtt::{Document, MAX_BYTES, Markup};
 use super::change;
 use crate::access::Caller;
 use crate::api::body::collect;
+use crate::api::forms;
 use crate::app::App;
 use crate::manifest::Sidecars;
 use crate::media::Media;
@@ -42,7 +43,7 @@ pub async fn poster_show(
 
 /// Chooses the still picture: the body is a JPEG or PNG of at most 5 MiB.
 #[utoipa::path(put, path = "/assets/{asset}/poster", tag = "assets", params(("asset" = String, Path)),
-    request_body(content = Vec<u8>, content_type = "image/jpeg"),
+    request_body(content((forms::Binary = "image/jpeg"), (forms::Binary = "image/png"))),
     responses((status = 204, description = "Chosen"),
         (status = 413, body = crate::problem::ProblemBody, description = "Too large"),
         (status = 415, body = crate::problem::ProblemBody, description = "No JPEG and no PNG")))]
@@ -102,7 +103,7 @@ pub async fn waveform_show(
 
 /// Puts captions of one language in: the body is WebVTT. What is not plain WebVTT is refused.
 #[utoipa::path(put, path = "/assets/{asset}/captions/{language}", tag = "assets",
-    params(("asset" = String, Path), ("language" = String, Path, description = "BCP 47, such as `de`")),
+    params(("asset" = String, Path), ("language" = forms::Language, Path, description = "BCP 47, such as `de`")),
     request_body(content = String, content_type = "text/vtt"),
     responses((status = 204, description = "Kept"),
         (status = 400, body = crate::problem::ProblemBody, description = "Not WebVTT that is taken")))]
@@ -126,7 +127,7 @@ pub async fn captions_set(
 
 /// Takes captions of one language out.
 #[utoipa::path(delete, path = "/assets/{asset}/captions/{language}", tag = "assets",
-    params(("asset" = String, Path), ("language" = String, Path)),
+    params(("asset" = String, Path), ("language" = forms::Language, Path)),
     responses((status = 204, description = "Gone"), (status = 404, description = "There were none")))]
 pub async fn captions_delete(
     caller: Caller,

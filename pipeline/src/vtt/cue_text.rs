@@ -48,7 +48,8 @@ pub(super) fn escape(text: &str) -> String {
             break;
         }
     }
-    let mut end = clean.len().min(MAX_CUE_BYTES);
+    // One less than a cue may have: its line end counts where it is read.
+    let mut end = clean.len().min(MAX_CUE_BYTES - 1);
     while !clean.is_char_boundary(end) {
         end -= 1;
     }

@@ -165,3 +165,33 @@ fn escapes_in_the_name_of_a_voice_are_escaped_once() {
     assert!(document.to_string().contains("<v A &lt;B&amp;C>hi</v>"), "{document}");
     assert_eq!(Document::parse(document.to_string().as_bytes(), Markup::Refuse), Ok(document));
 }
+
+#[test]
+fn a_line_that_was_only_foreign_markup_leaves_no_blank_line_that_would_end_the_cue() {
+    for text in ["<font face=a>\nHello", "Hello\n<font>\nyou", "Hello\n</font>"] {
+        let source = format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n\n00:03.000 --> 00:04.000\nnext\n");
+        let document = Document::parse(source.as_bytes(), Markup::Drop).unwrap();
+        assert_eq!(document.cues().len(), 2, "{text}");
+        let again = Document::parse(document.to_string().as_bytes(), Markup::Refuse);
+        assert_eq!(again.as_ref(), Ok(&document), "{text}");
+    }
+}
+
+#[test]
+fn a_cue_that_is_too_long_only_once_it_is_escaped_is_refused_at_once() {
+    for (count, fits) in [(600, true), (1000, false)] {
+        let text = format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{}\n", "& ".repeat(count));
+        match strict(&text) {
+            Ok(document) => assert!(fits && strict(&document.to_string()) == Ok(document), "{count}"),
+            refused => {
+                assert!(!fits && refused == Err(VttError::CueTooLong { line: 4 }), "{count}: {refused:?}")
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_words_that_were_cut_read_back() {
+    let document = Document::from_plain([(1000, 2000, "x".repeat(MAX_CUE_BYTES + 10))]);
+    assert_eq!(strict(&document.to_string()), Ok(document));
+}

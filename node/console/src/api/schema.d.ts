@@ -1690,7 +1690,7 @@ export interface components {
             /** @enum {string} */
             kind: "users";
             /** @description Their ids. */
-            users: string[];
+            users: components["schemas"]["Id"][];
         } | {
             /** @enum {string} */
             kind: "editors";
@@ -1726,6 +1726,8 @@ export interface components {
             /** @description The secret that signs what is sent to the webhook: shown once, when it was made. */
             webhook_secret?: string | null;
         };
+        /** @description The number of an alert. */
+        AlertNumber: number;
         /** @description Something that is or was wrong. */
         AlertView: {
             /** @description Who. */
@@ -1779,13 +1781,9 @@ export interface components {
         };
         /** @description A new key. */
         ApiKeyCreate: {
-            /**
-             * Format: int64
-             * @description When it stops working; never when absent.
-             */
-            expires_ms?: number | null;
+            expires_ms?: components["schemas"]["Milliseconds"] | null;
             /** @description What people call it. */
-            name: string;
+            name: components["schemas"]["Name"];
             /** @description Its role. */
             role: components["schemas"]["RoleName"];
         };
@@ -1815,12 +1813,11 @@ export interface components {
         /** @description A new application. */
         ApplicationCreate: {
             /** @description Its name. */
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description What changes; what is absent stays. */
         ApplicationUpdate: {
-            /** @description A new name. */
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
             policy?: components["schemas"]["PolicyView"] | null;
             /**
              * Format: int32
@@ -1852,17 +1849,11 @@ export interface components {
         AssetUpdate: {
             access?: components["schemas"]["AccessView"] | null;
             /** @description All collections from now on. */
-            collections?: string[] | null;
-            /** @description A new description. */
-            description?: string | null;
-            /** @description All own fields from now on. */
-            fields?: {
-                [key: string]: string;
-            } | null;
-            /** @description All tags from now on. */
-            tags?: string[] | null;
-            /** @description A new title. */
-            title?: string | null;
+            collections?: components["schemas"]["Id"][] | null;
+            description?: components["schemas"]["Description"] | null;
+            fields?: components["schemas"]["Fields"] | null;
+            tags?: components["schemas"]["Tags"] | null;
+            title?: components["schemas"]["Title"] | null;
         };
         /** @description An asset. */
         AssetView: {
@@ -2007,7 +1998,7 @@ export interface components {
         /** @description The authority in force, so that a request that is sent again does nothing to the one after it. */
         AuthorityInForce: {
             /** @description SHA-256 of its certificate. */
-            fingerprint: string;
+            fingerprint: components["schemas"]["Fingerprint"];
         };
         /** @description The certificate authority of nodes and edges. */
         AuthorityView: {
@@ -2143,6 +2134,11 @@ export interface components {
             /** @description Where it is. */
             place: components["schemas"]["PlaceView"];
         };
+        /**
+         * Format: binary
+         * @description The bytes of a file.
+         */
+        Binary: string;
         /** @description A sealed file of the asset. */
         BlobView: {
             /** @description Hash over the ciphertext. */
@@ -2161,10 +2157,9 @@ export interface components {
         Bulk: {
             /** @description What to do. */
             action: components["schemas"]["BulkAction"];
-            /** @description For `add_to_collection`. */
-            collection?: string | null;
+            collection?: components["schemas"]["Id"] | null;
             /** @description At most 200. */
-            ids: string[];
+            ids: components["schemas"]["Id"][];
             /** @description For `add_tag`. */
             tag?: string | null;
         };
@@ -2252,13 +2247,13 @@ export interface components {
         /** @description Claims the node. */
         Claim: {
             /** @description The first application's name. */
-            application_name: string;
+            application_name: components["schemas"]["Name"];
             /** @description The code shown on the machine. */
             code: string;
             /** @description The first admin's passphrase: at least 15 characters. */
-            password: string;
+            password: components["schemas"]["Passphrase"];
             /** @description The first admin's name. */
-            username: string;
+            username: components["schemas"]["Username"];
         };
         /** @description A claimed node. */
         Claimed: {
@@ -2273,11 +2268,8 @@ export interface components {
         };
         /** @description The cluster key in force, so that a request that is sent again does nothing to the one after it. */
         ClusterKeyInForce: {
-            /**
-             * Format: int32
-             * @description Its number.
-             */
-            epoch: number;
+            /** @description Its number. */
+            epoch: components["schemas"]["Number"];
         };
         /** @description The cluster key. */
         ClusterKeyView: {
@@ -2340,7 +2332,7 @@ export interface components {
         /** @description A collection's name. */
         CollectionName: {
             /** @description The name. */
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description A collection. */
         CollectionView: {
@@ -2435,6 +2427,8 @@ export interface components {
             /** @description Oldest first in each application. */
             items: components["schemas"]["CountedView"][];
         };
+        /** @description Free text of several lines. */
+        Description: string;
         /** @description What an asset is made of. */
         DetailView: {
             /** @description Sealed files. */
@@ -2551,48 +2545,29 @@ export interface components {
             /** @description The authority to trust instead of the public ones (PEM). */
             authority?: string | null;
             /** @description Who writes. */
-            from: string;
+            from: components["schemas"]["Name"];
             /** @description Name or address of the server. */
-            host: string;
-            /**
-             * Format: int32
-             * @description Port.
-             */
-            port: number;
+            host: components["schemas"]["Name"];
+            /** @description Port. */
+            port: components["schemas"]["Port"];
             /** @description How it is protected. */
             security: components["schemas"]["MailSecurityName"];
             /** @description Who is written to. */
-            to: string[];
-            /** @description Whom to sign in as. */
-            username?: string | null;
+            to: components["schemas"]["Name"][];
+            username?: components["schemas"]["Name"] | null;
         };
-        /**
-         * @description One event: `event:` is its name (`asset`, `job`, `progress`, `access`, `collection`, `cluster`, `backup`, `alert`,
-         *     `lagged`), and this
-         *     its `data:`.
-         */
-        EventView: {
-            /** @description Where. */
-            application?: string | null;
-            /** @description To which asset. */
-            asset?: string | null;
-            /**
-             * Format: int64
-             * @description For `progress`: time left.
-             */
-            eta_ms?: number | null;
-            /** @description To which job. */
-            job?: string | null;
-            /** @description What happened, such as `asset_changed`. */
-            kind: string;
-            /**
-             * Format: double
-             * @description For `progress`: 0 to 100.
-             */
-            percent?: number | null;
-            /** @description For `progress`: the stage. */
-            stage?: string | null;
+        /** @description Own fields by their names. */
+        Fields: {
+            [key: string]: string;
         };
+        /** @description How long a file will be, in bytes. */
+        FileLength: number;
+        /** @description The name of a file, and no path. */
+        FileName: string;
+        /** @description Where in a file, in bytes. */
+        FileOffset: number;
+        /** @description A SHA-256 in hexadecimal digits. */
+        Fingerprint: string;
         /** @description An authority that was replaced. */
         FormerAuthorityView: {
             /** @description SHA-256 of its certificate. */
@@ -2611,7 +2586,7 @@ export interface components {
              * @description The reason.
              * @default
              */
-            reason: string;
+            reason: components["schemas"]["Reason"];
         };
         /** @description A node that keeps the asset. */
         HolderView: {
@@ -2622,14 +2597,16 @@ export interface components {
             /** @description Its site. */
             site: string;
         };
+        /** @description What this node gave something to be known by. */
+        Id: string;
         /** @description Comes in by an invitation as a new person. */
         InviteAccept: {
             /** @description The new person's passphrase. */
-            password: string;
+            password: components["schemas"]["Passphrase"];
             /** @description What the invitation says. */
             secret: string;
             /** @description The new person's name. */
-            username: string;
+            username: components["schemas"]["Username"];
         };
         /** @description A new invitation. */
         InviteCreate: {
@@ -2719,6 +2696,8 @@ export interface components {
             /** @description The token. Shown once. */
             token: string;
         };
+        /** @description A language as BCP 47 names it, such as `de` or `pt-BR`. */
+        Language: string;
         /** @description A track of picture or sound that is not played. */
         LeftOutView: {
             /** @description Its codec. */
@@ -2845,6 +2824,10 @@ export interface components {
             /** @description Its name. */
             username: string;
         };
+        /** @description Milliseconds since 1970. */
+        Milliseconds: number;
+        /** @description Milliseconds since 1970 that the audit log can be asked for. */
+        Moment: number;
         /** @description An application one belongs to. */
         MyApplication: {
             /** @description Its id. */
@@ -2854,6 +2837,8 @@ export interface components {
             /** @description One's role there. */
             role: components["schemas"]["RoleName"];
         };
+        /** @description One line with something in it; white space around it is taken off. */
+        Name: string;
         /** @description Asks for a backup now. */
         NewBackup: {
             /**
@@ -2895,6 +2880,8 @@ export interface components {
              */
             verified_to?: number | null;
         };
+        /** @description The number of a node. */
+        NodeNumber: string;
         /** @description This node. */
         NodeView: {
             /** @description Its number. */
@@ -2904,6 +2891,8 @@ export interface components {
             /** @description Its site. */
             site: string;
         };
+        /** @description A whole number of 32 bits. */
+        Number: number;
         /** @description One page. */
         Page_AlertView: {
             /** @description The items. */
@@ -3387,44 +3376,47 @@ export interface components {
             /** @description Where the next page begins; absent at the end. */
             next_cursor?: string | null;
         };
+        /** @description A new passphrase. None that is among the first to be guessed is taken, nor one that is little more than the user name. */
+        Passphrase: string;
         /** @description A new passphrase of one's own. */
         PasswordChange: {
             /** @description The passphrase so far. */
             current: string;
             /** @description The passphrase from now on: at least 15 characters. */
-            new: string;
+            new: components["schemas"]["Passphrase"];
         };
+        /**
+         * Format: binary
+         * @description Some bytes of a file, or none.
+         */
+        Piece: string;
         /** @description Where a place is. */
         PlaceView: {
             /** @enum {string} */
             kind: "folder";
             /** @description Its path. */
-            path: string;
+            path: components["schemas"]["Name"];
         } | {
             /** @description Name or address. */
-            host: string;
+            host: components["schemas"]["Name"];
             /** @description The server's key, as `SHA256:...`. */
-            host_key: string;
+            host_key: components["schemas"]["Name"];
             /** @enum {string} */
             kind: "sftp";
             /** @description The folder. */
-            path: string;
-            /**
-             * Format: int32
-             * @description 22 unless said otherwise.
-             */
-            port?: number | null;
+            path: components["schemas"]["Name"];
+            port?: components["schemas"]["Port"] | null;
             /** @description Who logs in. */
-            username: string;
+            username: components["schemas"]["Name"];
         } | {
             /** @description The name of the access key. */
-            access_key: string;
+            access_key: components["schemas"]["Name"];
             /** @description The authority that vouches for the store (PEM), when it is not a public one. */
             authority?: string | null;
             /** @description The bucket. */
-            bucket: string;
+            bucket: components["schemas"]["Name"];
             /** @description Its address, such as `https://s3.example.org`. */
-            endpoint: string;
+            endpoint: components["schemas"]["Name"];
             /** @enum {string} */
             kind: "s3";
             /**
@@ -3434,8 +3426,7 @@ export interface components {
             object_lock?: boolean | null;
             /** @description What every name begins with. */
             prefix?: string | null;
-            /** @description Its region; `us-east-1` unless said otherwise. */
-            region?: string | null;
+            region?: components["schemas"]["Name"] | null;
         };
         /** @description What holds for everything in an application. */
         PolicyView: {
@@ -3452,6 +3443,8 @@ export interface components {
             /** @description May viewers download? */
             viewer_may_download: boolean;
         };
+        /** @description A port. */
+        Port: number;
         /** @description The body of every error answer. */
         ProblemBody: {
             /** @description The stable code a program may branch on. */
@@ -3489,19 +3482,13 @@ export interface components {
         };
         /** @description When viewers may watch; always when nothing is named. */
         PublishWindow: {
-            /**
-             * Format: int64
-             * @description Not before.
-             * @default null
-             */
-            from_ms: number | null;
-            /**
-             * Format: int64
-             * @description Not after.
-             * @default null
-             */
-            until_ms: number | null;
+            /** @default null */
+            from_ms: components["schemas"]["Milliseconds"] | null;
+            /** @default null */
+            until_ms: components["schemas"]["Milliseconds"] | null;
         };
+        /** @description Why. */
+        Reason: string;
         /** @description The recovery key, typed again. */
         RecoveryConfirm: {
             /** @description As it was shown; spaces, dashes and case do not matter. */
@@ -3574,7 +3561,7 @@ export interface components {
         /** @description Uses a reset secret. */
         Reset: {
             /** @description The new passphrase. */
-            password: string;
+            password: components["schemas"]["Passphrase"];
             /** @description What the admin gave. */
             secret: string;
         };
@@ -3623,28 +3610,33 @@ export interface components {
          * @enum {string}
          */
         RunStateName: "running" | "done" | "failed" | "expiring";
-        /** @description Which assets: exactly one of `asset`, `collection` and `tag`. Those that come to match later are meant too. */
+        /** @description Which assets: exactly one of `asset`, `collection` and `tag` with its application. Those that come to match later are meant too. */
         SelectionBody: {
-            /**
-             * @description Where the tag is.
-             * @default null
-             */
-            application: string | null;
-            /**
-             * @description One.
-             * @default null
-             */
-            asset: string | null;
-            /**
-             * @description Those of a collection.
-             * @default null
-             */
-            collection: string | null;
-            /**
-             * @description Those of an application with a tag.
-             * @default null
-             */
-            tag: string | null;
+            application?: null;
+            asset: components["schemas"]["Id"];
+            collection?: null;
+            tag?: null;
+        } | {
+            application?: null;
+            asset?: null;
+            collection: components["schemas"]["Id"];
+            tag?: null;
+        } | {
+            application: components["schemas"]["Id"];
+            asset?: null;
+            collection?: null;
+            tag: components["schemas"]["Tag"];
+        };
+        /** @description Which assets: exactly one of `asset`, `collection` and `tag`. Those that come to match later are meant too. */
+        SelectionView: {
+            /** @description Where the tag is. */
+            application?: string | null;
+            /** @description One. */
+            asset?: string | null;
+            /** @description Those of a collection. */
+            collection?: string | null;
+            /** @description Those of an application with a tag. */
+            tag?: string | null;
         };
         /** @description One sign-in. */
         SessionView: {
@@ -3678,9 +3670,8 @@ export interface components {
              */
             keep_days?: number | null;
             /** @description What people call it. */
-            name: string;
-            /** @description The number of the one node that reaches it; null for whoever leads. */
-            node?: string | null;
+            name: components["schemas"]["Name"];
+            node?: components["schemas"]["NodeNumber"] | null;
             /** @description Where it is. */
             place: components["schemas"]["PlaceView"];
             /** @description What opens it; left out, the one that is known stays, unless another server or name is given. */
@@ -3725,13 +3716,9 @@ export interface components {
         SiteMapNetwork: {
             /** @description Such as `10.1.0.0/16` or `2001:db8::/32`. Of several that fit, the longest prefix counts most. */
             network: string;
-            /**
-             * Format: int32
-             * @description How far, in milliseconds there and back, where one network is near to several sites.
-             */
-            round_trip_ms?: number | null;
+            round_trip_ms?: components["schemas"]["Number"] | null;
             /** @description A site. */
-            site: string;
+            site: components["schemas"]["Name"];
         };
         /** @description How to watch. */
         StartView: {
@@ -3812,6 +3799,18 @@ export interface components {
             /** @description The version running. */
             version: string;
         };
+        /** @description One event as it stands in the stream. A first one without data says after how long to come back when it broke off. */
+        StreamedEvent: {
+            /** @description An [`EventView`], as JSON. */
+            data?: string | null;
+            /** @description Its name. */
+            event?: string | null;
+            /**
+             * Format: int64
+             * @description Milliseconds to wait before one comes back.
+             */
+            retry?: number | null;
+        };
         /**
          * @description How a syslog server is reached.
          * @enum {string}
@@ -3820,12 +3819,9 @@ export interface components {
         /** @description A syslog server. */
         SyslogView: {
             /** @description Name or address. */
-            host: string;
-            /**
-             * Format: int32
-             * @description Port.
-             */
-            port: number;
+            host: components["schemas"]["Name"];
+            /** @description Port. */
+            port: components["schemas"]["Port"];
             /** @description How. */
             transport: components["schemas"]["SyslogTransportName"];
         };
@@ -3844,6 +3840,8 @@ export interface components {
             /** @description The version running. */
             version: string;
         };
+        /** @description A word to find assets by. */
+        Tag: string;
         /** @description A word to find assets by, and how many have it. */
         TagView: {
             /**
@@ -3854,6 +3852,10 @@ export interface components {
             /** @description The tag. */
             tag: string;
         };
+        /** @description All tags of an asset; none of them twice, in whatever case. */
+        Tags: components["schemas"]["Tag"][];
+        /** @description As a name, without characters that override the direction of text. */
+        Title: string;
         /** @description A track of the uploaded file. */
         TrackView: {
             /**
@@ -3885,6 +3887,8 @@ export interface components {
              */
             width?: number | null;
         };
+        /** @description The version of tus that is spoken. */
+        TusVersion: string;
         /** @description The asset a file became. */
         Uploaded: {
             /** @description Its id. */
@@ -3893,9 +3897,9 @@ export interface components {
         /** @description A new person made by a cluster admin, without an application yet. */
         UserCreate: {
             /** @description Its first passphrase. */
-            password: string;
+            password: components["schemas"]["Passphrase"];
             /** @description Its name. */
-            username: string;
+            username: components["schemas"]["Username"];
         };
         /** @description What changes about a person; what is absent stays. */
         UserPatch: {
@@ -3920,6 +3924,8 @@ export interface components {
             /** @description Its name. */
             username: string;
         };
+        /** @description A user name: letters, digits and `. _ - + @`. Kept in lower case. */
+        Username: string;
         /** @description What to download. */
         WantedDownload: {
             /** @description `original`, or the name of a rendition such as `v720`. */
@@ -3931,7 +3937,7 @@ export interface components {
             id: string;
         };
         /** @description Something an edge holds before anybody asks for it. */
-        WarmView: components["schemas"]["SelectionBody"] & {
+        WarmView: components["schemas"]["SelectionView"] & {
             /**
              * Format: int32
              * @description Assets that are meant now, by the edge's own word.
@@ -4263,7 +4269,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description Alert */
-                id: number;
+                id: components["schemas"]["AlertNumber"];
             };
             cookie?: never;
         };
@@ -4412,11 +4418,15 @@ export interface operations {
             path: {
                 application: string;
                 /** @description The file's name */
-                name: string;
+                name: components["schemas"]["FileName"];
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/octet-stream": components["schemas"]["Binary"];
+            };
+        };
         responses: {
             /** @description Kept; processing begins */
             201: {
@@ -4664,9 +4674,9 @@ export interface operations {
                 /** @description With this tag. */
                 tag?: string;
                 /** @description In this collection. */
-                collection?: string;
+                collection?: components["schemas"]["Id"];
                 /** @description Uploaded by this person. */
-                owner?: string;
+                owner?: components["schemas"]["Id"];
                 /** @description The trash instead of the library. */
                 trashed?: boolean;
                 /** @description `created`, `title`, `duration` or `size`, with a minus for the other way round; usual is `-created`. */
@@ -5110,7 +5120,7 @@ export interface operations {
             path: {
                 asset: string;
                 /** @description BCP 47, such as `de` */
-                language: string;
+                language: components["schemas"]["Language"];
             };
             cookie?: never;
         };
@@ -5153,7 +5163,7 @@ export interface operations {
             header?: never;
             path: {
                 asset: string;
-                language: string;
+                language: components["schemas"]["Language"];
             };
             cookie?: never;
         };
@@ -5284,7 +5294,8 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "image/jpeg": number[];
+                "image/jpeg": components["schemas"]["Binary"];
+                "image/png": components["schemas"]["Binary"];
             };
         };
         responses: {
@@ -6071,11 +6082,11 @@ export interface operations {
                 /** @description `ok` or the code of a refusal. */
                 result?: string;
                 /** @description Of one application; for its admins. Without it, the whole log; for cluster admins. */
-                application?: string;
+                application?: components["schemas"]["Id"];
                 /** @description Not before. */
-                from_ms?: number;
+                from_ms?: components["schemas"]["Moment"];
                 /** @description Before. */
-                to_ms?: number;
+                to_ms?: components["schemas"]["Moment"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description At most so many items: 1 to 500, usually 50. */
@@ -6861,7 +6872,8 @@ export interface operations {
                 };
                 content?: never;
             };
-            403: {
+            /** @description A network twice, with host bits, or without a site */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6869,8 +6881,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description A network twice, with host bits, or without a site */
-            422: {
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7254,7 +7265,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["EventView"];
+                    "text/event-stream": components["schemas"]["StreamedEvent"];
                 };
             };
             401: {
@@ -7363,7 +7374,7 @@ export interface operations {
                 /** @description Where it stands. */
                 state?: "queued" | "running" | "finished" | "failed" | "cancelled";
                 /** @description Of one application; of all one may see when absent. */
-                application?: string;
+                application?: components["schemas"]["Id"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description At most so many items: 1 to 500, usually 50. */
@@ -8164,7 +8175,14 @@ export interface operations {
     upload_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Tus-Resumable": components["schemas"]["TusVersion"];
+                "Upload-Length"?: components["schemas"]["FileLength"] | null;
+                /** @description Instead of `Upload-Length` */
+                "Upload-Defer-Length"?: string | null;
+                /** @description Keys and base64 values */
+                "Upload-Metadata"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8245,7 +8263,9 @@ export interface operations {
     upload_delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Tus-Resumable": components["schemas"]["TusVersion"];
+            };
             path: {
                 asset: string;
             };
@@ -8281,7 +8301,9 @@ export interface operations {
     upload_head: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Tus-Resumable": components["schemas"]["TusVersion"];
+            };
             path: {
                 asset: string;
             };
@@ -8324,13 +8346,23 @@ export interface operations {
     upload_patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Tus-Resumable": components["schemas"]["TusVersion"];
+                "Upload-Offset": components["schemas"]["FileOffset"];
+                "Upload-Length"?: components["schemas"]["FileLength"] | null;
+                /** @description An algorithm and a base64 digest */
+                "Upload-Checksum"?: string | null;
+            };
             path: {
                 asset: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": components["schemas"]["Piece"];
+            };
+        };
         responses: {
             /** @description Kept; `Upload-Offset` says how much there is */
             204: {

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::view::{AssetView, answer};
 use crate::access::Caller;
 use crate::api::body::{OptionalBody, done};
+use crate::api::forms;
 use crate::app::App;
 use crate::problem::{Problem, ProblemBody};
 
@@ -19,8 +20,10 @@ use crate::problem::{Problem, ProblemBody};
 #[serde(deny_unknown_fields, default)]
 pub struct PublishWindow {
     /// Not before.
+    #[schema(value_type = Option<forms::Milliseconds>)]
     pub from_ms: Option<u64>,
     /// Not after.
+    #[schema(value_type = Option<forms::Milliseconds>)]
     pub until_ms: Option<u64>,
 }
 
@@ -29,6 +32,7 @@ pub struct PublishWindow {
 #[serde(deny_unknown_fields, default)]
 pub struct Hold {
     /// The reason.
+    #[schema(value_type = forms::Reason)]
     pub reason: String,
 }
 

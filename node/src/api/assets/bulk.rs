@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::api::body::{Body, ok};
+use crate::api::forms;
 use crate::problem::Problem;
 
 const MOST: usize = 200;
@@ -40,14 +41,14 @@ pub enum BulkAction {
 #[serde(deny_unknown_fields)]
 pub struct Bulk {
     /// At most 200.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<forms::Id>, min_items = 1, max_items = 200)]
     pub ids: Vec<AssetId>,
     /// What to do.
     pub action: BulkAction,
     /// For `add_tag`.
     pub tag: Option<String>,
     /// For `add_to_collection`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<forms::Id>)]
     pub collection: Option<CollectionId>,
 }
 

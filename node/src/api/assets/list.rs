@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::view::{AssetView, StateName};
 use crate::access::Caller;
 use crate::api::body::ok;
+use crate::api::forms;
 use crate::api::paging::{Page, bad_cursor, limit};
 use crate::app::App;
 use crate::problem::{Problem, ProblemBody};
@@ -73,10 +74,10 @@ pub struct AssetFilter {
     /// With this tag.
     pub tag: Option<String>,
     /// In this collection.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<forms::Id>)]
     pub collection: Option<CollectionId>,
     /// Uploaded by this person.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<forms::Id>)]
     pub owner: Option<UserId>,
     /// The trash instead of the library.
     pub trashed: Option<bool>,
@@ -86,6 +87,7 @@ pub struct AssetFilter {
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
     /// At most so many items: 1 to 500, usually 50.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }
 

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::api::body::{Body, ok};
+use crate::api::forms;
 use crate::app::App;
 use crate::live::Progress;
 use crate::problem::{Problem, ProblemBody};
@@ -25,7 +26,7 @@ pub enum AccessView {
     /// These people, and editors.
     Users {
         /// Their ids.
-        #[schema(value_type = Vec<String>)]
+        #[schema(value_type = Vec<forms::Id>, max_items = 500)]
         users: Vec<UserId>,
     },
     /// Editors only.
@@ -184,17 +185,22 @@ fn state_of(state: &AssetState) -> (StateName, Option<(&str, &str)>) {
 /// What changes about an asset; what is absent stays.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 pub struct AssetUpdate {
     /// A new title.
+    #[schema(value_type = Option<forms::Title>)]
     pub title: Option<String>,
     /// A new description.
+    #[schema(value_type = Option<forms::Description>)]
     pub description: Option<String>,
     /// All tags from now on.
+    #[schema(value_type = Option<forms::Tags>)]
     pub tags: Option<Vec<String>>,
     /// All own fields from now on.
+    #[schema(value_type = Option<forms::Fields>)]
     pub fields: Option<BTreeMap<String, String>>,
     /// All collections from now on.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<forms::Id>>, max_items = 32)]
     pub collections: Option<Vec<CollectionId>>,
     /// Who may watch from now on.
     pub access: Option<AccessView>,
