@@ -95,6 +95,18 @@ async fn a_damaged_database_is_rebuilt_from_the_journal() {
 }
 
 #[tokio::test]
+async fn a_database_that_was_not_finished_does_not_cost_the_one_in_use() {
+    let home = Home::new();
+    let state = stopped_node(&home).await;
+    // Killed while the log was moved to a fresh database beside the one there is.
+    let in_use = database(&home);
+    fs::create_dir(log_dir(&home).join("sled-9")).unwrap();
+    let repairs = opens_whole(&home, &state).await;
+    assert_eq!((repairs, database(&home)), (Vec::<String>::new(), in_use.clone()));
+    assert!(in_use.exists() && !log_dir(&home).join("sled-9").exists());
+}
+
+#[tokio::test]
 async fn a_flipped_byte_anywhere_in_the_database_costs_nothing() {
     for tenth in 0..10 {
         let home = Home::new();

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use cluster::disk::StopFlag;
 use cluster::keyring::AeadKey;
-use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open};
+use cluster::raft::log::content::Change;
+use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open, open_changed, record};
 use cluster::raft::types::{LogEntry, LogId, Vote};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{CommittedLeaderId, EntryPayload, RaftLogReader};
@@ -193,5 +194,74 @@ async fn a_torn_watermark_tells_less_and_never_wrong() {
             torn.insert("watermark".into(), content);
             holds(&torn, had, has, &format!("step {step}, sector {sector}")).await;
         }
+    }
+}
+
+/// A stopped log that was cut, with records that its node has not taken part in since: the files, and where it ends.
+async fn stopped(dir: &Path) -> Image {
+    let mut log = open_whole(dir, None);
+    log.set_voters(3).await.unwrap();
+    log.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
+    log.blocking_append((0..8).map(entry)).await.unwrap();
+    log.purge(log_id(3)).await.unwrap();
+    log.close().await.unwrap();
+    take(dir)
+}
+
+/// Two records of another election, as `cluster recover` adds them.
+fn added() -> Vec<Change> {
+    let key = AeadKey::new(&[5; 32]).unwrap();
+    let records = (8..10).map(|index| {
+        let log_id = LogId::new(CommittedLeaderId::new(9, 2), index);
+        (log_id, record::encode(&LogEntry { log_id, payload: EntryPayload::Blank }, &key).unwrap())
+    });
+    vec![Change::Vote(Vote::new(9, 2)), Change::Append(records.collect())]
+}
+
+/// Opens the log of this image; gives where it ends, how far it was cut, and the election that was voted in.
+async fn found(image: &Image) -> (Option<u64>, Option<u64>, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    put(image, dir.path());
+    let mut log = open_whole(dir.path(), Some(log_id(3)));
+    let state = log.get_log_state().await.unwrap();
+    let vote = log.read_vote().await.unwrap().unwrap();
+    let held = log.try_get_log_entries(..).await.unwrap().len() as u64;
+    let (last, purged) = (state.last_log_id.unwrap().index, state.last_purged_log_id.unwrap().index);
+    assert_eq!(held, last - purged, "without a hole");
+    log.close().await.unwrap();
+    (Some(last), Some(purged), vote.leader_id().term)
+}
+
+#[tokio::test]
+async fn a_change_of_a_stopped_log_is_made_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = stopped(dir.path()).await;
+    open_changed(options(dir.path(), Some(log_id(3))), added(), 1).unwrap().close().await.unwrap();
+    let after = take(dir.path());
+    let (none, whole) = ((Some(7), Some(3), 1), (Some(9), Some(3), 9));
+    assert_eq!((found(&before).await, found(&after).await), (none, whole));
+    assert!(!before.contains_key(Path::new("journal")) && after.contains_key(Path::new("journal")));
+
+    let current = Path::new("current");
+    let of_new = |name: &Path| !before.contains_key(name) && name.starts_with("sled-2");
+    assert!(after.keys().any(|name| of_new(name)) && before[current] != after[current]);
+    for seed in 0..8 {
+        let mut dice = Dice(seed);
+        // Until the new database takes its place, whatever there is of it counts for nothing.
+        let unfinished: Image = after.clone().into_iter().filter(|(name, _)| of_new(name)).collect();
+        let mut cut = mix(&Image::new(), &unfinished, || dice.even());
+        cut.extend(before.clone());
+        assert_eq!(found(&cut).await, none, "before its name was written, mix {seed}");
+        // From then on it alone counts: journal, watermark and the database before it may be what they were.
+        let mut cut = before.clone();
+        cut.extend(unfinished);
+        cut.insert(current.into(), after[current].clone());
+        cut.retain(|name, _| !name.starts_with("sled-1") || seed % 2 == 0);
+        for name in ["journal", "watermark"].map(Path::new) {
+            if dice.even() {
+                cut.insert(name.into(), after[name].clone());
+            }
+        }
+        assert_eq!(found(&cut).await, whole, "after its name was written, mix {seed}");
     }
 }

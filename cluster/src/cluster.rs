@@ -26,6 +26,7 @@ pub(crate) mod restored;
 pub(crate) mod start;
 mod status;
 mod succession;
+mod survivor;
 pub mod voters;
 mod whereabouts;
 
@@ -48,6 +49,7 @@ pub(crate) use join::read_join_messages;
 pub use join::{JoinError, JoinToken, JoinTokenError};
 pub use start::NewClusterSecrets;
 pub use status::{ClusterStatus, Role};
+pub use survivor::{Kept, Position, Reach, RecoverError, Recovered, Seen, Survivor};
 pub(crate) use voters::Step;
 pub use whereabouts::Whereabouts;
 

@@ -240,6 +240,17 @@ impl Lab {
         support::started(&mut command, "an edge").await.0
     }
 
+    /// Runs the command line at node `number`, on its folder; gives whether that went well, and what was said.
+    pub async fn on_disk(&self, number: usize, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.cables.namespace(number)]).arg(program()).args(arguments);
+        command.arg("--dir").arg(&self.seats[number - 1].dir).arg("--key-file").arg(self.key(number));
+        let output = tokio::time::timeout(support::DEADLINE, command.stdin(Stdio::null()).output()).await;
+        let output = output.expect("it ends in time").unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     fn log(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("n{number}.log"))
     }

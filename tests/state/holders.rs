@@ -8,7 +8,7 @@ use cluster::refusal::Refusal;
 use crate::world::*;
 
 /// The first node at its site, and others that joined at s2, s3, ... and take part.
-fn cluster_of(nodes: u8) -> (World, Vec<NodeId>) {
+pub fn cluster_of(nodes: u8) -> (World, Vec<NodeId>) {
     let mut world = World::claimed();
     let mut ids = vec![NODE];
     for number in 2..=nodes {
@@ -24,7 +24,7 @@ fn cluster_of(nodes: u8) -> (World, Vec<NodeId>) {
     (world, ids)
 }
 
-fn held(world: &World, asset: AssetId) -> Vec<NodeId> {
+pub fn held(world: &World, asset: AssetId) -> Vec<NodeId> {
     let mut held: Vec<NodeId> = world.state.holders(asset).iter().collect();
     held.sort_unstable();
     held

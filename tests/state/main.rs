@@ -17,6 +17,7 @@ mod matrix;
 mod nodes;
 mod parts;
 mod properties;
+mod recover;
 mod requests;
 mod samples;
 mod views;

@@ -41,7 +41,7 @@ variants! {
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
         RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease ReplaceAuthority ReportAuthority
-        DropAuthority AbandonAuthority;
+        DropAuthority AbandonAuthority RecoverQuorum;
     Audit(AuditCommand): Record;
     Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored;
     Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
@@ -425,8 +425,20 @@ fn cluster() -> Vec<Command> {
         ClusterCommand::ReportAuthority { node: NODE, authority: [4; 32] },
         ClusterCommand::DropAuthority { authority: [4; 32] },
         ClusterCommand::AbandonAuthority { authority: [4; 32], crossed: vec![11; 40] },
+        recovered(),
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
+}
+
+fn recovered() -> ClusterCommand {
+    ClusterCommand::RecoverQuorum {
+        survivor: NODE,
+        lost: vec![on::JOINED],
+        reason: "fire".into(),
+        operator: "anna (uid 0)".into(),
+        last_term: 7,
+        last_index: 90,
+    }
 }
 
 fn edges() -> Vec<Command> {

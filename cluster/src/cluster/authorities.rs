@@ -1,6 +1,7 @@
 //! Which authorities this node trusts, by which it lets itself be known, and how one is exchanged for another.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::connect::certificates;
 use super::identity::Identity;
@@ -172,6 +173,15 @@ impl Cluster {
 }
 
 impl Identity {
+    /// The same node, with a certificate that is good now, where it can be made. Nothing is written.
+    pub(super) fn of_now(self, state: &State, keyring: &Keyring, now_ms: u64, life: Duration) -> Self {
+        let same = state.authority().filter(|stored| stored.certificate == self.authority);
+        match same.filter(|_| is_to_be_renewed(&self.certificate, now_ms)) {
+            Some(stored) => self.certified(stored, keyring, Lifetime { now_ms, life }).unwrap_or(self),
+            None => self,
+        }
+    }
+
     /// The same node, with a new key and certificate by `stored`.
     fn certified(
         &self,

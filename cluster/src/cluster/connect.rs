@@ -205,7 +205,7 @@ impl Cluster {
 
 /// Certificates are judged by cluster time: a wall clock that jumps cuts nobody off.
 #[derive(Debug)]
-struct ByClusterTime(Arc<Shown>);
+pub(super) struct ByClusterTime(pub(super) Arc<Shown>);
 
 impl TimeProvider for ByClusterTime {
     fn current_time(&self) -> Option<UnixTime> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::audit_heads::AuditWalk;
+use super::survivor::Position;
 use super::{Cluster, Inner, NodeReport, ProposeError};
 use crate::actor::Actor;
 use crate::audit::SignedHead;
@@ -39,6 +40,8 @@ pub(crate) enum Ask {
     WalkAudit,
     /// How far is the backup, or the check of one, that you carry out?
     BackupProgress,
+    /// Where do you stand in agreement?
+    Position,
 }
 
 /// Its answer.
@@ -52,6 +55,7 @@ pub(crate) enum Answer {
     HeadKept(Option<SignedHead>),
     AuditWalked(AuditWalk),
     BackupProgress(Option<(BackupRunId, Progress)>),
+    Position(Position),
 }
 
 /// Asks `node`.
@@ -100,6 +104,7 @@ impl Serve for Control {
             Ask::KeepHead { head, opened } => Answer::HeadKept(cluster.keep_head(from, head, opened).await?),
             Ask::WalkAudit => Answer::AuditWalked(cluster.walk_audit().await),
             Ask::BackupProgress => Answer::BackupProgress(cluster.backup_progress().now()),
+            Ask::Position => Answer::Position(cluster.position_here().await?),
         };
         let head = postcard::to_allocvec(&answer).map_err(|error| error.to_string())?;
         Ok(Message { head: head.into(), body: Bytes::new() })

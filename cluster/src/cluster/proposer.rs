@@ -45,6 +45,9 @@ pub(crate) async fn propose(
     command: Command,
     request: Option<Request>,
 ) -> Answer {
+    if command.is_never_proposed() {
+        return Err(ProposeError::Unavailable("this is done on the disk of a stopped node alone".to_owned()));
+    }
     let entry = Entry { time_ms: u64::MAX, actor, command, request };
     let batch = Batch(Arc::new(vec![entry]));
     let length = encoded_length(&batch);

@@ -192,4 +192,20 @@ pub enum ClusterCommand {
         /// The one that comes back, certified by the one in force (DER).
         crossed: Vec<u8>,
     },
+    /// Most voters were lost for good, and an operator had one that is left go on without them. It is written to that node's
+    /// log while the node is stopped, and never put to the vote.
+    RecoverQuorum {
+        /// The node that goes on.
+        survivor: NodeId,
+        /// The nodes that are lost.
+        lost: Vec<NodeId>,
+        /// Why, in the operator's words; may be empty.
+        reason: String,
+        /// Who did it, by the word of that node's machine.
+        operator: String,
+        /// The election in which its last record before this was made.
+        last_term: u64,
+        /// The number of that record.
+        last_index: u64,
+    },
 }

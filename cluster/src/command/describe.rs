@@ -419,6 +419,7 @@ impl ClusterCommand {
             Self::ReportAuthority { .. } => "node.report_authority",
             Self::DropAuthority { .. } => "cluster.drop_authority",
             Self::AbandonAuthority { .. } => "cluster.abandon_authority",
+            Self::RecoverQuorum { .. } => "cluster.recover_quorum",
         }
     }
 
@@ -468,6 +469,15 @@ impl ClusterCommand {
                     Some(last) => subject.with("last_record", last),
                     None => subject.with("last_record", "not known"),
                 }
+            }
+            Self::RecoverQuorum { survivor, lost, reason, operator, last_term, last_index } => {
+                let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();
+                Subject::of("node", survivor)
+                    .with("lost", lost.join(" "))
+                    .with("reason", reason)
+                    .with("operator", operator)
+                    .with("last_term", last_term)
+                    .with("last_record", last_index)
             }
         }
     }

@@ -93,7 +93,8 @@ impl Command {
                 | ClusterCommand::ReplaceAuthority { .. }
                 | ClusterCommand::ReportAuthority { .. }
                 | ClusterCommand::DropAuthority { .. }
-                | ClusterCommand::AbandonAuthority { .. },
+                | ClusterCommand::AbandonAuthority { .. }
+                | ClusterCommand::RecoverQuorum { .. },
             )
             | Self::Alert(_)
             | Self::Edge(_)
@@ -106,6 +107,12 @@ impl Command {
             Self::Backup(_) => 1,
             _ => 0,
         }
+    }
+
+    /// Whether it is only ever written to the log of a stopped node: whoever runs may not propose it.
+    #[must_use]
+    pub fn is_never_proposed(&self) -> bool {
+        matches!(self, Self::Cluster(ClusterCommand::RecoverQuorum { .. }))
     }
 
     /// Whether it must be alone in its record of the log: a node and an edge get the record's number as their id.

@@ -268,6 +268,8 @@ actions! {
     SetCertificate => Rule::ClusterAdmin,
     /// Going on without records that were acknowledged and lost.
     AcceptLoss => Rule::Node,
+    /// Going on without most of the voters.
+    RecoverQuorum => Rule::Node,
     /// Which site is near to whom. On the cluster.
     SetSiteMap => Rule::ClusterAdmin,
     /// A token for an edge to join by. On the cluster.

@@ -138,6 +138,7 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
             (Action::SetCertificate, Target::Cluster)
         }
         ClusterCommand::AcceptLoss { .. } => (Action::AcceptLoss, Target::Cluster),
+        ClusterCommand::RecoverQuorum { survivor, .. } => (Action::RecoverQuorum, Target::Node(*survivor)),
         ClusterCommand::SetSiteMap { .. } => (Action::SetSiteMap, Target::Cluster),
     }
 }

@@ -139,6 +139,8 @@ fn carry_out(state: &mut State, applied: &mut Applied, entry: &LogEntry) -> Effe
             for one in batch.0.iter() {
                 applied.entries += 1;
                 let done = state.apply(applied.entries, one);
+                // One Entry leaves out numbers: those that nodes may have used which are lost for good.
+                applied.entries = state.last_applied();
                 effects.answers.0.push(done.outcome);
                 effects.events.extend(done.events);
                 effects.records.extend(done.audit);

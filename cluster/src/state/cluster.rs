@@ -41,12 +41,7 @@ impl Change<'_> {
             }
             C::ConfirmRecoveryKey => self.change_cluster(|cluster| cluster.recovery_confirmed = true),
             C::ReplaceRecoveryKey { recovery_public_key, sealed } => {
-                self.reseal(KeyHolder::Recovery, sealed)?;
-                self.event(Event::ClusterChanged);
-                self.change_cluster(|cluster| {
-                    cluster.recovery_public_key = *recovery_public_key;
-                    cluster.recovery_confirmed = false;
-                })
+                self.replace_recovery_key(*recovery_public_key, sealed)
             }
             C::ReplaceNodeKey { node, public_key, sealed } => {
                 self.replace_node_key(*node, *public_key, sealed)
@@ -88,6 +83,9 @@ impl Change<'_> {
             C::ReportAuthority { node, authority } => self.report_authority(*node, *authority),
             C::DropAuthority { authority } => self.drop_authority(*authority),
             C::AbandonAuthority { authority, crossed } => self.abandon_authority(*authority, crossed),
+            C::RecoverQuorum { survivor, lost, reason, operator, .. } => {
+                self.recover_quorum(*survivor, lost, (reason, operator))
+            }
         }
     }
 
@@ -207,6 +205,19 @@ impl Change<'_> {
             self.state.records.sealed_keys.insert(*epoch, Arc::new(keys));
         }
         Ok(())
+    }
+
+    fn replace_recovery_key(
+        &mut self,
+        recovery_public_key: [u8; 32],
+        sealed: &[(KeyEpoch, SealedClusterKey)],
+    ) -> Ruled {
+        self.reseal(KeyHolder::Recovery, sealed)?;
+        self.event(Event::ClusterChanged);
+        self.change_cluster(|cluster| {
+            cluster.recovery_public_key = recovery_public_key;
+            cluster.recovery_confirmed = false;
+        })
     }
 
     fn replace_node_key(

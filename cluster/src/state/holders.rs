@@ -80,7 +80,7 @@ impl Holders {
     }
 
     /// The list after a change.
-    fn changed(&self, nodes: impl IntoIterator<Item = NodeId>) -> Result<Self, Refusal> {
+    pub(super) fn changed(&self, nodes: impl IntoIterator<Item = NodeId>) -> Result<Self, Refusal> {
         let nodes: Vec<NodeId> = nodes.into_iter().collect();
         let changed = Self::of(&nodes).ok_or_else(|| Refusal::invalid("holders", Problem::Malformed))?;
         Ok(Self { generation: self.generation.saturating_add(1), ..changed })

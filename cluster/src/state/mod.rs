@@ -25,6 +25,7 @@ mod part;
 mod previous;
 mod read;
 mod records;
+mod recover;
 mod requests;
 mod restored;
 mod session;
@@ -51,6 +52,7 @@ pub use records::{
     Job, JobState, JoinToken, Member, Node, NodeState, Reset, RunState, SealedEpoch, Session, Tombstone,
     User,
 };
+pub use recover::ENTRIES_UNHEARD;
 pub use restored::NewHome;
 pub use shelf::{Shelf, Sort, SortBy, folded};
 pub use validate::{normalised_username, title as checked_title};

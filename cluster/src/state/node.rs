@@ -197,6 +197,13 @@ impl Change<'_> {
     pub(super) fn remove_node(&mut self, id: NodeId) -> Ruled {
         self.node_record(id)?;
         self.others_take_part(id)?;
+        self.forget_node(id);
+        self.event(Event::ClusterChanged);
+        Ok(Outcome::Done)
+    }
+
+    /// Whatever State has of a node that is none any more.
+    pub(super) fn forget_node(&mut self, id: NodeId) {
         self.state.records.nodes.remove(&id);
         self.state.records.releases.remove(&id);
         self.forget_shown_authority(id);
@@ -207,8 +214,6 @@ impl Change<'_> {
             let left = keys.iter().filter(|key| key.holder != KeyHolder::Node(id)).cloned().collect();
             self.state.records.sealed_keys.insert(epoch, Arc::new(left));
         }
-        self.event(Event::ClusterChanged);
-        Ok(Outcome::Done)
     }
 
     /// Somebody must be left to hold the cluster.

@@ -122,6 +122,8 @@ pub struct StatusView {
     pub time_ms: u64,
     /// SHA-256 of the certificate.
     pub certificate_fingerprint: String,
+    /// Whether a node leads, as far as this one can tell: without, nothing can be changed.
+    pub has_leader: bool,
 }
 
 /// What anybody may know.
@@ -162,6 +164,7 @@ pub async fn system_status(app: web::Data<App>, caller: Caller) -> Result<HttpRe
         applied: state.last_applied(),
         time_ms: app.cluster.now_ms(),
         certificate_fingerprint: app.tls.fingerprint(),
+        has_leader: app.cluster.has_leader(),
     })
 }
 

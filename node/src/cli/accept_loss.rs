@@ -1,32 +1,22 @@
 //! `accept-loss`: a node that lost acknowledged records starts read-only and names them; this lets it go on without them.
 //! Works on the data folder of a stopped node. The loss is the first thing on record afterwards.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use cluster::cluster::MissingRange;
-use cluster::seal::{PassphraseSeal, Seal};
+use cluster::seal::Seal;
 use cluster::{Cluster, ClusterConfig};
-use zeroize::Zeroizing;
 
 use super::error::CliError;
-use super::people::ask_hidden;
-use super::recover::key_file_seal;
 use super::shown;
+use super::stopped::StoppedNode;
 
 /// Let a node go on without log records that are lost for good; without --records, show which ones are.
 #[derive(Debug, Args)]
 pub struct AcceptLoss {
-    /// The data folder of the stopped node.
-    #[arg(long, env = "MEDIAKEEP_DIR")]
-    dir: PathBuf,
-    /// The node's key file; beside the data folder when missing.
-    #[arg(long)]
-    key_file: Option<PathBuf>,
-    /// The node's key is sealed by a passphrase.
-    #[arg(long, conflicts_with = "key_file")]
-    passphrase: bool,
+    #[command(flatten)]
+    node: StoppedNode,
     /// The records that are given up, exactly as the node names them: `12-15`, or `12-` when the last is not known.
     #[arg(long)]
     records: Option<String>,
@@ -36,8 +26,8 @@ impl AcceptLoss {
     /// Carries it out.
     pub async fn run(self) -> Result<(), CliError> {
         let asked = self.records.as_deref().map(parse).transpose()?;
-        let seal = self.seal()?;
-        let mut settings = ClusterConfig::new(&self.dir, "", "");
+        let seal = self.node.seal()?;
+        let mut settings = self.node.settings();
         let missing = look(settings.clone(), seal.clone()).await?;
         let Some(missing) = missing else {
             shown::line("Nothing is missing.");
@@ -58,15 +48,6 @@ impl AcceptLoss {
         }
         shown::note(&format!("The node goes on without the log records {missing}. It is on record."));
         Ok(())
-    }
-
-    fn seal(&self) -> Result<Arc<dyn Seal>, CliError> {
-        if !self.passphrase {
-            return key_file_seal(&self.dir, self.key_file.as_deref());
-        }
-        let passphrase = Zeroizing::new(ask_hidden("Passphrase: ", "--key-file")?);
-        let seal = PassphraseSeal::new(self.dir.join("node-key.sealed"), passphrase);
-        Ok(Arc::new(seal.map_err(|error| CliError::Recovery(error.to_string()))?))
     }
 }
 

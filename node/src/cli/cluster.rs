@@ -12,6 +12,7 @@ use super::client::Client;
 use super::confirm::Confirm;
 use super::connection::Connection;
 use super::error::CliError;
+use super::recover_quorum::Recover;
 use super::run_arguments::{RunArguments, StartAs};
 use super::shown;
 
@@ -102,6 +103,7 @@ enum ClusterCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    Recover(Recover),
 }
 
 impl Cluster {
@@ -129,6 +131,7 @@ impl Cluster {
             }
             ClusterCommand::RotateCa(rotation) => rotation.run().await,
             ClusterCommand::RotateKey { connection, no_wait } => rotate_key(&connection, no_wait).await,
+            ClusterCommand::Recover(recover) => recover.run().await,
             ClusterCommand::Remove { connection, node, confirm } => remove(&connection, node, confirm).await,
         }
     }

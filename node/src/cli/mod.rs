@@ -19,8 +19,10 @@ mod error;
 mod node_state;
 mod people;
 mod recover;
+mod recover_quorum;
 mod run_arguments;
 mod shown;
+mod stopped;
 mod unfinished;
 mod upload;
 
@@ -59,7 +61,7 @@ pub enum ClientCommand {
     Certificate(certificate::Certificate),
     /// Read or check the audit log.
     Audit(node_state::Audit),
-    /// Found a cluster, join one, make a token to join by, and see, empty, replace or remove nodes.
+    /// Found a cluster, join one, make a token to join by, see, empty, replace or remove nodes, recover from the loss of most.
     Cluster(cluster::Cluster),
     /// Start edges, and see, fill, empty and remove them.
     Edge(edge::Edge),

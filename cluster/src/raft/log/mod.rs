@@ -26,7 +26,7 @@ use std::fmt;
 use std::io;
 
 pub use loss::forget as forget_loss;
-pub use recovery::{LogOptions, LogPlace, MissingRange, Opened, open};
+pub use recovery::{LogOptions, LogPlace, Looked, MissingRange, Opened, look, open, open_changed};
 pub use store::LogStore;
 
 /// Why the log could not be read or written.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::LogError;
-use super::content::Content;
+use super::content::{Change, Content};
 use super::database::{Database, Databases, Held};
 use super::generation::SledFolders;
 use super::journal::{self, Journal};
@@ -130,6 +130,51 @@ pub fn open(options: LogOptions) -> Result<Opened, LogError> {
     Ok(Opened::Short { content: survey.best, missing, voters, reasons })
 }
 
+/// What an open would find.
+#[derive(Debug)]
+pub struct Looked {
+    /// The log, as it would be opened.
+    pub content: Content,
+    /// Acknowledged records that are not there.
+    pub missing: Option<MissingRange>,
+    /// Why a copy is of no use, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// Looks at the log in `options.place` and leaves it as it is.
+///
+/// # Errors
+/// When the disk fails.
+pub fn look(options: &LogOptions) -> Result<Looked, LogError> {
+    let mut survey = Survey::take(options)?;
+    let missing = survey.missing();
+    survey.settle();
+    Ok(Looked { content: survey.best, missing, reasons: survey.reasons })
+}
+
+/// Opens the log in `options.place` with `changes` made to it, by a node that is not running: all of them or, after a crash,
+/// none. `voters` are those in force then.
+///
+/// # Errors
+/// When the disk fails, a change does not fit, or something acknowledged is missing.
+pub fn open_changed(options: LogOptions, changes: Vec<Change>, voters: u32) -> Result<LogStore, LogError> {
+    let mut survey = Survey::take(&options)?;
+    if let Some(missing) = survey.missing() {
+        return Err(LogError::Damaged { what: format!("the records {missing} are missing") });
+    }
+    survey.settle();
+    changes.into_iter().try_for_each(|change| survey.best.apply(change))?;
+    survey.mark.voters = voters;
+    // The database is made anew beside the one there is, and takes its place by one rename.
+    survey.tree = None;
+    match survey.start(options, None)? {
+        Opened::Whole { store, .. } => Ok(store),
+        Opened::Short { missing, .. } => {
+            Err(LogError::Damaged { what: format!("the records {missing} are missing") })
+        }
+    }
+}
+
 /// What was found on disk, and the best of it.
 struct Survey {
     mark: Watermark,
@@ -139,7 +184,10 @@ struct Survey {
     best: Content,
     /// The database `best` came from, if it did.
     tree: Option<Arc<dyn Database>>,
+    /// Its number.
     generation: u64,
+    /// The highest number of any: one that was not finished has no use but its number.
+    newest: u64,
     /// The journal holds exactly `best`.
     journal_agrees: bool,
     snapshot: Option<LogId>,
@@ -181,7 +229,8 @@ impl Survey {
             is_new,
             best: Content::default(),
             tree: None,
-            generation: databases.newest()?,
+            generation: current.unwrap_or(0),
+            newest: databases.newest()?,
             journal_agrees: false,
             snapshot: options.snapshot,
             reasons,
@@ -202,7 +251,6 @@ impl Survey {
         if database_is_better {
             if let Some((tree, content)) = database {
                 self.journal_agrees = journal.as_ref() == Some(&content);
-                self.generation = self.generation.max(1);
                 self.tree = Some(tree);
                 self.best = content;
             }
@@ -238,14 +286,8 @@ impl Survey {
         Some(MissingRange { first: held.map_or(0, |held| held.index + 1), last: Some(last.index) })
     }
 
-    /// Puts the log in order and starts its writer.
-    fn start(mut self, options: LogOptions, accepted: Option<MissingRange>) -> Result<Opened, LogError> {
-        let LogPlace { disk, databases, .. } = options.place.clone();
-        let mut rebuilt = false;
-        if self.is_new {
-            // Before the log itself: from then on a missing watermark means a loss.
-            WatermarkFile::create(&*disk, self.mark)?;
-        }
+    /// What consensus is to start from: nothing that a snapshot stands for, and no vote that was surely given is missing.
+    fn settle(&mut self) {
         if self.best.last < self.snapshot {
             // The snapshot is ahead: what is left of the log is behind it and of no use.
             self.best.records.clear();
@@ -259,11 +301,22 @@ impl Survey {
             self.best.vote = least;
             self.tree = None;
         }
+    }
+
+    /// Puts the log in order and starts its writer.
+    fn start(mut self, options: LogOptions, accepted: Option<MissingRange>) -> Result<Opened, LogError> {
+        let LogPlace { disk, databases, .. } = options.place.clone();
+        let mut rebuilt = false;
+        if self.is_new {
+            // Before the log itself: from then on a missing watermark means a loss.
+            WatermarkFile::create(&*disk, self.mark)?;
+        }
+        self.settle();
         let tree = match self.tree.take() {
             Some(tree) => tree,
             None => {
-                rebuilt = self.generation > 0 || !self.is_new;
-                self.generation += 1;
+                rebuilt = self.newest > 0 || !self.is_new;
+                self.generation = self.newest + 1;
                 databases.create(self.generation, &self.best)?
             }
         };

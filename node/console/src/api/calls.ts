@@ -1,5 +1,5 @@
 /** Every call the console makes, one function each. */
-import { apiUrl, call } from './client';
+import { apiUrl, askForTheLatest, call } from './client';
 import type {
   AccessRule,
   Alert,
@@ -49,7 +49,11 @@ async function list<T>(path: string): Promise<T[]> {
 
 // System and first run
 export const system = () => call<System>('GET', '/system');
-export const status = () => call<Status>('GET', '/system/status');
+export async function status(): Promise<Status> {
+  const status = await call<Status>('GET', '/system/status', { here: true });
+  askForTheLatest(status.has_leader !== false);
+  return status;
+}
 export const claim = (claim: { code: string; username: string; password: string; application_name: string }) =>
   call<ClaimAnswer>('POST', '/claim', { json: claim, quiet: true });
 export const confirmRecovery = (recovery_key: string) =>

@@ -33,6 +33,14 @@ export function sessionEnded(): void {
   for (const listener of signedOutListeners) listener();
 }
 
+/** Nobody leads: nobody can say what is the latest, and what the node knows by itself is what there is to show. */
+let leaderless = false;
+
+/** From now on reads wait for all that was acknowledged, on whichever node; or they do not, as long as nobody leads. */
+export function askForTheLatest(yes: boolean): void {
+  leaderless = !yes;
+}
+
 export type Query = Record<string, string | number | boolean | undefined | null>;
 
 /** `path?query` below the API, leaving out what is empty. */
@@ -57,6 +65,8 @@ interface CallOptions {
   keepalive?: boolean;
   /** True for calls whose 401 is an answer and not the end of a session. */
   quiet?: boolean;
+  /** True for what concerns the node itself: it need not ask the others. */
+  here?: boolean;
 }
 
 /** Calls the API; gives the JSON answer, or `undefined` for an empty one; throws `Problem`. */
@@ -70,12 +80,16 @@ export async function call<T>(method: string, path: string, options: CallOptions
     if (options.type) headers['content-type'] = options.type;
     body = options.body;
   }
-  const answer = await send(method, apiUrl(path, options.query), {
-    headers,
-    body,
-    signal: options.signal,
-    keepalive: options.keepalive,
-  });
+  const { signal, keepalive } = options;
+  const ask = (cache: RequestCache) =>
+    send(method, apiUrl(path, options.query), { headers, body, signal, keepalive, cache });
+  // The browser says `Cache-Control: no-cache` by itself where nothing may be stored.
+  const latest = !leaderless && !options.here;
+  let answer = await ask(latest ? 'no-store' : 'default');
+  if (method === 'GET' && answer.status === 503 && latest) {
+    askForTheLatest(false);
+    answer = await ask('default');
+  }
   if (answer.ok) return (await readJson(answer)) as T;
   const problem = await problemOf(answer);
   if (problem.status === 401 && !options.quiet) sessionEnded();
@@ -84,7 +98,7 @@ export async function call<T>(method: string, path: string, options: CallOptions
 
 async function send(method: string, url: string, init: RequestInit): Promise<Response> {
   try {
-    return await fetch(url, { method, credentials: 'same-origin', cache: 'no-store', ...init });
+    return await fetch(url, { method, credentials: 'same-origin', ...init });
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
     throw new Problem(0, 'unreachable', 'The node cannot be reached', undefined, undefined);

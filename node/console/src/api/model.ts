@@ -238,6 +238,7 @@ export interface Status {
   recovery_confirmed?: boolean | null;
   cluster?: string | null;
   certificate_fingerprint?: string | null;
+  has_leader?: boolean | null;
 }
 
 /** The certificate browsers see. */

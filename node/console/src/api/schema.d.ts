@@ -3772,6 +3772,8 @@ export interface components {
             copies: components["schemas"]["CopiesView"];
             /** @description Room on the disk. */
             disk: components["schemas"]["DiskView"];
+            /** @description Whether a node leads, as far as this one can tell: without, nothing can be changed. */
+            has_leader: boolean;
             /** @description `key_file` or `passphrase`. */
             key_mode: string;
             /** @description What that means, when it should worry somebody. */

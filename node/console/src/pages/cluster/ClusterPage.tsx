@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Plus, ShieldAlert, ShieldCheck } from 'lucide-react';
 import { useState } from 'react';
 import type { Cluster } from '../../api/model';
-import { clusterQuery } from '../../api/queries';
+import { clusterQuery, statusQuery } from '../../api/queries';
 import { Loaded } from '../../parts/Loaded';
 import { Page } from '../../parts/Page';
 import { useText } from '../../text/TextProvider';
@@ -54,7 +54,9 @@ export function ClusterPage() {
 /** What may fail with nothing lost and changes still possible. */
 function Safety({ cluster }: { cluster: Cluster }) {
   const { t } = useText();
-  if (!cluster.leader) {
+  const status = useQuery(statusQuery).data;
+  // One that leads nobody any more is named as the leader where it is.
+  if (!cluster.leader || status?.has_leader === false) {
     return (
       <Alert color="red" icon={<ShieldAlert size={18} />} title={t('cluster.noLeader')}>
         {t('cluster.noLeaderText')}

@@ -10,6 +10,7 @@ import { uploads } from '../../upload/queue';
 import { UploadIndicator } from '../../upload/UploadIndicator';
 import { AccountMenu } from './AccountMenu';
 import { AlertIndicator } from './AlertIndicator';
+import { LeaderBanner } from './LeaderBanner';
 import { Logo } from './Logo';
 import { MainMenu } from './MainMenu';
 import { OfflineBanner } from './OfflineBanner';
@@ -69,6 +70,7 @@ export function Shell() {
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1} className="main">
         <OfflineBanner />
+        <LeaderBanner />
         <Outlet />
       </AppShell.Main>
     </AppShell>
