@@ -157,7 +157,8 @@ fn tag(clean: &mut String, open: &mut Vec<String>, inner: &str) -> bool {
         clean.push_str(class);
     }
     let annotation: String = plain(annotation).trim().chars().take(MAX_ANNOTATION).collect();
-    let annotation = annotation.trim_end();
+    // Dashes before the `>` that ends the tag would be an arrow, as only the line of times has one.
+    let annotation = annotation.trim_end_matches(|c: char| c == '-' || c.is_whitespace());
     if ["v", "lang"].contains(&name) && !annotation.is_empty() {
         clean.push(' ');
         words(clean, annotation);
@@ -173,5 +174,6 @@ fn is_known(name: &str) -> bool {
 
 fn is_class(class: &str) -> bool {
     (1..=32).contains(&class.len())
+        && !class.ends_with('-')
         && class.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

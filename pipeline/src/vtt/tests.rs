@@ -195,3 +195,14 @@ fn plain_words_that_were_cut_read_back() {
     let document = Document::from_plain([(1000, 2000, "x".repeat(MAX_CUE_BYTES + 10))]);
     assert_eq!(strict(&document.to_string()), Ok(document));
 }
+
+#[test]
+fn the_end_of_a_tag_makes_no_arrow_of_the_dashes_before_it() {
+    for text in
+        ["<v Ann -- >Hello</v>", "<v Ann-\u{1}- >Hello</v>", "<b.-- x>Hello</b>", "<lang de-- >Hallo</lang>"]
+    {
+        let document = strict(&format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n")).unwrap();
+        assert!(!document.cues()[0].text.contains("-->"), "{text}");
+        assert_eq!(strict(&document.to_string()), Ok(document), "{text}");
+    }
+}
