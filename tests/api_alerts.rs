@@ -297,7 +297,7 @@ async fn a_mail_server_gets_a_mail_and_the_password_only_under_tls() {
         stranger.accept(stream).await.is_err()
     };
     let (answer, was_left) = tokio::join!(admin.post("/alerts/channels/email/test", &empty), refused);
-    answer.expect_problem(502, "alert_not_delivered");
+    answer.expect_problem(424, "alert_not_delivered");
     assert!(was_left);
     node.stop().await;
 }

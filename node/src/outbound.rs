@@ -25,6 +25,9 @@ pub enum OutboundError {
     /// Not an HTTPS address with a host and without a user name.
     #[error("the address must be https:// with a host, and without a user name")]
     BadUrl,
+    /// No name that a host could have.
+    #[error("{0:?} is not the name or the address of a host")]
+    BadName(String),
     /// The name has no address, or nobody could say.
     #[error("the name {0} cannot be looked up")]
     UnknownName(String),
@@ -135,10 +138,13 @@ impl Guard {
     /// The addresses of `host`, all of them checked.
     ///
     /// # Errors
-    /// When the name is not known, or any of its addresses leads inside.
+    /// When the name is none or is not known, or any of its addresses leads inside.
     pub async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, OutboundError> {
         let unknown = || OutboundError::UnknownName(host.to_owned());
         let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if bare.parse::<IpAddr>().is_err() && Host::parse(bare).is_err() {
+            return Err(OutboundError::BadName(host.to_owned()));
+        }
         // The name server's idea of `2130706433` or `0x7f.1` is that of the C library: an address.
         let found = tokio::time::timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((bare, port))).await;
         let found: Vec<SocketAddr> = found.map_err(|_| unknown())?.map_err(|_| unknown())?.collect();
@@ -231,6 +237,19 @@ mod tests {
 
     fn checks(guard: &Guard, address: &str) -> bool {
         guard.check(address.parse().unwrap()).is_ok()
+    }
+
+    #[tokio::test]
+    async fn what_is_no_name_is_told_from_a_name_that_is_not_known() {
+        let guard = Guard::default();
+        for wrong in ["", "two words", "a/b", "user@host", "host:443", "\u{ad}", "[::1", "a\u{0}b", "x<y"] {
+            let refused = guard.look_up(wrong, 514).await;
+            // An address that is a bracket short is one all the same, and leads inside.
+            let is_none = matches!(refused, Err(OutboundError::BadName(_) | OutboundError::LeadsInside(_)));
+            assert!(is_none, "{wrong:?}: {refused:?}");
+        }
+        let unknown = guard.look_up("nobody.invalid", 514).await;
+        assert!(matches!(unknown, Err(OutboundError::UnknownName(_))), "{unknown:?}");
     }
 
     #[test]

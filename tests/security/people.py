@@ -11,7 +11,17 @@ CONTEXT = ssl.create_default_context(cafile=os.environ["CA"])
 
 
 def call(method, path, body=None, token=None, kind="application/json", raw=None):
-    """The status and the answer's JSON."""
+    """The status and the answer's JSON. An account that was guessed at is held off for a while: that is waited for."""
+    until = time.monotonic() + 300
+    while True:
+        status, answer, wait_seconds = asked(method, path, body, token, kind, raw)
+        if status != 429 or time.monotonic() + wait_seconds > until:
+            return status, answer
+        time.sleep(wait_seconds)
+
+
+def asked(method, path, body, token, kind, raw):
+    """One try: the status, the answer's JSON, and how long to wait before another one."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     data = raw if body is None else json.dumps(body).encode()
     if data is not None:
@@ -23,10 +33,10 @@ def call(method, path, body=None, token=None, kind="application/json", raw=None)
     try:
         connection.request(method, "/api/v1" + path, data, headers)
         answer = connection.getresponse()
-        status, text = answer.status, answer.read()
+        status, text, wait_seconds = answer.status, answer.read(), int(answer.headers.get("retry-after", "1"))
     finally:
         connection.close()
-    return status, json.loads(text) if text else None
+    return status, json.loads(text) if text else None, wait_seconds
 
 
 def made(method, path, body=None, token=None, **more):

@@ -133,6 +133,19 @@ fn a_limit_that_is_set_or_lowered_ends_what_runs_beyond_it() {
     }
 }
 
+#[test]
+fn what_is_over_takes_no_place_from_what_runs_when_a_limit_is_lowered() {
+    let (mut world, cleo, [film, _]) = limited();
+    let goes_on = start(&mut world, &cleo, 1, film).unwrap();
+    start(&mut world, &cleo, 2, film).unwrap();
+    let until_ms = world.now_ms + 2 * HOUR;
+    world.ok(&cleo, ViewCommand::Prolong { view: view_id(1), asset: film, until_ms });
+    world.later(HOUR);
+    world.ok(&owner(), limit_views(Some(1)));
+    assert_eq!(running(&world, 3), [view_id(1)]);
+    assert_eq!(plays(&world, &goes_on), Ok(()));
+}
+
 /// A node that has carried out less than the token tells of cannot know its View.
 #[test]
 fn a_node_that_is_behind_believes_the_token_and_one_that_is_not_does_not() {

@@ -231,6 +231,8 @@ impl Change<'_> {
         }
         self.state.records.views.limits.insert(application, limit);
         for (who, running) in self.state.records.views.of_application(application) {
+            // What is over takes no place from what runs.
+            let running: Vec<_> = running.iter().filter(|view| self.still_runs(view)).copied().collect();
             let beyond = running.len().saturating_sub(limit as usize);
             self.state.records.views.put((application, who), running[beyond..].to_vec());
         }

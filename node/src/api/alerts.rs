@@ -412,7 +412,7 @@ fn shown(app: &App, channels: &AlertChannels, webhook_secret: Option<SecretText>
 #[utoipa::path(post, path = "/alerts/channels/{channel}/test", tag = "alerts",
     params(("channel" = String, Path, description = "`webhook`, `syslog` or `email`")),
     responses((status = 204, description = "The other side took it"), (status = 404, body = ProblemBody),
-        (status = 502, body = ProblemBody)))]
+        (status = 424, body = ProblemBody, description = "The other side did not take it")))]
 pub async fn alert_channel_test(
     app: web::Data<App>,
     caller: Caller,
@@ -435,7 +435,9 @@ pub async fn alert_channel_test(
     caller.propose(record).await?;
     sent.map_err(|error| match error {
         alerts::DeliveryError::NotSetUp => Problem::not_found(),
-        error => Problem::new(StatusCode::BAD_GATEWAY, "alert_not_delivered", sentence(&error.to_string())),
+        error => {
+            Problem::new(StatusCode::FAILED_DEPENDENCY, "alert_not_delivered", sentence(&error.to_string()))
+        }
     })?;
     Ok(done())
 }

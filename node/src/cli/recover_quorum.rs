@@ -52,7 +52,8 @@ impl Recover {
         ))?;
         let me = survivor.node();
         let operator = operator();
-        let done = survivor.recover(&seen, &lost, (self.reason.trim(), &operator)).await.map_err(failed)?;
+        let done = survivor.recover(&seen, (&lost, self.compared), (self.reason.trim(), &operator)).await;
+        let done = done.map_err(failed)?;
         self.show_next(me, &seen, &lost, done);
         Ok(())
     }

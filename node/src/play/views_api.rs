@@ -156,10 +156,14 @@ async fn start_counted(
     let ViewClaims { view, asset, expires_ms, .. } = claims;
     caller.propose(ViewCommand::Start { view, asset, until_ms: expires_ms, in_place_of }).await?;
     let state = caller.state();
-    let mine = own_views(&state, caller).find(|(_, running)| running.id == view);
-    // By its stamp other nodes know whether they are behind. A node that is behind itself takes its own clock.
-    let started_ms = mine.map_or(claims.started_ms, |(_, running)| running.started_ms);
-    Ok(ViewClaims { started_ms, ..claims })
+    match own_views(&state, caller).find(|(_, running)| running.id == view) {
+        // By its stamp other nodes know whether they are behind.
+        Some((_, running)) => Ok(ViewClaims { started_ms: running.started_ms, ..claims }),
+        // Another took its place at once. A token with the stamp of this clock would be believed where that is ahead.
+        None if limited_in(&state, asset).is_some() => Err(Refusal::ViewEnded.into()),
+        // The limit was lifted at once.
+        None => Ok(claims),
+    }
 }
 
 fn own_views<'a>(

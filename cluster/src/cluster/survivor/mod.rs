@@ -198,16 +198,17 @@ impl Survivor {
         beyond.map(|signed| (signed.node, signed.head.sequence)).collect()
     }
 
-    /// Makes this node the only voter, for good, in one durable step. `seen` must have been judged.
+    /// Makes this node the only voter, for good, in one durable step, when [`Seen::may_recover`] allows it.
     ///
     /// # Errors
     /// [`RecoverError`]; nothing was changed then, unless the disk failed at the very end.
     pub async fn recover(
         self,
         seen: &Seen,
-        lost: &BTreeSet<NodeId>,
+        (lost, compared): (&BTreeSet<NodeId>, bool),
         (reason, operator): (&str, &str),
     ) -> Result<Recovered, RecoverError> {
+        seen.may_recover(lost, compared)?;
         let me = self.node();
         let (last_term, last_index) = self.position().end();
         let command = ClusterCommand::RecoverQuorum {

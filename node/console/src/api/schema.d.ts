@@ -4240,7 +4240,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            502: {
+            /** @description The other side did not take it */
+            424: {
                 headers: {
                     [name: string]: unknown;
                 };
