@@ -183,7 +183,7 @@ async fn a_node_whose_disk_fails_to_sync_stops_rather_than_lying() {
     );
     assert!(!node.gone().await, "a node that had to stop says so by its exit");
     assert_eq!(disk.syncs_failed(), 1);
-    assert!(lab.log().contains("sync"), "the log says why");
+    assert!(lab.log().contains("sync"), "the log says why: {}", lab.log());
     mounted.unmount();
 
     let disk = disk.after_cut(Left::Nothing);

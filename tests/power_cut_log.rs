@@ -33,6 +33,7 @@ const STORY: &str = "no_power_cut_on_a_real_file_system_loses_what_the_log_ackno
 const PART: &str = "MEDIAKEEP_LOG_PART";
 const FOLDER: &str = "MEDIAKEEP_LOG_FOLDER";
 const SNAPSHOT: &str = "MEDIAKEEP_LOG_SNAPSHOT";
+const VOTERS: &str = "MEDIAKEEP_LOG_VOTERS";
 
 /// What has been promised: terms of votes, and indexes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,6 +113,8 @@ fn after(number: u64, had: Promised) -> Promised {
 /// One life, in a process of its own.
 async fn live_here(dir: &Path) {
     let mut log = open_log(dir, None).unwrap();
+    let voters = std::env::var(VOTERS).unwrap().parse().unwrap();
+    log.set_voters(voters).await.unwrap();
     let mut promised = Promised::default();
     for number in 0..12 {
         let has = after(number, promised);
@@ -140,9 +143,10 @@ async fn inspect_here(dir: &Path) {
     log.close().await.unwrap();
 }
 
-fn run(part: &str, dir: &Path, snapshot: Option<u64>, ends_within: Duration) -> Output {
+fn run(part: &str, dir: &Path, voters: u32, snapshot: Option<u64>, ends_within: Duration) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", STORY, "--nocapture", "--test-threads=1"]).env(FOLDER, dir).env(PART, part);
+    command.env(VOTERS, voters.to_string());
     if let Some(snapshot) = snapshot {
         command.env(SNAPSHOT, snapshot.to_string());
     }
@@ -166,9 +170,9 @@ fn lines(output: &Output, word: &str) -> Vec<Promised> {
 }
 
 /// Lives until the power is cut at `operation`, and gives what was promised and what was begun after it.
-fn live(disk: &PowerCutDisk, at: &Path) -> (Promised, Promised) {
+fn live(disk: &PowerCutDisk, at: &Path, voters: u32) -> (Promised, Promised) {
     let mounted = disk.mount(at);
-    let output = run("life", &at.join("log"), None, LIFE);
+    let output = run("life", &at.join("log"), voters, None, LIFE);
     mounted.unmount();
     let done = lines(&output, "DONE").last().copied().unwrap_or_default();
     let begun = lines(&output, "BEGUN").last().copied().unwrap_or_default();
@@ -190,14 +194,19 @@ async fn no_power_cut_on_a_real_file_system_loses_what_the_log_acknowledged() {
     match std::env::var(PART).as_deref() {
         Ok("life") => live_here(&dir()).await,
         Ok("inspection") => inspect_here(&dir()).await,
-        _ => tell(),
+        _ => tell(1),
     }
 }
 
-fn tell() {
+#[test]
+fn no_power_cut_loses_what_the_log_acknowledged_while_its_database_is_behind() {
+    tell(3);
+}
+
+fn tell(voters: u32) {
     let folder = tempfile::tempdir().unwrap();
     let calm = PowerCutDisk::new(Names::Strict, ROOMY);
-    let (done, _) = live(&calm, folder.path());
+    let (done, _) = live(&calm, folder.path(), voters);
     assert_eq!(done, Promised { vote: Some(8), last: Some(13), purged: Some(3) }, "an undisturbed life");
     let operations = calm.operations();
     assert!(operations > 60, "only {operations} operations reached the file system");
@@ -206,9 +215,9 @@ fn tell() {
         let case = format!("cut at operation {cut} of {operations}, {left:?}");
         let disk = PowerCutDisk::new(Names::Strict, ROOMY);
         disk.cut_at(cut);
-        let (done, begun) = live(&disk, folder.path());
+        let (done, begun) = live(&disk, folder.path(), voters);
         let mounted = disk.after_cut(left).mount(folder.path());
-        let output = run("inspection", &folder.path().join("log"), begun.purged, INSPECTION);
+        let output = run("inspection", &folder.path().join("log"), voters, begun.purged, INSPECTION);
         mounted.unmount();
         let found = lines(&output, "FOUND");
         let found = found.first().unwrap_or_else(|| {

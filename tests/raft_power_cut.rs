@@ -18,6 +18,10 @@ use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{CommittedLeaderId, EntryPayload, RaftLogReader};
 
 const PAGE: usize = 4096;
+/// The step of a life that takes records back.
+const TAKES_BACK: usize = 5;
+/// And the one that lets go of records.
+const CUTS: usize = 9;
 
 type Image = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -100,8 +104,8 @@ fn mix(before: &Image, after: &Image, mut choose: impl FnMut() -> bool) -> Image
         for start in (0..length).step_by(PAGE) {
             let end = (start + PAGE).min(length);
             let from = if choose() { new } else { &old };
-            let held = from.len().clamp(start, end);
-            content[start..held].copy_from_slice(&from[start..held]);
+            let held = from.get(start..from.len().min(end)).unwrap_or_default();
+            content[start..start + held.len()].copy_from_slice(held);
         }
         mixed.insert(name.clone(), content);
     }
@@ -109,22 +113,23 @@ fn mix(before: &Image, after: &Image, mut choose: impl FnMut() -> bool) -> Image
 }
 
 /// A short life of a log, with the files after every step.
-async fn life(dir: &Path) -> Vec<(Image, Promised)> {
+async fn life(dir: &Path, voters: u32) -> Vec<(Image, Promised)> {
     let mut log = open_whole(dir, None);
+    log.set_voters(voters).await.unwrap();
     let mut promised = Promised { vote: None, last: None, purged: None };
     let mut images = vec![(take(dir), promised)];
-    for step in 0..12_u64 {
+    for step in 0..12 {
         match step {
             0 | 7 => {
-                let vote = Vote::new_committed(1 + step, 1);
+                let vote = Vote::new_committed(1 + step as u64, 1);
                 log.save_vote(&vote).await.unwrap();
                 promised.vote = Some(vote);
             }
-            5 => {
+            TAKES_BACK => {
                 log.truncate(log_id(6)).await.unwrap();
                 promised.last = Some(5);
             }
-            9 => {
+            CUTS => {
                 log.purge(log_id(3)).await.unwrap();
                 promised.purged = Some(3);
             }
@@ -162,16 +167,30 @@ async fn holds(image: &Image, before: &Promised, after: &Promised, what: &str) {
 
 #[tokio::test]
 async fn no_power_cut_loses_what_was_acknowledged() {
+    no_power_cut_loses(1).await;
+}
+
+#[tokio::test]
+async fn no_power_cut_loses_what_was_acknowledged_while_the_database_is_behind() {
+    no_power_cut_loses(3).await;
+}
+
+async fn no_power_cut_loses(voters: u32) {
     let dir = tempfile::tempdir().unwrap();
-    let images = life(dir.path()).await;
+    let images = life(dir.path(), voters).await;
     for (step, pair) in images.windows(2).enumerate() {
         let [(before, had), (after, has)] = pair else { unreachable!("windows of two") };
         holds(before, had, had, &format!("before step {step}")).await;
         for seed in 0..4 {
             let mut dice = Dice(seed * 1_000 + step as u64);
             let mut mixed = mix(before, after, || dice.even());
-            // The watermark is written only once everything else is durable.
-            mixed.insert("watermark".into(), before[Path::new("watermark")].clone());
+            // The watermark is written only once everything else is durable; it comes down before anything is taken back.
+            let mark = if step == TAKES_BACK { after } else { before };
+            mixed.insert("watermark".into(), mark[Path::new("watermark")].clone());
+            if step == CUTS {
+                // A new journal takes the place of the old one at once, when everything else is durable.
+                mixed.insert("journal".into(), before[Path::new("journal")].clone());
+            }
             holds(&mixed, had, has, &format!("step {step}, mix {seed}")).await;
         }
     }
@@ -180,7 +199,7 @@ async fn no_power_cut_loses_what_was_acknowledged() {
 #[tokio::test]
 async fn a_torn_watermark_tells_less_and_never_wrong() {
     let dir = tempfile::tempdir().unwrap();
-    let images = life(dir.path()).await;
+    let images = life(dir.path(), 1).await;
     for (step, pair) in images.windows(2).enumerate() {
         let [(before, had), (after, has)] = pair else { unreachable!("windows of two") };
         let (old, new) = (&before[Path::new("watermark")], &after[Path::new("watermark")]);
@@ -240,7 +259,6 @@ async fn a_change_of_a_stopped_log_is_made_whole_or_not_at_all() {
     let after = take(dir.path());
     let (none, whole) = ((Some(7), Some(3), 1), (Some(9), Some(3), 9));
     assert_eq!((found(&before).await, found(&after).await), (none, whole));
-    assert!(!before.contains_key(Path::new("journal")) && after.contains_key(Path::new("journal")));
 
     let current = Path::new("current");
     let of_new = |name: &Path| !before.contains_key(name) && name.starts_with("sled-2");

@@ -9,7 +9,7 @@ use cluster::clock::SystemClock;
 use cluster::disk::{RealDisk, StopFlag};
 use cluster::event::Event;
 use cluster::keyring::AeadKey;
-use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open};
+use cluster::raft::log::{Durable, LogOptions, LogPlace, LogStore, Opened, open};
 use cluster::raft::machine::{Machine, Restored, Shown};
 use cluster::raft::snapshot::SnapshotFolder;
 use cluster::raft::time::ClusterTime;
@@ -47,7 +47,7 @@ fn machine(root: &Path, key: Arc<AeadKey>) -> (Arc<Shown>, Machine) {
     let audit = AuditLog::open(disk("audit"), key, StopFlag::new()).unwrap();
     let restored = Restored::read(&folder).unwrap();
     let shown = Shown::new(restored, ClusterTime::start(Arc::new(SystemClock::new()), 0));
-    (shown.clone(), Machine::new(shown, folder, audit))
+    (shown.clone(), Machine::new(shown, folder, audit, Durable::everything()))
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod whereabouts;
 
 use std::fmt;
 use std::fs::File;
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -94,6 +95,8 @@ struct Inner {
     shown: Arc<Shown>,
     audit: AuditLog,
     keyring: Keyring,
+    /// Where agreement runs.
+    runtime: tokio::runtime::Handle,
     secrets: Arc<NodeSecrets>,
     storage_key: StorageKey,
     seal_mode: SealMode,
@@ -186,6 +189,22 @@ impl Cluster {
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.inner.shown.events.subscribe()
+    }
+
+    /// As [`Cluster::events`], without [`Event::AssetChanged`].
+    #[must_use]
+    pub fn rarer_events(&self) -> broadcast::Receiver<Event> {
+        self.inner.shown.rarer_events.subscribe()
+    }
+
+    /// Where bytes are moved between nodes and workers work.
+    fn bulk(&self) -> tokio::runtime::Handle {
+        self.inner.config.bulk.as_ref().unwrap_or(&self.inner.runtime).clone()
+    }
+
+    /// Runs a small task that follows what is agreed where agreement runs: no other thread is woken for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.inner.runtime.spawn(task);
     }
 
     /// Cluster time.

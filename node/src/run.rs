@@ -1,7 +1,8 @@
 //! Starting a node and serving until it is asked to stop.
 //!
-//! Agreement runs on a runtime and threads of its own; the web server's workers are apart, so that busy serving cannot
-//! keep the cluster from its work.
+//! Agreement runs on a thread of its own: what goes from one of its tasks to another wakes nobody, and no byte of a video is
+//! in its way. Bytes between nodes and workers have threads of their own, too, and the web server's are apart from both, so
+//! that busy serving cannot keep the cluster from its work.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -40,8 +41,8 @@ const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 6 * 1024 * 1024;
 /// The last answer's last bytes are with the connection when its request counts as answered: time to hand them on.
 const LAST_BYTES: Duration = Duration::from_millis(100);
-/// Threads of the runtime that agreement runs on.
-const CLUSTER_THREADS: usize = 2;
+/// Threads that move bytes between nodes, and for workers.
+pub(crate) const CLUSTER_THREADS: usize = 2;
 
 mod authority;
 mod open;
@@ -65,28 +66,34 @@ pub struct RunOptions {
 
 /// Runs a node until it is asked to stop.
 pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
-    let (runtime, listener, address) = ground(&config)?;
-    let cluster = runtime.block_on(open::open(&config, &options, address))?;
+    let (listener, address) = ground(&config)?;
+    let (agreement, bulk) = (runtime("agreement", 1)?, runtime("cluster", CLUSTER_THREADS)?);
+    let cluster = agreement.block_on(open::open(&config, &options, address, bulk.handle()))?;
     let served = actix_web::rt::System::new().block_on(serve(config, options, cluster.clone(), listener));
     // Whoever leads lets another go on before it stops. A cluster of one has nobody, and that is no failure.
-    runtime.block_on(cluster.hand_over());
-    runtime.block_on(cluster.shutdown());
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    agreement.block_on(cluster.hand_over());
+    agreement.block_on(cluster.shutdown());
+    bulk.shutdown_timeout(Duration::from_secs(5));
+    agreement.shutdown_timeout(Duration::from_secs(5));
     served
 }
 
-/// The runtime for what goes between nodes, with the folder there and the port taken.
-pub(crate) fn ground(config: &Config) -> anyhow::Result<(tokio::runtime::Runtime, TcpListener, SocketAddr)> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CLUSTER_THREADS)
-        .thread_name("cluster")
+/// A runtime for what goes between nodes.
+pub(crate) fn runtime(name: &str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
         .on_thread_start(clean_stack::wipe_at_end)
         .enable_all()
-        .build()?;
+        .build()
+}
+
+/// Makes the folder and takes the port.
+pub(crate) fn ground(config: &Config) -> anyhow::Result<(TcpListener, SocketAddr)> {
     std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;
     let listener = bind(config.listen)?;
     let address = listener.local_addr()?;
-    Ok((runtime, listener, address))
+    Ok((listener, address))
 }
 
 async fn serve(

@@ -34,7 +34,7 @@ pub struct Outcome {
     pub said: String,
 }
 
-const ALL_PLANTED: [(&str, Planted); 8] = [
+const ALL_PLANTED: [(&str, Planted); 11] = [
     ("skip-sync", Planted::SkipSync),
     ("one-copy", Planted::AcknowledgeAtOneCopy),
     ("read-without-asking", Planted::ReadWithoutAsking),
@@ -43,6 +43,9 @@ const ALL_PLANTED: [(&str, Planted); 8] = [
     ("one-copy-of-a-blob", Planted::AcknowledgeBlobAtOneCopy),
     ("lower-epoch", Planted::AcceptLowerEpoch),
     ("no-grace", Planted::IgnoreGrace),
+    ("agree-before-durable", Planted::AgreeBeforeDurable),
+    ("answer-before-durable", Planted::AnswerBeforeDurable),
+    ("apply-before-durable", Planted::ApplyBeforeDurable),
 ];
 
 pub fn number(name: &str) -> Option<u64> {

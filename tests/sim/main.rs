@@ -128,3 +128,18 @@ fn a_writer_that_was_fenced_off_and_goes_on_is_found() {
 fn a_removal_before_its_time_is_found() {
     is_found(Planted::IgnoreGrace);
 }
+
+#[test]
+fn a_leader_that_calls_agreed_what_its_disk_lacks_is_found() {
+    is_found(Planted::AgreeBeforeDurable);
+}
+
+#[test]
+fn a_follower_that_acknowledges_what_its_disk_lacks_is_found() {
+    is_found(Planted::AnswerBeforeDurable);
+}
+
+#[test]
+fn a_change_that_is_carried_out_before_it_is_durable_is_found() {
+    is_found(Planted::ApplyBeforeDurable);
+}

@@ -154,7 +154,10 @@ async fn drive(
         if asked.max(Instant::now()) - began >= until {
             break;
         }
-        tokio::time::sleep_until(asked.into()).await;
+        // A sleep until now takes up to the timer's millisecond.
+        if options.every_ms.is_some() {
+            tokio::time::sleep_until(asked.into()).await;
+        }
         let outcome = tokio::time::timeout(within, client.run(options.operation, turn)).await;
         match outcome.map_err(anyhow::Error::from).flatten() {
             Ok(()) => successes.push((began.elapsed(), asked.elapsed())),

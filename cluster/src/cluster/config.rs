@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use crate::backup::{Folders, OpenTargets};
@@ -112,6 +113,8 @@ pub struct ClusterConfig {
     pub transport: Transport,
     /// Opens places for backups.
     pub targets: Arc<dyn OpenTargets>,
+    /// Where bytes are moved between nodes and workers work; by default where the node is opened, with agreement.
+    pub bulk: Option<Handle>,
     /// Go on without the records a former start named as missing. Must name exactly those.
     pub accept_loss: Option<MissingRange>,
 }
@@ -135,6 +138,7 @@ impl ClusterConfig {
             blobs: BlobsConfig::default(),
             transport: Transport::None,
             targets: Arc::new(Folders::default()),
+            bulk: None,
             accept_loss: None,
         }
     }

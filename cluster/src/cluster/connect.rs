@@ -98,6 +98,7 @@ impl Cluster {
             services: self.inner.services.clone(),
             listener: Some(listener),
             time: Arc::new(ByClusterTime(self.inner.shown.clone())),
+            bulk: self.bulk(),
         })?;
         net.serve_joins(Arc::new(Door(Arc::downgrade(&self.inner))));
         self.inner.net.set(net.clone());
@@ -177,7 +178,7 @@ impl Cluster {
     fn spawn_watchers(&self) {
         let inner = Arc::downgrade(&self.inner);
         let watchers: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 6] = [
-            Box::pin(follow_members(inner.clone(), self.events())),
+            Box::pin(follow_members(inner.clone(), self.rarer_events())),
             Box::pin(ping_others(inner.clone())),
             Box::pin(watch_quorum(inner.clone())),
             Box::pin(follow_leaders(inner.clone())),

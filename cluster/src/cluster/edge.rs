@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::UnixTime;
+use tokio::runtime::Handle;
 
 use super::ground::{lock, prepare};
 use super::identity::Identity;
@@ -136,6 +137,7 @@ impl EdgeNode {
             services: Services::default(),
             listener: None,
             time: clock.clone(),
+            bulk: Handle::current(),
         })?;
         let (identity, trusted) = (Mutex::new(identity), Mutex::default());
         Ok(Self {

@@ -174,7 +174,7 @@ fn unavailable(error: &dyn std::fmt::Display) -> ProposeError {
 
 /// Follows rotations until the node stops.
 pub(super) fn spawn(cluster: &Cluster) {
-    let mut events = cluster.events();
+    let mut events = cluster.rarer_events();
     let stop = cluster.inner.ending.clone();
     let follower = Arc::downgrade(&cluster.inner);
     let mut recovery = recovery_key(&cluster.state());

@@ -217,6 +217,7 @@ pub(super) async fn start(
             shown: begun.shown,
             audit: ground.audit,
             keyring: Keyring::empty(),
+            runtime: tokio::runtime::Handle::current(),
             secrets: Arc::new(ground.secrets),
             storage_key: ground.storage_key,
             seal_mode: ground.seal_mode,
@@ -251,7 +252,11 @@ async fn get_to_work(cluster: &Cluster, accepted_loss: Option<MissingRange>) -> 
         cluster.record_loss(missing).await?;
     }
     if matches!(cluster.inner.mode, Mode::Running(_)) {
-        let workers = Workers::start(workers::all(cluster), &cluster.inner.ending);
+        let workers = {
+            let bulk = cluster.bulk();
+            let _there = bulk.enter();
+            Workers::start(workers::all(cluster), &cluster.inner.ending)
+        };
         // Nobody else has the handle yet, so the place is free.
         drop(cluster.inner.workers.set(workers));
     }
@@ -297,9 +302,8 @@ async fn begin(with: BeginWith<'_>) -> Result<Begun, OpenError> {
         Opened::Whole { store, repairs, accepted_loss } => {
             let time = time(&restored);
             let shown = Shown::new(restored, time);
-            let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
             store.purge_behind(shown.applied.subscribe());
-            let running = consensus.run(config, store, machine, folder, shown.clone()).await?;
+            let running = consensus.run(config, store, audit.clone(), folder, shown.clone()).await?;
             Ok(Begun { shown, mode: Mode::Running(running), repairs, accepted_loss })
         }
         // The snapshot knows them too, should the watermark be lost.
@@ -335,13 +339,15 @@ impl Consensus<'_> {
         self,
         config: &ClusterConfig,
         store: LogStore,
-        machine: Machine,
+        audit: AuditLog,
         folder: SnapshotFolder,
         shown: Arc<Shown>,
     ) -> Result<Running, OpenError> {
         let raft_config = Arc::new(raft_config(config.distance)?);
         store.start_as_follower();
-        let network = Network::new(self.net.clone());
+        let durable = store.answer_ahead();
+        let machine = Machine::new(shown.clone(), folder.clone(), audit, durable.clone());
+        let network = Network::new(self.net.clone(), durable.clone());
         let raft = Raft::<TypeConfig>::new(self.node.0, raft_config, network, store.clone(), machine)
             .await
             .map_err(|error| OpenError::Consensus(error.to_string()))?;
@@ -350,7 +356,7 @@ impl Consensus<'_> {
             drop(store.close().await);
             return Err(error);
         }
-        let heard = RaftService::register(self.services, raft.clone(), folder);
+        let heard = RaftService::register(self.services, raft.clone(), folder, durable);
         follow_voters(&raft, &store);
         let proposer =
             Proposer { raft: raft.clone(), shown: shown.clone(), deadline: config.propose_deadline };

@@ -10,6 +10,7 @@ use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, ErrorSubject, ErrorVerb, OptionalSend, RaftSnapshotBuilder, StorageIOError};
 use tokio::sync::{broadcast, watch};
 
+use super::log::Durable;
 use super::snapshot::{Manifest, Snapshot, SnapshotError, SnapshotFolder, SnapshotImage, SnapshotMeta};
 use super::time::ClusterTime;
 use super::types::{Answers, LogEntry, LogId, StorageError, StoredMembership, TypeConfig};
@@ -37,6 +38,9 @@ pub struct Shown {
     pub state: ArcSwap<State>,
     /// What changes, as it changes.
     pub events: broadcast::Sender<Event>,
+    /// The same without [`Event::AssetChanged`], which comes with every change of a description: whoever has no use for
+    /// that one is not woken for it.
+    pub rarer_events: broadcast::Sender<Event>,
     /// The newest record applied and how many Entries that makes.
     pub applied: watch::Sender<Applied>,
     /// Cluster time, which takes note of every stamp applied.
@@ -60,6 +64,7 @@ pub struct Machine {
     shown: Arc<Shown>,
     folder: SnapshotFolder,
     audit: AuditLog,
+    durable: Durable,
 }
 
 /// What a start from disk gave.
@@ -114,6 +119,7 @@ impl Shown {
         Arc::new(Self {
             state: ArcSwap::from_pointee(restored.state),
             events: broadcast::Sender::new(EVENTS),
+            rarer_events: broadcast::Sender::new(EVENTS),
             applied: watch::Sender::new(restored.applied),
             time,
         })
@@ -151,10 +157,10 @@ fn carry_out(state: &mut State, applied: &mut Applied, entry: &LogEntry) -> Effe
 }
 
 impl Machine {
-    /// The machine over what is shown, its snapshots and its audit log.
+    /// The machine over what is shown, its snapshots and its audit log. It carries out what is durable in this node's log.
     #[must_use]
-    pub fn new(shown: Arc<Shown>, folder: SnapshotFolder, audit: AuditLog) -> Self {
-        Self { shown, folder, audit }
+    pub fn new(shown: Arc<Shown>, folder: SnapshotFolder, audit: AuditLog, durable: Durable) -> Self {
+        Self { shown, folder, audit, durable }
     }
 
     fn applied(&self) -> Applied {
@@ -168,6 +174,9 @@ impl Machine {
         self.shown.applied.send_replace(applied);
         for event in events {
             // Nobody may be listening.
+            if !matches!(event, Event::AssetChanged { .. }) {
+                drop(self.shown.rarer_events.send(event.clone()));
+            }
             drop(self.shown.events.send(event));
         }
     }
@@ -186,6 +195,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        let entries: Vec<LogEntry> = entries.into_iter().collect();
+        let last = entries.last().map(|entry| entry.log_id);
+        self.durable.reaches(last).await.map_err(|error| {
+            StorageError::from(StorageIOError::write_logs(anyerror::AnyError::error(error)))
+        })?;
         let mut state = State::clone(&self.shown.state.load());
         let mut applied = self.applied();
         let mut answers = Vec::new();

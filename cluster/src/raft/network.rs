@@ -16,6 +16,7 @@ use openraft::{AnyError, EmptyNode, OptionalSend};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::log::Durable;
 use super::snapshot::{ChunkHash, ChunkRef, ChunkSource, Manifest, Snapshot};
 use super::types::{TypeConfig, Vote};
 use crate::id::NodeId;
@@ -29,6 +30,9 @@ const INSTALLED_A_SECOND: u64 = 10_000_000;
 const INSTALL_AT_LEAST: Duration = Duration::from_secs(5);
 /// A node that cannot be reached is tried again this soon.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
+/// So long, at most, a message waits until what it says to be agreed is durable here. Less than the time after which
+/// silence means that nobody leads: a disk that is slower holds back the news and not the sign of life.
+const DURABLE_WITHIN: Duration = Duration::from_millis(50);
 
 /// Which of consensus' messages a message is: its head. The body is postcard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,13 +62,14 @@ const BEFORE_VERSIONS_WERE_SAID: u8 = 2;
 #[derive(Debug, Clone)]
 pub struct Network {
     net: Arc<dyn Net>,
+    durable: Durable,
 }
 
 impl Network {
-    /// Over `net`.
+    /// Over `net`, for a node whose log is durable as far as `durable` says.
     #[must_use]
-    pub fn new(net: Arc<dyn Net>) -> Self {
-        Self { net }
+    pub fn new(net: Arc<dyn Net>, durable: Durable) -> Self {
+        Self { net, durable }
     }
 }
 
@@ -73,6 +78,7 @@ impl Network {
 pub struct Peer {
     node: u64,
     net: Arc<dyn Net>,
+    durable: Durable,
     /// That it cannot follow is on record: it is asked again and again, until it can.
     told: bool,
 }
@@ -192,16 +198,18 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &EmptyNode) -> Peer {
-        Peer { node: target, net: self.net.clone(), told: false }
+        Peer { node: target, net: self.net.clone(), durable: self.durable.clone(), told: false }
     }
 }
 
 impl RaftNetwork<TypeConfig> for Peer {
     async fn append_entries(
         &mut self,
-        request: AppendEntriesRequest<TypeConfig>,
+        mut request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, EmptyNode, RaftError<u64>>> {
+        // Consensus counts this node among those that have a record before its disk has it.
+        request.leader_commit = self.durable.part_of(request.leader_commit, DURABLE_WITHIN).await;
         self.rpc(RaftHead::Append, &request, &option).await
     }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use openraft::Raft;
-use openraft::raft::AppendEntriesResponse;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::log::Durable;
 use super::network::RaftHead;
 use super::snapshot::{
     ChunkHash, ChunkRef, ChunkSource, Manifest, Snapshot, SnapshotError, SnapshotFolder, SnapshotImage, hash,
@@ -57,6 +58,7 @@ pub struct RaftService {
     raft: Raft<TypeConfig>,
     heard: HeardLeader,
     folder: SnapshotFolder,
+    durable: Durable,
     /// Chunks of a snapshot that is being received, as they lie here. A broken transfer goes on where it ended.
     received: Mutex<HashMap<ChunkHash, ChunkRef>>,
     /// That State cannot be read is on record: it is offered again and again.
@@ -70,13 +72,19 @@ impl fmt::Debug for RaftService {
 }
 
 impl RaftService {
-    /// Serves `raft` from now on, and notes when its leader was heard.
-    pub fn register(services: &Services, raft: Raft<TypeConfig>, folder: SnapshotFolder) -> HeardLeader {
+    /// Serves `raft` from now on, whose log is durable as far as `durable` says, and notes when its leader was heard.
+    pub fn register(
+        services: &Services,
+        raft: Raft<TypeConfig>,
+        folder: SnapshotFolder,
+        durable: Durable,
+    ) -> HeardLeader {
         let heard = HeardLeader::default();
         let serve = Arc::new(Self {
             raft,
             heard: heard.clone(),
             folder,
+            durable,
             received: Mutex::default(),
             told: AtomicBool::default(),
         });
@@ -121,6 +129,22 @@ impl RaftService {
         Err(refused)
     }
 
+    /// Answers once this node's disk has what the answer says that the node has.
+    async fn append(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+    ) -> Result<AppendEntriesResponse<u64>, String> {
+        let claimed = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+        let answered = self.raft.append_entries(request).await.map_err(|error| error.to_string())?;
+        if !matches!(answered, AppendEntriesResponse::HigherVote(_)) {
+            self.heard.note();
+        }
+        if matches!(answered, AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_)) {
+            self.durable.reaches(claimed).await.map_err(|error| error.to_string())?;
+        }
+        Ok(answered)
+    }
+
     async fn keep(&self, expected: ChunkHash, body: Bytes) -> Result<(), String> {
         if hash(&body) != expected {
             return Err("the chunk does not have its hash".to_owned());
@@ -162,14 +186,7 @@ impl Serve for RaftService {
         let head: RaftHead = decode(&message.head)?;
         let text = |error: &dyn fmt::Display| error.to_string();
         match head {
-            RaftHead::Append => {
-                let request = decode(&message.body)?;
-                let answered = self.raft.append_entries(request).await.map_err(|error| text(&error))?;
-                if !matches!(answered, AppendEntriesResponse::HigherVote(_)) {
-                    self.heard.note();
-                }
-                answer(&answered)
-            }
+            RaftHead::Append => answer(&self.append(decode(&message.body)?).await?),
             RaftHead::Vote => {
                 let request = decode(&message.body)?;
                 answer(&self.raft.vote(request).await.map_err(|error| text(&error))?)

@@ -75,6 +75,12 @@ pub enum Planted {
     AcceptLowerEpoch,
     /// What is in the trash is removed before its time.
     IgnoreGrace,
+    /// A leader says that a record is agreed before its own disk has it.
+    AgreeBeforeDurable,
+    /// A follower says that it has a record before its disk has it.
+    AnswerBeforeDurable,
+    /// A node carries out, and answers, what its disk does not have yet.
+    ApplyBeforeDurable,
 }
 
 /// What world to run.

@@ -33,7 +33,7 @@ use crate::id::NodeId;
 use crate::keyring::{AeadKey, KeyError};
 use crate::net::{Net, Serve, Service, Services};
 use crate::outcome::Outcome;
-use crate::raft::log::{self, LogError, LogOptions, LogPlace, LogStore, MissingRange, Opened};
+use crate::raft::log::{self, Durable, LogError, LogOptions, LogPlace, LogStore, MissingRange, Opened};
 use crate::raft::machine::{Machine, Restored, Shown};
 use crate::raft::network::Network as Links;
 use crate::raft::serve::RaftService;
@@ -99,6 +99,14 @@ fn way_out(planted: Option<Planted>, net: Arc<dyn Net>) -> Arc<dyn Net> {
     }
 }
 
+/// How much slower the log's disk is: a fault about what is not durable yet shows while that takes a while.
+fn log_takes(planted: Option<Planted>) -> Duration {
+    match planted {
+        Some(Planted::AnswerBeforeDurable | Planted::ApplyBeforeDurable) => Duration::from_millis(80),
+        _ => Duration::ZERO,
+    }
+}
+
 /// What other nodes reach of the copies here, with what is planted there.
 fn holder(planted: Option<Planted>, holder: Arc<dyn Serve>) -> Arc<dyn Serve> {
     match planted {
@@ -139,11 +147,12 @@ impl Node {
         let audit = AuditLog::open(Folder::open(disk.clone(), "audit")?, key.clone(), stop.clone())?;
         audit.resume_after(restored.state.chain_head().sequence);
         let blobs = open_blobs(disk.clone(), pace.clone(), stop.clone())?;
+        let more = log_takes(planted);
         let opened = log::open(LogOptions {
             place: LogPlace {
                 disk: Folder::open(disk, "raft")?,
                 databases: Arc::new(Tables),
-                pace: Some(Arc::new(move || pace.next())),
+                pace: Some(Arc::new(move || more + pace.next())),
             },
             key,
             was_there: false,
@@ -158,7 +167,10 @@ impl Node {
         };
         let time = ClusterTime::start(clock, restored.state.time_ms());
         let shown = Shown::new(restored, time);
-        let machine = Machine::new(shown.clone(), folder.clone(), audit.clone());
+        let durable = log.answer_ahead();
+        let unless = |fault| if planted == Some(fault) { Durable::everything() } else { durable.clone() };
+        let carried_out = unless(Planted::ApplyBeforeDurable);
+        let machine = Machine::new(shown.clone(), folder.clone(), audit.clone(), carried_out);
         let services = Services::default();
         log.start_as_follower();
         log.purge_behind(shown.applied.subscribe());
@@ -166,13 +178,13 @@ impl Node {
         let raft = Raft::new(
             id.0,
             Arc::new(raft_config(Distance::Near)?),
-            Links::new(net.clone()),
+            Links::new(net.clone(), unless(Planted::AgreeBeforeDurable)),
             log.clone(),
             machine,
         )
         .await
         .map_err(|error| StartError::Consensus(error.to_string()))?;
-        RaftService::register(&services, raft.clone(), folder);
+        RaftService::register(&services, raft.clone(), folder, unless(Planted::AnswerBeforeDurable));
         follow_voters(&raft, &log);
         let proposer = Proposer { raft: raft.clone(), shown: shown.clone(), deadline: PROPOSE_WITHIN };
         let reader = Reader { me: id, raft: raft.clone(), shown: shown.clone(), net: net.clone() };

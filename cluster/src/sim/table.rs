@@ -66,7 +66,8 @@ impl Databases for Tables {
         Ok(())
     }
 
-    fn needs_journal(&self, _: u32) -> bool {
-        true
+    /// What is gone with its node is behind in any case.
+    fn may_lag(&self, _: u32) -> bool {
+        false
     }
 }

@@ -234,10 +234,15 @@ impl World {
         let life = parts.life;
         match Node::start(parts, &self.0.network).await {
             Ok(node) => {
-                self.note(format_args!("node {id} is up in life {life}"));
-                if let Some(seat) = self.seats().get_mut(&id) {
+                let stays = self.seats().get_mut(&id).filter(|seat| !seat.gone).map(|seat| {
                     seat.node = Some(node.clone());
+                });
+                if stays.is_none() {
+                    // It has left while it was starting.
+                    self.0.network.detach(id);
+                    return node.bury();
                 }
+                self.note(format_args!("node {id} is up in life {life}"));
                 tokio::spawn(self.clone().follow(node));
             }
             Err(error) => self.not_started(id, &error),

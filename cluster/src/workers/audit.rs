@@ -29,7 +29,7 @@ pub(super) struct FetchAudit {
 
 impl FetchAudit {
     pub(super) fn new(cluster: Cluster) -> Self {
-        let events = cluster.events();
+        let events = cluster.rarer_events();
         Self { cluster, events, whole: 0, came: 0, turn: 0, wait: LOOK_AGAIN }
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn new(cluster: Cluster) -> Self {
-        Self { events: cluster.events(), cluster, done: 0, failed: 0, swept_ms: 0, sweep_again_ms: 0 }
+        Self { events: cluster.rarer_events(), cluster, done: 0, failed: 0, swept_ms: 0, sweep_again_ms: 0 }
     }
 
     async fn propose(&self, command: BackupCommand) -> Result<(), ProposeError> {

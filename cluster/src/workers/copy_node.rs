@@ -58,7 +58,7 @@ impl CopyNode for Cluster {
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {
-        Self::events(self)
+        self.rarer_events()
     }
 
     fn now_ms(&self) -> u64 {

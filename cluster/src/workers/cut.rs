@@ -29,7 +29,7 @@ impl Cut {
         // Something may have been purged just before the restart.
         let soon = cluster.config().forget_within.min(AFTER_START);
         let forget_by = Some(tokio::time::Instant::now() + soon);
-        Self { events: cluster.events(), cluster, forget_by, cuts: 0 }
+        Self { events: cluster.rarer_events(), cluster, forget_by, cuts: 0 }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn new(cluster: Cluster) -> Self {
-        let events = cluster.events();
+        let events = cluster.rarer_events();
         Self { cluster, events, since: BTreeMap::new(), wait: LOOK_AGAIN, status: "does not lead".to_owned() }
     }
 

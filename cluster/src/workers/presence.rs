@@ -25,7 +25,7 @@ pub(super) struct Presence {
 
 impl Presence {
     pub(super) fn new(cluster: Cluster) -> Self {
-        let events = cluster.events();
+        let events = cluster.rarer_events();
         Self { cluster, events, reported: false }
     }
 

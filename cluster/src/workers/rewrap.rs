@@ -22,7 +22,7 @@ pub(super) struct Rewrap {
 
 impl Rewrap {
     pub(super) fn new(cluster: Cluster) -> Self {
-        Self { events: cluster.events(), cluster, done: 0 }
+        Self { events: cluster.rarer_events(), cluster, done: 0 }
     }
 }
 

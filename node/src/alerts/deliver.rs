@@ -48,7 +48,7 @@ impl Deliver {
     /// For this node.
     #[must_use]
     pub fn new(app: web::Data<App>, channel: ChannelKind) -> Self {
-        let events = app.cluster.events();
+        let events = app.cluster.rarer_events();
         Self { app, channel, events, sent: BTreeSet::new(), told: 0 }
     }
 

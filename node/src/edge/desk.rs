@@ -42,7 +42,7 @@ impl Desk {
     pub fn open(media: Media) {
         let cluster = media.store.cluster().clone();
         let recent = Recent::default();
-        actix_web::rt::spawn(recent.clone().listen(cluster.clone()));
+        cluster.spawn(recent.clone().listen(cluster.clone()));
         let desk = Arc::new(Self { media, recent });
         cluster.services().register(Service::Edge, desk.clone());
         cluster.services().register(Service::EdgeBytes, desk);

@@ -19,7 +19,7 @@ use super::tls::Served;
 use super::{AskError, Edge, follow, serve, warm};
 use crate::config::Config;
 use crate::limits::{self, Limiter};
-use crate::run::{KEEP_ALIVE, ground, public_address};
+use crate::run::{CLUSTER_THREADS, KEEP_ALIVE, ground, public_address, runtime};
 use crate::{answer, clean_stack, shutdown};
 
 /// Certificates, and the authorities they may be by, are looked at this often.
@@ -44,7 +44,8 @@ pub struct EdgeOptions {
 
 /// Runs an edge until it is asked to stop.
 pub fn run(config: Config, options: &EdgeOptions) -> anyhow::Result<()> {
-    let (runtime, listener, address) = ground(&config)?;
+    let (listener, address) = ground(&config)?;
+    let runtime = runtime("cluster", CLUSTER_THREADS)?;
     let edge = runtime.block_on(open(&config, options, address))?;
     let served = Arc::new(Served::default());
     let (stopped, why) = tokio::sync::oneshot::channel();

@@ -102,7 +102,7 @@ impl Jobs {
 
     /// Works until [`Jobs::stop`]. Must run on an actix arbiter.
     pub async fn run(self) {
-        let mut events = self.inner.store.cluster().events();
+        let mut events = self.inner.store.cluster().rarer_events();
         self.queue_forgotten().await;
         while !self.inner.stop.is_cancelled() {
             let look_again = self.reconcile().await;
@@ -363,7 +363,7 @@ async fn wait_for_rest(work: &Work, cancel: &CancellationToken) -> bool {
             progress = growth.changed().await.ok()?;
         }
         // State hears of it a moment later.
-        let mut events = work.store.cluster().events();
+        let mut events = work.store.cluster().rarer_events();
         while work.store.asset(work.asset.id).ok()?.length.is_none() {
             next_event(&mut events).await;
         }

@@ -27,7 +27,7 @@ pub(super) fn of_cluster(cluster: &Cluster) -> Result<Option<Adopted>, Authority
 
 /// Serves by whatever authority is in force, for as long as the node runs.
 pub(super) async fn follow(app: web::Data<App>) {
-    let mut events = app.cluster.events();
+    let mut events = app.cluster.rarer_events();
     loop {
         let adopting = app.clone();
         let adopted = web::block(move || adopt(&adopting)).await.map_err(anyhow::Error::from).flatten();

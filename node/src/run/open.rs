@@ -7,17 +7,19 @@ use std::time::Duration;
 use anyhow::Context;
 use cluster::seal::{KeyFileSeal, PassphraseSeal, Seal, SealError};
 use cluster::{Cluster, ClusterConfig, EdgeConfig, JoinToken, OpenError, TlsTransport, Transport};
+use tokio::runtime::Handle;
 
 use super::RunOptions;
 use crate::backup::Targets;
 use crate::config::Config;
 use crate::tls;
 
-/// Opens it. `address` is where people reach this node.
+/// Opens it. `address` is where people reach this node; bytes go to and from other nodes on `bulk`.
 pub(super) async fn open(
     config: &Config,
     options: &RunOptions,
     address: SocketAddr,
+    bulk: &Handle,
 ) -> anyhow::Result<Cluster> {
     let seal: Arc<dyn Seal> = match &options.passphrase {
         Some(passphrase) => {
@@ -28,6 +30,7 @@ pub(super) async fn open(
     let mut settings = ClusterConfig::new(&config.dir, &config.name, &config.site);
     settings.certificate_life = Duration::from_secs(u64::from(config.cluster_certificate_minutes) * 60);
     settings.distance = config.cluster_distance;
+    settings.bulk = Some(bulk.clone());
     settings.targets = Arc::new(Targets::new(config));
     anyhow::ensure!(
         !EdgeConfig::is_edge(&config.dir),

@@ -71,6 +71,7 @@ fn open(survivor: &Survivor) -> Result<Arc<TlsNet>, RecoverError> {
         services: Services::default(),
         listener: None,
         time: Arc::new(ByClusterTime(shown)),
+        bulk: tokio::runtime::Handle::current(),
     });
     Ok(net.map_err(OpenError::from)?)
 }

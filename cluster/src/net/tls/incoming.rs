@@ -1,22 +1,24 @@
 //! Connections of other nodes: who they are is proved by TLS and checked against State, at first and at each request.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls::server::Accepted;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::Shared;
 use super::frame::{Frame, Kind, bad};
 use super::hello::{Hello, HelloAnswer, Lane};
-use super::threshold::Threshold;
-use super::trust::JOIN_PROTOCOL;
+use super::threshold::{Guest, Threshold};
+use super::trust::{BULK_PROTOCOL, JOIN_PROTOCOL};
 use crate::authority::{NodeName, Part, ends_at_ms};
 use crate::command::Incarnation;
 use crate::id::NodeId;
@@ -51,30 +53,81 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
         let guest = threshold.enter(from.ip());
         let (shared, joining) = (shared.clone(), joining.clone());
         tokio::spawn(async move {
-            let ending = shared.ending.clone();
-            let served = async {
-                let greeting = timeout(GREET_WITHIN, greet(&shared, socket));
-                let greeted = tokio::select! {
-                    greeted = greeting => greeted,
-                    () = guest.is_sent_away() => return Err(io::Error::other("others came after it")),
-                };
-                drop(guest);
-                match greeted.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))?? {
-                    Greeted::Node(stream, peer) => serve(shared, stream, peer).await,
-                    Greeted::Joiner(stream, request) => {
-                        // Whoever wants to join is nobody yet: those there is no room for are sent away, not kept.
-                        let _one_of_few = joining.try_acquire_owned().map_err(io::Error::other)?;
-                        timeout(Duration::from_secs(40), serve_joiner(&shared, stream, request)).await?
-                    }
-                }
+            let until = Instant::now() + GREET_WITHIN;
+            let started = tokio::select! {
+                started = timeout_at(until, start(socket)) => started.map_err(io::Error::other).flatten(),
+                () = guest.is_sent_away() => Err(io::Error::other("others came after it")),
+                () = shared.ending.cancelled() => return,
             };
-            tokio::select! {
-                () = ending.cancelled() => {}
-                ended = served => if let Err(error) = ended {
-                    tracing::debug!(%from, %error, "a connection from outside ended");
-                },
+            let on_bulk = shared.bulk.clone();
+            match started {
+                Ok(Started { hello, io, is_bulk: true }) => {
+                    drop(on_bulk.spawn(attend(Visit { shared, joining, guest, from, until }, hello, io)));
+                }
+                Ok(Started { hello, io, is_bulk: false }) => {
+                    attend(Visit { shared, joining, guest, from, until }, hello, io).await;
+                }
+                Err(error) => tracing::debug!(%from, %error, "a connection from outside ended"),
             }
         });
+    }
+}
+
+/// What has been read of a connection, which is not tied to any thread: the first message of TLS.
+struct Started {
+    hello: Accepted,
+    io: std::net::TcpStream,
+    /// It says that it is for bytes.
+    is_bulk: bool,
+}
+
+async fn start(socket: TcpStream) -> io::Result<Started> {
+    socket.set_nodelay(true)?;
+    let StartHandshake { accepted, io, .. } =
+        LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+    let is_bulk = offers(&accepted, BULK_PROTOCOL);
+    Ok(Started { hello: accepted, io: io.into_std()?, is_bulk })
+}
+
+fn offers(hello: &Accepted, protocol: &[u8]) -> bool {
+    hello.client_hello().alpn().is_some_and(|mut names| names.any(|name| name == protocol))
+}
+
+/// Whoever is at the door.
+struct Visit {
+    shared: Arc<Shared>,
+    joining: Arc<Semaphore>,
+    guest: Guest,
+    from: SocketAddr,
+    /// By then it must have said who it is.
+    until: Instant,
+}
+
+/// Hears who it is and serves it, on the threads that this runs on.
+async fn attend(visit: Visit, hello: Accepted, io: std::net::TcpStream) {
+    let Visit { shared, joining, guest, from, until } = visit;
+    let ending = shared.ending.clone();
+    let served = async {
+        let greeting = timeout_at(until, greet(&shared, hello, io));
+        let greeted = tokio::select! {
+            greeted = greeting => greeted,
+            () = guest.is_sent_away() => return Err(io::Error::other("others came after it")),
+        };
+        drop(guest);
+        match greeted.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))?? {
+            Greeted::Node(stream, peer) => serve(shared, stream, peer).await,
+            Greeted::Joiner(stream, request) => {
+                // Whoever wants to join is nobody yet: those there is no room for are sent away, not kept.
+                let _one_of_few = joining.try_acquire_owned().map_err(io::Error::other)?;
+                timeout(Duration::from_secs(40), serve_joiner(&shared, stream, request)).await?
+            }
+        }
+    };
+    tokio::select! {
+        () = ending.cancelled() => {}
+        ended = served => if let Err(error) = ended {
+            tracing::debug!(%from, %error, "a connection from outside ended");
+        },
     }
 }
 
@@ -94,11 +147,9 @@ struct Peer {
     ends_at_ms: Option<u64>,
 }
 
-async fn greet(shared: &Shared, socket: TcpStream) -> io::Result<Greeted> {
-    socket.set_nodelay(true)?;
-    let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
-    let wants_to_join =
-        start.client_hello().alpn().is_some_and(|mut names| names.any(|name| name == JOIN_PROTOCOL));
+async fn greet(shared: &Shared, hello: Accepted, io: std::net::TcpStream) -> io::Result<Greeted> {
+    let wants_to_join = offers(&hello, JOIN_PROTOCOL);
+    let start = StartHandshake::from_parts(hello, TcpStream::from_std(io)?);
     if wants_to_join {
         let mut stream = Box::new(start.into_stream(shared.join_server.clone()).await?);
         let request = Frame::read_within(&mut stream, JOIN_BYTES, 0).await?;

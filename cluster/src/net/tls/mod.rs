@@ -24,6 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustls::time_provider::TimeProvider;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     /// Counts changes of membership: every connection then looks again whether it may stay.
     changes: watch::Sender<u64>,
     ending: CancellationToken,
+    /// Where connections for bytes are served.
+    bulk: Handle,
 }
 
 /// By whom certificates may be (DER, each), and what follows from that.
@@ -92,8 +95,12 @@ impl Shared {
         self.trust.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn client(&self) -> Arc<rustls::ClientConfig> {
-        self.trust().client.clone()
+    fn client(&self, lane: Lane) -> Arc<rustls::ClientConfig> {
+        let client = self.trust().client.clone();
+        match lane {
+            Lane::Urgent => client,
+            Lane::Bulk => Arc::new(trust::for_bulk(&client)),
+        }
     }
 
     fn server(&self) -> Arc<rustls::ServerConfig> {
@@ -185,6 +192,9 @@ pub struct TlsSettings {
     pub listener: Option<std::net::TcpListener>,
     /// By which certificates are judged.
     pub time: Arc<dyn TimeProvider>,
+    /// Where connections for bytes are served, so that no byte delays a heartbeat; the others are served where this is
+    /// started.
+    pub bulk: Handle,
 }
 
 impl fmt::Debug for TlsSettings {
@@ -197,6 +207,8 @@ impl fmt::Debug for TlsSettings {
 pub struct TlsNet {
     shared: Arc<Shared>,
     links: Mutex<HashMap<(NodeId, Lane), Arc<Link>>>,
+    /// Where urgent connections are served.
+    urgent: Handle,
 }
 
 impl TlsNet {
@@ -205,7 +217,7 @@ impl TlsNet {
     /// # Errors
     /// When the certificates are not usable or the port cannot be listened on.
     pub fn start(settings: TlsSettings) -> std::io::Result<Arc<Self>> {
-        let TlsSettings { name, incarnation, authorities, shown, membership, services, listener, time } =
+        let TlsSettings { name, incarnation, authorities, shown, membership, services, listener, time, bulk } =
             settings;
         let tls = |error: rustls::Error| std::io::Error::other(error);
         let shared = Arc::new(Shared {
@@ -220,6 +232,7 @@ impl TlsNet {
             shown,
             changes: watch::Sender::new(0),
             ending: CancellationToken::new(),
+            bulk,
         });
         if let Some(listener) = listener {
             listener.set_nonblocking(true)?;
@@ -232,7 +245,7 @@ impl TlsNet {
                 }
             });
         }
-        Ok(Arc::new(Self { shared, links: Mutex::default() }))
+        Ok(Arc::new(Self { shared, links: Mutex::default(), urgent: Handle::current() }))
     }
 
     /// Answers nodes that want to join from now on.
@@ -289,7 +302,12 @@ impl TlsNet {
 
     fn link(&self, node: NodeId, lane: Lane) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.entry((node, lane)).or_insert_with(|| Link::open(self.shared.clone(), node, lane)).clone()
+        let open = || {
+            // Asked by whatever thread: the connection belongs where its lane is served.
+            let on = if lane == Lane::Bulk { &self.shared.bulk } else { &self.urgent };
+            Link::open(self.shared.clone(), node, lane, on)
+        };
+        links.entry((node, lane)).or_insert_with(open).clone()
     }
 }
 

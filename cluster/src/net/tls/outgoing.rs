@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -67,13 +68,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Opens the link, and keeps it open until it is dropped.
-    pub(super) fn open(shared: Arc<Shared>, node: NodeId, lane: Lane) -> Arc<Self> {
+    /// Opens the link on `on`, and keeps it open until it is dropped.
+    pub(super) fn open(shared: Arc<Shared>, node: NodeId, lane: Lane, on: &Handle) -> Arc<Self> {
         let (sender, way) = watch::channel(Way::Opening);
         let end = shared.ending.child_token();
         let keeper = Keeper { shared, node, lane };
         let stop = end.clone();
-        tokio::spawn(async move {
+        on.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = keeper.keep(&sender) => {}
@@ -228,7 +229,7 @@ impl Keeper {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(NODE_HOST).map_err(|_| bad("a name"))?;
-        let mut stream = TlsConnector::from(self.shared.client()).connect(name, socket).await?;
+        let mut stream = TlsConnector::from(self.shared.client(self.lane)).connect(name, socket).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let shown = shown.and_then(|certificate| NodeName::of(certificate).ok());
         let expected = NodeName::node(self.shared.name.cluster, self.node);

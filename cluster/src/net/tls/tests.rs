@@ -82,6 +82,7 @@ impl Side {
             services,
             listener,
             time: Arc::new(Fixed),
+            bulk: Handle::current(),
         });
         Self { net: net.unwrap(), shown, node }
     }

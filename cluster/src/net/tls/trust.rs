@@ -18,6 +18,9 @@ use crate::authority::fingerprint;
 
 /// What nodes speak to one another.
 pub(super) const NODE_PROTOCOL: &[u8] = b"mediakeep-node/1";
+/// Offered beside it by whoever opens a connection for bytes, so that it is known before a byte is read where the connection
+/// is to be served. Never chosen: a release that does not know it goes on as before.
+pub(super) const BULK_PROTOCOL: &[u8] = b"mediakeep-bulk/1";
 /// What a node that is none yet speaks.
 pub(super) const JOIN_PROTOCOL: &[u8] = b"mediakeep-join/1";
 
@@ -119,6 +122,13 @@ pub(super) fn client(
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![NODE_PROTOCOL.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// As `client`, and says that the connection is for bytes.
+pub(super) fn for_bulk(client: &ClientConfig) -> ClientConfig {
+    let mut config = client.clone();
+    config.alpn_protocols.push(BULK_PROTOCOL.to_vec());
+    config
 }
 
 /// For a node that joins: it knows the authority by its hash alone.

@@ -22,6 +22,29 @@ pub enum Change {
     Committed(LogId),
 }
 
+impl Change {
+    /// Whether records leave the log by it.
+    pub(super) fn cuts(&self) -> bool {
+        matches!(self, Self::Truncate(_) | Self::Purge(_))
+    }
+
+    /// The newest record it adds.
+    pub(super) fn last(&self) -> Option<LogId> {
+        match self {
+            Self::Append(records) => records.last().map(|(log_id, _)| *log_id),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the records it adds.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Append(records) => records.iter().map(|(_, record)| record.len()).sum(),
+            _ => 0,
+        }
+    }
+}
+
 /// The whole log in memory: how recovery compares and copies what it found. Records are as stored, sealed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
@@ -62,6 +85,28 @@ impl Content {
             }
         }
         Ok(())
+    }
+
+    /// What makes this of `earlier`, where that is a beginning of it.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Option<Vec<Change>> {
+        let begins_alike = earlier.purged == self.purged
+            && earlier.records.iter().all(|(index, record)| self.records.get(index) == Some(record));
+        if !begins_alike {
+            return None;
+        }
+        let mut changes: Vec<Change> = self.vote.map(Change::Vote).into_iter().collect();
+        let from = earlier.next_index();
+        let records = self
+            .records
+            .range(from..)
+            .map(|(_, record)| Some((record::position(record).ok()?, record.clone())));
+        let records: Vec<_> = records.collect::<Option<_>>()?;
+        if !records.is_empty() {
+            changes.push(Change::Append(records));
+        }
+        changes.extend(self.committed.map(Change::Committed));
+        Some(changes)
     }
 
     fn push(&mut self, log_id: LogId, bytes: Vec<u8>) -> Result<(), LogError> {

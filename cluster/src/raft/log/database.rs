@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::LogError;
 use super::content::{Change, Content};
 
-/// Below this many voters nobody else can heal a damaged log, so a journal is kept too.
-const VOTERS_WITHOUT_JOURNAL: u32 = 3;
+/// Below this many voters nobody else can heal a damaged log, so the database is as durable as the journal beside it.
+const VOTERS_THAT_HEAL: u32 = 3;
 
 /// One database holding one log. All calls block.
 pub trait Database: Debug + Send + Sync {
-    /// Writes `changes` as one atomic batch and makes it durable.
+    /// Writes `changes` in their order and makes them durable. What is cut out of the log comes alone.
     ///
     /// # Errors
     /// When the database or its disk fails; what is on disk is then unknown and the node must stop.
@@ -77,8 +77,8 @@ pub trait Databases: Debug + Send + Sync {
     /// When the disk fails.
     fn remove_others(&self, keep: u64) -> io::Result<()>;
 
-    /// Whether a journal is kept beside it while there are so many voters.
-    fn needs_journal(&self, voters: u32) -> bool {
-        voters < VOTERS_WITHOUT_JOURNAL
+    /// Whether it may fall behind the journal while there are so many voters.
+    fn may_lag(&self, voters: u32) -> bool {
+        voters >= VOTERS_THAT_HEAL
     }
 }

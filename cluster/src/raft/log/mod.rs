@@ -1,8 +1,9 @@
 //! The Raft log on this node's disk.
 //!
 //! ```text
-//! LogStore (openraft's traits) --queue--> writer thread --barrier--> journal   (while fewer than three voters)
-//!                                                                    sled      (generation folder named by `current`)
+//! LogStore (openraft's traits) --queue--> writer thread --barrier--> journal   (every record, first)
+//!                                                                    sled      (generation folder named by `current`; later where
+//!                                                                               there are three voters or more)
 //!                                                                    watermark (what may have been acknowledged)
 //!                                                                    callbacks, in order
 //! ```
@@ -11,6 +12,7 @@
 
 pub mod content;
 pub mod database;
+mod durable;
 pub mod files;
 pub mod generation;
 pub mod journal;
@@ -25,6 +27,7 @@ mod writer;
 use std::fmt;
 use std::io;
 
+pub use durable::Durable;
 pub use loss::forget as forget_loss;
 pub use recovery::{LogOptions, LogPlace, Looked, MissingRange, Opened, look, open, open_changed};
 pub use store::LogStore;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::LogError;
 use super::content::{Change, Content};
@@ -182,8 +182,9 @@ struct Survey {
     /// There is no log yet.
     is_new: bool,
     best: Content,
-    /// The database `best` came from, if it did.
+    /// The database that holds `best`, once it has `lacking`.
     tree: Option<Arc<dyn Database>>,
+    lacking: Vec<Change>,
     /// Its number.
     generation: u64,
     /// The highest number of any: one that was not finished has no use but its number.
@@ -229,19 +230,32 @@ impl Survey {
             is_new,
             best: Content::default(),
             tree: None,
+            lacking: Vec::new(),
             generation: current.unwrap_or(0),
             newest: databases.newest()?,
             journal_agrees: false,
             snapshot: options.snapshot,
             reasons,
         };
-        survey.choose(database, journal);
+        survey.choose(database, journal, databases.may_lag(mark.voters));
         Ok(survey)
     }
 
-    /// sled where it holds everything acknowledged, the journal where that does, else the longer one.
-    fn choose(&mut self, database: Option<Held>, journal: Option<Content>) {
+    /// The journal where sled may lag behind it and does, while it holds everything acknowledged: sled then gets the rest;
+    /// else sled where that holds everything, the journal where that does, or the longer one.
+    fn choose(&mut self, database: Option<Held>, journal: Option<Content>, may_lag: bool) {
         let reaches = |content: &Content| content.last.max(self.snapshot) >= self.mark.last;
+        if may_lag
+            && let (Some((tree, held)), Some(journal)) = (&database, &journal)
+            && reaches(journal)
+            && let Some(lacking) = journal.since(held)
+        {
+            self.journal_agrees = journal == held;
+            self.lacking = if self.journal_agrees { Vec::new() } else { lacking };
+            self.tree = Some(tree.clone());
+            self.best = journal.clone();
+            return self.keep_vote();
+        }
         let database_is_better = match (&database, &journal) {
             (Some((_, held)), Some(journal)) => {
                 reaches(held) || (!reaches(journal) && held.last >= journal.last)
@@ -260,7 +274,11 @@ impl Survey {
             }
             self.best = content;
         }
-        // The watermark remembers the vote even where both copies do not.
+        self.keep_vote();
+    }
+
+    /// The watermark remembers the vote even where both copies do not.
+    fn keep_vote(&mut self) {
         if self.best.vote < self.mark.vote {
             self.best.vote = self.mark.vote;
             self.tree = None;
@@ -313,7 +331,12 @@ impl Survey {
         }
         self.settle();
         let tree = match self.tree.take() {
-            Some(tree) => tree,
+            Some(tree) => {
+                if !self.lacking.is_empty() {
+                    tree.write(&self.lacking)?;
+                }
+                tree
+            }
             None => {
                 rebuilt = self.newest > 0 || !self.is_new;
                 self.generation = self.newest + 1;
@@ -321,11 +344,7 @@ impl Survey {
             }
         };
         databases.remove_others(self.generation)?;
-        let keeps_journal = databases.needs_journal(self.mark.voters);
-        let journal = if keeps_journal { Some(Journal::rewrite(&disk, &self.best)?) } else { None };
-        if !keeps_journal {
-            journal::remove(&*disk)?;
-        }
+        let journal = Journal::rewrite(&disk, &self.best)?;
         let mark =
             Watermark { vote: self.best.vote, last: self.best.last, purged: self.best.purged, ..self.mark };
         let watermark = WatermarkFile::create(&*disk, mark)?;
@@ -334,7 +353,8 @@ impl Survey {
             repairs.push("the database was built anew".to_owned());
         }
         repairs.extend(accepted.map(|missing| format!("went on without the records {missing}")));
-        let shared = Shared::new(tree, &self.best, options.key, self.mark.voters, options.stop);
+        let (durable, is_durable) = watch::channel(mark.last);
+        let shared = Shared::new(tree, &self.best, options.key, self.mark.voters, options.stop, is_durable);
         let writer = Writer {
             disk,
             databases,
@@ -342,7 +362,10 @@ impl Survey {
             shared: shared.clone(),
             journal,
             watermark,
-            committed: None,
+            durable,
+            behind: Vec::new(),
+            behind_bytes: 0,
+            committed: self.best.committed,
             failed: None,
         };
         let accepted_loss = loss::remembered(&*writer.disk)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::LogError;
 use super::content::{Change, Content};
 use super::database::Database;
+use super::durable::Durable;
 use super::record;
 use super::writer::{Done, Request, Task};
 use crate::disk::StopFlag;
@@ -24,6 +26,8 @@ use crate::raft::types::{LogEntry, LogId, StorageError, TypeConfig, Vote};
 const RECENT: usize = 4 * 1024 * 1024;
 /// How long a purge waits for the snapshot that covers it.
 const COVERED_WITHIN: Duration = Duration::from_secs(60);
+/// A disk that took longer for its last barrier is waited for: a leader that it holds up is soon one no more.
+const FAST_ENOUGH: Duration = Duration::from_millis(100);
 
 /// The log. Clones share it; the writer thread ends with the last one.
 #[derive(Clone)]
@@ -41,6 +45,12 @@ pub(super) struct Shared {
     stop: StopFlag,
     /// How far the machine has come, durably where it came by a snapshot.
     applied: OnceLock<watch::Receiver<Applied>>,
+    /// The newest record that is durable.
+    durable: watch::Receiver<Option<LogId>>,
+    /// Appends are answered before they are durable: whoever speaks of a record waits for it. See [`Durable`].
+    ahead: AtomicBool,
+    /// The last barrier took too long for that.
+    slow: AtomicBool,
 }
 
 /// What is in the log, without the records.
@@ -53,7 +63,7 @@ struct Index {
     /// Bytes of each record.
     sizes: BTreeMap<u64, usize>,
     bytes: u64,
-    /// Records not yet durable, and the newest durable ones.
+    /// Records that the database does not have yet, and the newest that it has.
     recent: BTreeMap<u64, LogEntry>,
     recent_bytes: usize,
     voters: u32,
@@ -66,6 +76,7 @@ impl Shared {
         key: Arc<AeadKey>,
         voters: u32,
         stop: StopFlag,
+        durable: watch::Receiver<Option<LogId>>,
     ) -> Arc<Self> {
         let sizes: BTreeMap<u64, usize> =
             content.records.iter().map(|(index, record)| (*index, record.len())).collect();
@@ -87,6 +98,9 @@ impl Shared {
             key,
             stop,
             applied: OnceLock::new(),
+            durable,
+            ahead: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
         })
     }
 
@@ -98,14 +112,31 @@ impl Shared {
         std::mem::replace(&mut *self.tree.write().unwrap_or_else(PoisonError::into_inner), tree)
     }
 
-    /// Records up to `durable` are on disk: what was kept only because they were not may go.
-    pub(super) fn settle(&self, durable: u64) {
-        self.write_index().forget_old(durable);
+    /// The database has the records up to this one: what was kept only because it had not may go.
+    pub(super) fn settle(&self, held: u64) {
+        self.write_index().forget_old(held);
+    }
+
+    /// What is known to be agreed.
+    pub(super) fn committed(&self) -> Option<LogId> {
+        self.index().committed
+    }
+
+    /// How long the last barrier took.
+    pub(super) fn took(&self, time: Duration) {
+        self.slow.store(time > FAST_ENOUGH, Ordering::Relaxed);
+    }
+
+    /// Whether the next append is answered at once: not when one before it is on its way to the disk still.
+    fn answers_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed)
+            && !self.slow.load(Ordering::Relaxed)
+            && self.index().last <= *self.durable.borrow()
     }
 
     /// A write failed: nobody knows what is on disk, and the node must stop.
     pub(super) fn report_failure(&self, reason: &str) {
-        self.stop.raise(format!("the Raft log cannot be written: {reason}"));
+        self.stop.raise(format!("the Raft log cannot be written and synced: {reason}"));
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {
@@ -162,10 +193,10 @@ impl Index {
         self.last = self.last.max(Some(upto));
     }
 
-    /// Keeps the newest records up to a size, and every one that is not yet durable.
-    fn forget_old(&mut self, durable: u64) {
+    /// Keeps the newest records up to a size, and every one that the database does not have.
+    fn forget_old(&mut self, held: u64) {
         while self.recent_bytes > RECENT {
-            let Some(oldest) = self.recent.first_entry().filter(|oldest| *oldest.key() <= durable) else {
+            let Some(oldest) = self.recent.first_entry().filter(|oldest| *oldest.key() <= held) else {
                 return;
             };
             let index = *oldest.key();
@@ -237,7 +268,7 @@ impl LogStore {
         self.ask(Task::Compact).await
     }
 
-    /// Tells how many voters there are: below three a journal is kept.
+    /// Tells how many voters there are: below three the database does not fall behind the journal.
     ///
     /// # Errors
     /// When the log has stopped or stops over this.
@@ -246,6 +277,14 @@ impl LogStore {
             return Ok(());
         }
         self.ask(Task::Voters(voters)).await
+    }
+
+    /// From now on consensus need not wait for this disk, as long as it is fast: whoever speaks of a record to others, or
+    /// carries it out, waits for what this gives.
+    #[must_use]
+    pub fn answer_ahead(&self) -> Durable {
+        self.shared.ahead.store(true, Ordering::Relaxed);
+        Durable::new(self.shared.durable.clone(), self.shared.stop.clone())
     }
 
     /// Ends the writer and closes the files, so that the folder can be opened again.
@@ -327,11 +366,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
-        let Some(committed) = committed else { return Ok(()) };
-        self.shared.write_index().committed = Some(committed);
-        self.send(Task::Change(Change::Committed(committed)), Done::Nobody)
-            .await
-            .map_err(|error| failed(ErrorSubject::Store, ErrorVerb::Write, &error))
+        // A hint, written down with whatever comes next: nobody is woken for it.
+        let mut index = self.shared.write_index();
+        index.committed = index.committed.max(committed);
+        Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
@@ -351,13 +389,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             added.push((entry.clone(), bytes.len()));
             records.push((entry.log_id, bytes));
         }
+        let ahead = self.shared.answers_ahead();
         {
             let mut index = self.shared.write_index();
             added.into_iter().for_each(|(entry, size)| index.add(entry, size));
         }
-        self.send(Task::Change(Change::Append(records)), Done::Flushed(callback))
+        let (done, answered) =
+            if ahead { (Done::Nobody, Some(callback)) } else { (Done::Flushed(callback), None) };
+        self.send(Task::Change(Change::Append(records)), done)
             .await
-            .map_err(|error| failed(ErrorSubject::Logs, ErrorVerb::Write, &error))
+            .map_err(|error| failed(ErrorSubject::Logs, ErrorVerb::Write, &error))?;
+        if let Some(callback) = answered {
+            callback.log_io_completed(Ok(()));
+        }
+        Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {

@@ -1,9 +1,10 @@
 //! The one thread that writes the log.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use openraft::storage::LogFlushed;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::LogError;
 use super::content::Change;
@@ -14,6 +15,9 @@ use super::watermark::{Watermark, WatermarkFile};
 use crate::disk::Disk;
 use crate::raft::types::{LogId, TypeConfig};
 
+/// Bytes the database may be behind the journal: what a start after a crash makes up for. Far less than what stays in
+/// memory of the newest records.
+const BEHIND: usize = 256 * 1024;
 /// Requests that may wait at once. openraft has at most a handful under way.
 const QUEUE: usize = 256;
 
@@ -23,7 +27,7 @@ pub(super) enum Done {
     Flushed(LogFlushed<TypeConfig>),
     /// A caller that waits.
     Reply(oneshot::Sender<Result<(), LogError>>),
-    /// Nobody.
+    /// Nobody: whoever asked follows how far the log is durable.
     Nobody,
 }
 
@@ -52,8 +56,14 @@ pub(super) struct Writer {
     pub(super) databases: Arc<dyn Databases>,
     pub(super) generation: u64,
     pub(super) shared: Arc<Shared>,
-    pub(super) journal: Option<Journal>,
+    pub(super) journal: Journal,
+    /// What the database does not have yet, and how many bytes that is.
+    pub(super) behind: Vec<Change>,
+    pub(super) behind_bytes: usize,
     pub(super) watermark: WatermarkFile,
+    /// The newest record that is durable.
+    pub(super) durable: watch::Sender<Option<LogId>>,
+    /// What is written down as agreed.
     pub(super) committed: Option<LogId>,
     pub(super) failed: Option<String>,
 }
@@ -68,9 +78,11 @@ impl Writer {
 
     fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
+            let began = Instant::now();
             if let Some(end) = self.turn(first, &mut requests) {
                 return self.end(end);
             }
+            self.shared.took(began.elapsed());
         }
     }
 
@@ -80,10 +92,12 @@ impl Writer {
         let (sender, mut requests) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             while let Some(first) = requests.recv().await {
-                tokio::time::sleep(pace()).await;
+                let taken = pace();
+                tokio::time::sleep(taken).await;
                 if let Some(end) = self.turn(first, &mut requests) {
                     return self.end(end);
                 }
+                self.shared.took(taken);
             }
         });
         sender
@@ -104,7 +118,9 @@ impl Writer {
         ending
     }
 
-    fn end(self, closing: Request) {
+    fn end(mut self, closing: Request) {
+        // What fails here is in the journal, and the flag is up.
+        drop(self.attempt(|writer| writer.catch_up().and_then(|()| Ok(writer.journal.trim()?))));
         drop(self.shared.replace_tree(None));
         drop(self);
         if let Done::Reply(reply) = closing.done {
@@ -119,7 +135,6 @@ impl Writer {
         let mut waiting = Vec::new();
         for request in requests {
             match request.task {
-                Task::Change(Change::Committed(committed)) => self.committed = Some(committed),
                 Task::Change(change @ (Change::Vote(_) | Change::Append(_))) => {
                     changes.push(change);
                     waiting.push(request.done);
@@ -139,10 +154,11 @@ impl Writer {
             return;
         }
         let result = self.attempt(|writer| writer.barrier(changes));
-        if let (Ok(()), Some(last)) = (&result, self.mark().last) {
-            self.shared.settle(last.index);
-        }
         self.answer(waiting, &result);
+        if result.is_ok() && self.behind_bytes > BEHIND {
+            // Nobody waits for this; a failure raises the flag.
+            drop(self.attempt(Self::catch_up));
+        }
     }
 
     /// Runs `step` unless an earlier one failed. A failure is final.
@@ -150,12 +166,16 @@ impl Writer {
         if let Some(reason) = &self.failed {
             return Err(reason.clone());
         }
-        step(self).map_err(|error| {
+        let result = step(self).map_err(|error| {
             let reason = error.to_string();
             self.failed = Some(reason.clone());
             self.shared.report_failure(&reason);
             reason
-        })
+        });
+        if result.is_ok() {
+            self.durable.send_replace(self.mark().last);
+        }
+        result
     }
 
     fn answer(&self, waiting: Vec<Done>, result: &Result<(), String>) {
@@ -171,15 +191,40 @@ impl Writer {
         }
     }
 
-    /// Journal, sled, watermark: each durable before the next.
+    /// The journal, sled where the two are to be alike, the watermark: each durable before the next.
     fn barrier(&mut self, mut changes: Vec<Change>) -> Result<(), LogError> {
-        changes.extend(self.committed.take().map(Change::Committed));
-        if let Some(journal) = &mut self.journal {
-            journal.append(&changes)?;
-        }
-        self.tree()?.write(&changes)?;
         let next = changes.iter().fold(self.mark(), after);
+        let agreed = self.shared.committed().filter(|agreed| Some(*agreed) <= next.last);
+        self.committed = agreed.or(self.committed);
+        let cuts = changes.iter().any(Change::cuts);
+        if cuts {
+            self.catch_up()?;
+        }
+        changes.extend(self.committed.map(Change::Committed));
+        self.journal.append(&changes)?;
+        self.behind_bytes += changes.iter().map(Change::bytes).sum::<usize>();
+        self.behind.append(&mut changes);
+        if cuts || !self.databases.may_lag(self.mark().voters) {
+            self.catch_up()?;
+        }
         self.watermark.write(next)?;
+        Ok(())
+    }
+
+    /// Gives the database what only the journal has.
+    fn catch_up(&mut self) -> Result<(), LogError> {
+        let mut changes = std::mem::take(&mut self.behind);
+        self.behind_bytes = 0;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        // Each barrier noted what was agreed by then, and only the newest counts.
+        changes.retain(|change| !matches!(change, Change::Committed(_)));
+        changes.extend(self.committed.map(Change::Committed));
+        self.tree()?.write(&changes)?;
+        if let Some(last) = changes.iter().filter_map(Change::last).next_back() {
+            self.shared.settle(last.index);
+        }
         Ok(())
     }
 
@@ -207,6 +252,7 @@ impl Writer {
     }
 
     fn compact(&mut self) -> Result<(), LogError> {
+        self.catch_up()?;
         let content = self.tree()?.read_all()?;
         let next = self.generation + 1;
         let tree = self.databases.create(next, &content)?;
@@ -218,21 +264,11 @@ impl Writer {
 
     fn set_voters(&mut self, voters: u32) -> Result<(), LogError> {
         self.watermark.write(Watermark { voters, ..self.mark() })?;
-        if !self.databases.needs_journal(voters) {
-            if let Some(journal) = self.journal.take() {
-                journal.remove()?;
-            }
-        } else if self.journal.is_none() {
-            self.journal = Some(Journal::rewrite(&self.disk, &self.tree()?.read_all()?)?);
-        }
-        Ok(())
+        if self.databases.may_lag(voters) { Ok(()) } else { self.catch_up() }
     }
 
     fn rewrite_journal(&mut self) -> Result<(), LogError> {
-        if self.journal.is_some() {
-            let content = self.tree()?.read_all()?;
-            self.journal = Some(Journal::rewrite(&self.disk, &content)?);
-        }
+        self.journal = Journal::rewrite(&self.disk, &self.tree()?.read_all()?)?;
         Ok(())
     }
 

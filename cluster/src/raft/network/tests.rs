@@ -105,7 +105,7 @@ async fn a_node_of_the_release_before_is_sent_nothing_it_cannot_read() {
     let dir = tempfile::tempdir().unwrap();
     let folder = folder(dir.path());
     let old = Arc::new(OldNode::default());
-    let peer = Peer { node: 3, net: old.clone(), told: false };
+    let peer = Peer { node: 3, net: old.clone(), durable: Durable::everything(), told: false };
 
     let refused =
         peer.send_snapshot(Vote::new(1, 1), &written(&folder, &State::default())).await.unwrap_err();
@@ -139,7 +139,7 @@ async fn a_node_keeps_its_own_snapshot_when_it_is_handed_one_of_a_newer_release(
     let audit = AuditLog::open(disk, key, stop.clone()).unwrap();
     let time = ClusterTime::start(Arc::new(SystemClock::default()), 0);
     let shown = Shown::new(Restored::read(&ours).unwrap(), time);
-    let mut machine = Machine::new(shown, ours.clone(), audit);
+    let mut machine = Machine::new(shown, ours.clone(), audit, Durable::everything());
 
     let next = written(&folder(sender.path()), &Next(State::default()));
     let error = machine.install_snapshot(&next.meta, next.snapshot).await.unwrap_err();
