@@ -21,7 +21,15 @@ impl Cluster {
     /// # Errors
     /// When this node cannot open its key.
     pub fn authority(&self) -> Result<Option<Authority>, AuthorityError> {
-        self.state().authority().map(|stored| Authority::open(stored, &self.inner.keyring)).transpose()
+        self.authority_in(&self.state())
+    }
+
+    /// As [`Cluster::authority`], by that State: for whoever takes more from it that must belong together.
+    ///
+    /// # Errors
+    /// When this node cannot open its key.
+    pub fn authority_in(&self, state: &State) -> Result<Option<Authority>, AuthorityError> {
+        state.authority().map(|stored| Authority::open(stored, &self.inner.keyring)).transpose()
     }
 
     /// Makes a new authority and puts it in force in place of the one whose certificate has the SHA-256 `replaces`. Nodes

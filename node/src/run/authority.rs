@@ -16,8 +16,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// The cluster's authority; none for a node that has never listened for others, which has its own.
 pub(super) fn of_cluster(cluster: &Cluster) -> Result<Option<Adopted>, AuthorityError> {
-    let crossed = cluster.state().trusted().and_then(|trusted| trusted.crossed);
-    let authority = cluster.authority()?;
+    // From one State: a new authority without what leads to it from the one before is believed by nobody who knows that one.
+    let state = cluster.state();
+    let crossed = state.trusted().and_then(|trusted| trusted.crossed);
+    let authority = cluster.authority_in(&state)?;
     Ok(authority.map(|authority| Adopted {
         certificate: authority.certificate().to_vec(),
         key: authority.key_der(),
