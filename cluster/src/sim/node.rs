@@ -39,7 +39,7 @@ use crate::raft::network::Network as Links;
 use crate::raft::serve::RaftService;
 use crate::raft::snapshot::{SnapshotError, SnapshotFolder};
 use crate::raft::time::ClusterTime;
-use crate::raft::types::TypeConfig;
+use crate::raft::types::{LogId, TypeConfig};
 use crate::state::State;
 use crate::store::{BlobError, Blobs, BlobsConfig};
 use crate::transfer::{Replicas, StateMap};
@@ -107,6 +107,37 @@ fn log_takes(planted: Option<Planted>) -> Duration {
     }
 }
 
+/// What a log is opened with.
+struct LogNeeds {
+    key: Arc<AeadKey>,
+    snapshot: Option<LogId>,
+    stop: StopFlag,
+}
+
+/// A node's log, whose barriers take time.
+fn open_log(
+    disk: Arc<dyn Disk>,
+    pace: SyncPace,
+    planted: Option<Planted>,
+    needs: LogNeeds,
+) -> Result<Opened, StartError> {
+    let more = log_takes(planted);
+    let place = LogPlace {
+        disk: Folder::open(disk, "raft")?,
+        databases: Arc::new(Tables),
+        pace: Some(Arc::new(move || more + pace.next())),
+    };
+    Ok(log::open(LogOptions {
+        place,
+        key: needs.key,
+        was_there: false,
+        open_deadline: Duration::from_secs(60),
+        snapshot: needs.snapshot,
+        stop: needs.stop,
+        accept_loss: None,
+    })?)
+}
+
 /// What other nodes reach of the copies here, with what is planted there.
 fn holder(planted: Option<Planted>, holder: Arc<dyn Serve>) -> Arc<dyn Serve> {
     match planted {
@@ -147,20 +178,12 @@ impl Node {
         let audit = AuditLog::open(Folder::open(disk.clone(), "audit")?, key.clone(), stop.clone())?;
         audit.resume_after(restored.state.chain_head().sequence);
         let blobs = open_blobs(disk.clone(), pace.clone(), stop.clone())?;
-        let more = log_takes(planted);
-        let opened = log::open(LogOptions {
-            place: LogPlace {
-                disk: Folder::open(disk, "raft")?,
-                databases: Arc::new(Tables),
-                pace: Some(Arc::new(move || more + pace.next())),
-            },
-            key,
-            was_there: false,
-            open_deadline: Duration::from_secs(60),
-            snapshot: restored.applied.last,
-            stop: stop.clone(),
-            accept_loss: None,
-        })?;
+        let opened = open_log(
+            disk,
+            pace,
+            planted,
+            LogNeeds { key, snapshot: restored.applied.last, stop: stop.clone() },
+        )?;
         let log = match opened {
             Opened::Whole { store, .. } => store,
             Opened::Short { missing, .. } => return Err(StartError::Short(missing)),
