@@ -108,6 +108,11 @@ impl Authority {
         Ok(Self { pem, key })
     }
 
+    /// The one of this certificate and private key (PKCS #8), DER.
+    pub fn of(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        Ok(Self { pem: pem_of(certificate), key: KeyPair::try_from(key)? })
+    }
+
     /// Takes over the cluster's authority in place of this node's own.
     pub fn adopt(folder: &Path, certificate: &[u8], key: &[u8], keys: &dyn Vault) -> Result<(), TlsError> {
         let (pem_file, key_file) = (folder.join("ca.pem"), folder.join("ca.key.sealed"));

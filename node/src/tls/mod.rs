@@ -247,12 +247,13 @@ impl Tls {
             return Ok(false);
         }
         let folder = dir.join("tls");
-        Authority::adopt(&folder, &next.certificate, &next.key, vault)?;
+        // Served before it is published: whoever knows the one before is led to it, and whoever reads the file may come at once.
         if self.source() == Source::Own {
-            let own =
-                Authority::open(&folder, vault)?.node_certificate(names, published.crossed.as_deref())?;
+            let own = Authority::of(&next.certificate, &next.key)?
+                .node_certificate(names, published.crossed.as_deref())?;
             self.served.current.store(Current::new(Source::Own, own));
         }
+        Authority::adopt(&folder, &next.certificate, &next.key, vault)?;
         self.authority.store(Arc::new(published));
         Ok(true)
     }
