@@ -13,6 +13,9 @@ use serde_json::json;
 #[allow(dead_code, reason = "the simulated world uses more of it")]
 mod history;
 mod net;
+#[path = "support/power_cut_fs.rs"]
+#[allow(dead_code, reason = "here no power is cut")]
+mod power_cut_fs;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -20,6 +23,7 @@ use net::clients::Crowd;
 use net::lab::Lab;
 use net::short_or;
 use net::switch::Path;
+use power_cut_fs::{Mounted, Names, PowerCutDisk};
 
 /// Clients at work during the trouble.
 const CLIENTS: usize = 6;
@@ -196,4 +200,51 @@ async fn long_and_lossy_ways_and_a_lost_site_lose_nothing() {
     lab.isolate(&[leader], false);
     lab.start_again(leader).await;
     crowd.disperse(&lab).await;
+}
+
+/// Moves what node `number` has to a disk whose syncs can be made slow, and starts it there.
+async fn move_to_a_disk(lab: &mut Lab, number: usize) -> (PowerCutDisk, Mounted) {
+    let (dir, before) = (lab.dir(number), lab.dir(number).with_extension("before"));
+    lab.stop(number).await;
+    std::fs::rename(&dir, &before).unwrap();
+    std::fs::create_dir(&dir).unwrap();
+    let disk = PowerCutDisk::new(Names::Journalled, 1 << 32);
+    let mounted = disk.mount(&dir);
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg("-a").arg(before.join(".")).arg(&dir).status().unwrap().success());
+    lab.start_again(number).await;
+    (disk, mounted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_becomes_slow_is_followed_once_and_no_storm_of_elections_begins() {
+    let mut lab = Lab::start(3).await;
+    let mut disks = Vec::new();
+    for number in 1..=3 {
+        disks.push(move_to_a_disk(&mut lab, number).await);
+    }
+    let crowd = Crowd::gather(&lab, CLIENTS).await;
+    crowd.progress().await;
+    let slow = lab.leader(1).await;
+    let term_before = lab.term(slow).await;
+    crowd.longest_gap();
+
+    disks[slow - 1].0.slow_syncs(Duration::from_millis(500));
+    let other = next(slow);
+    let leader = support::wait_for("another leads", || async {
+        let leader = lab.leader(other).await;
+        (leader != slow).then_some(leader)
+    })
+    .await;
+    pass(Duration::from_secs(8)).await;
+    crowd.progress().await;
+    let (gap, terms) = (crowd.longest_gap(), lab.term(other).await - term_before);
+    println!("{gap:?} without a change, {terms} elections");
+    assert_eq!(lab.leader(other).await, leader, "whoever leads goes on");
+    assert!(gap <= BACK_WITHIN, "{gap:?} without a change when the leader's disk became slow");
+    assert!(terms <= 3, "{terms} elections");
+    disks[slow - 1].0.slow_syncs(Duration::ZERO);
+    crowd.disperse(&lab).await;
+    lab.kill_all(&[1, 2, 3]).await;
+    disks.into_iter().for_each(|(_, mounted)| mounted.unmount());
 }

@@ -153,7 +153,6 @@ async fn one_of_three_goes_on_without_two() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_that_are_left_of_five_the_one_with_the_newest_log_goes_on() {
     let mut lab = Lab::start(5).await;
-    lab.wait_for_voters(5).await;
     let mut ids = Vec::new();
     for number in 1..=5 {
         ids.push(lab.id_of(number, 1).await);

@@ -1,6 +1,8 @@
 //! Consensus on one node: its log on disk, its snapshots, its audit log, and the handle over them.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
+#[path = "raft_ahead.rs"]
+mod ahead;
 #[path = "raft_audit.rs"]
 mod audit;
 #[path = "raft_cluster.rs"]

@@ -89,6 +89,8 @@ struct Platter {
     cut: bool,
     fail_sync: bool,
     syncs_failed: u64,
+    /// How long a sync takes.
+    sync_takes: Duration,
     total: u64,
 }
 
@@ -120,6 +122,7 @@ impl PowerCutDisk {
                 cut: false,
                 fail_sync: false,
                 syncs_failed: 0,
+                sync_takes: Duration::ZERO,
                 total,
             })),
         }
@@ -147,6 +150,12 @@ impl PowerCutDisk {
     /// Makes the next fsync fail and lose what it should have kept.
     pub fn fail_next_sync(&self) {
         self.platter().fail_sync = true;
+    }
+
+    /// From now on each sync takes this long. Reads and writes do not wait for it.
+    #[allow(dead_code, reason = "one story uses it")]
+    pub fn slow_syncs(&self, each: Duration) {
+        self.platter().sync_takes = each;
     }
 
     /// How many syncs were made to fail.
@@ -387,6 +396,20 @@ impl PowerCutFs {
     }
 }
 
+impl PowerCutFs {
+    fn sync(&self, number: INodeNo, folder: bool, reply: ReplyEmpty) {
+        let takes = self.platter().sync_takes;
+        if takes.is_zero() {
+            return answer(reply, self.platter().sync(number, folder));
+        }
+        let late = Self { platter: Arc::clone(&self.platter) };
+        std::thread::spawn(move || {
+            std::thread::sleep(takes);
+            answer(reply, late.platter().sync(number, folder));
+        });
+    }
+}
+
 /// Answers an operation that gives nothing.
 fn answer(reply: ReplyEmpty, outcome: Result<(), Errno>) {
     match outcome {
@@ -561,7 +584,7 @@ impl Filesystem for PowerCutFs {
         reply: ReplyWrite,
     ) {
         match self.platter().write(ino, offset, data) {
-            Ok(()) => reply.written(data.len() as u32),
+            Ok(()) => reply.written(u32::try_from(data.len()).unwrap()),
             Err(error) => reply.error(error),
         }
     }
@@ -571,11 +594,11 @@ impl Filesystem for PowerCutFs {
     }
 
     fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(reply, self.platter().sync(ino, false));
+        self.sync(ino, false, reply);
     }
 
     fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(reply, self.platter().sync(ino, true));
+        self.sync(ino, true, reply);
     }
 
     fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {

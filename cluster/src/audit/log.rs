@@ -9,7 +9,7 @@ use super::query::{AuditFilter, AuditPage};
 use super::segment::{self, FULL, Frame, Frames};
 use super::verify::Verdict;
 use crate::audit_record::{AuditRecord, ChainHead};
-use crate::blocking::blocking;
+use crate::blocking::{blocking, in_place};
 use crate::disk::{Disk, DiskFile, StopFlag, files};
 use crate::keyring::AeadKey;
 
@@ -118,16 +118,27 @@ impl AuditLog {
         first: u64,
     ) -> Result<&'a mut (Arc<dyn DiskFile>, u64), AuditError> {
         if writing.open.as_ref().is_none_or(|(_, length)| *length >= FULL) {
-            if let Some((full, _)) = writing.open.take() {
-                full.sync_data()?;
-            }
-            let file = self.inner.disk.create(&segment::path(first))?;
-            let start = segment::start();
-            file.write_at(0, &start)?;
-            self.inner.disk.sync_dir(Path::new(""))?;
-            writing.open = Some((file, start.len() as u64));
+            // In this order: a start looks at the newest segment alone.
+            let full = writing.open.take();
+            writing.open = Some(in_place(|| self.begin_segment(full, first))?);
         }
         writing.open.as_mut().ok_or_else(|| AuditError::Io("no segment is open".to_owned()))
+    }
+
+    /// Makes the full segment durable and a new one for the records from `first` on. Blocks.
+    fn begin_segment(
+        &self,
+        full: Option<(Arc<dyn DiskFile>, u64)>,
+        first: u64,
+    ) -> Result<(Arc<dyn DiskFile>, u64), AuditError> {
+        if let Some((full, _)) = full {
+            full.sync_data()?;
+        }
+        let file = self.inner.disk.create(&segment::path(first))?;
+        let start = segment::start();
+        file.write_at(0, &start)?;
+        self.inner.disk.sync_dir(Path::new(""))?;
+        Ok((file, start.len() as u64))
     }
 
     /// Makes everything added so far durable, and gives the number of its last record.

@@ -77,7 +77,7 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 struct Started {
     hello: Accepted,
     io: std::net::TcpStream,
-    /// It says that it is for bytes.
+    /// It says that it is not for agreement.
     is_bulk: bool,
 }
 

@@ -95,11 +95,12 @@ impl Shared {
         self.trust.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For a connection of this node. What an edge asks is not urgent to agreement, however small it is.
     fn client(&self, lane: Lane) -> Arc<rustls::ClientConfig> {
         let client = self.trust().client.clone();
-        match lane {
-            Lane::Urgent => client,
-            Lane::Bulk => Arc::new(trust::for_bulk(&client)),
+        match (lane, self.name.part) {
+            (Lane::Urgent, Part::Node) => client,
+            (Lane::Bulk, _) | (_, Part::Edge) => Arc::new(trust::for_bulk(&client)),
         }
     }
 

@@ -18,8 +18,8 @@ use crate::authority::fingerprint;
 
 /// What nodes speak to one another.
 pub(super) const NODE_PROTOCOL: &[u8] = b"mediakeep-node/1";
-/// Offered beside it by whoever opens a connection for bytes, so that it is known before a byte is read where the connection
-/// is to be served. Never chosen: a release that does not know it goes on as before.
+/// Offered beside it by whoever opens a connection for bytes, or is an edge, so that it is known before a byte is read where
+/// the connection is to be served: not where agreement runs. Never chosen: a release that does not know it goes on as before.
 pub(super) const BULK_PROTOCOL: &[u8] = b"mediakeep-bulk/1";
 /// What a node that is none yet speaks.
 pub(super) const JOIN_PROTOCOL: &[u8] = b"mediakeep-join/1";

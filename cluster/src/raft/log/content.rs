@@ -80,7 +80,7 @@ impl Content {
             }
             Change::Purge(upto) => {
                 self.records = self.records.split_off(&(upto.index + 1));
-                self.purged = Some(upto);
+                self.purged = self.purged.max(Some(upto));
                 self.last = self.newest()?;
             }
         }

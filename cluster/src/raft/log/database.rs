@@ -14,7 +14,7 @@ const VOTERS_THAT_HEAL: u32 = 3;
 
 /// One database holding one log. All calls block.
 pub trait Database: Debug + Send + Sync {
-    /// Writes `changes` in their order and makes them durable. What is cut out of the log comes alone.
+    /// Writes `changes` in their order and makes them durable. What cuts the log comes without records.
     ///
     /// # Errors
     /// When the database or its disk fails; what is on disk is then unknown and the node must stop.

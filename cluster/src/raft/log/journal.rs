@@ -2,9 +2,11 @@
 //! dozen threads. While the cluster has no third voter to heal the log, sled follows in the same barrier and the two are
 //! two copies; with more voters sled comes after.
 //!
-//! When the log is cut, the journal is written anew and put in place by a rename, so it never grows past what the log
-//! holds. Room is made ahead of the frames, as zeros: a sync need not wait for the file system to note a new length.
+//! When the log is cut, the end of the journal that still counts is copied as it stands and put in place by a rename, so it
+//! never grows past what the log holds. Room is made ahead of the frames, as zeros: a sync need not wait for the file
+//! system to note a new length.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +54,17 @@ pub struct Journal {
     length: u64,
     /// Where the room ends that was made for it.
     room: u64,
+    /// Where the frame of each record begins.
+    starts: BTreeMap<u64, u64>,
+}
+
+/// What a journal begins with, before its records.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    /// Everything up to here is cut.
+    pub purged: Option<LogId>,
+    /// The newest vote given.
+    pub vote: Option<Vote>,
 }
 
 /// What was read back.
@@ -69,11 +82,23 @@ impl Journal {
     /// # Errors
     /// When any step fails; the old journal is still there then.
     pub fn rewrite(disk: &Arc<dyn Disk>, content: &Content) -> Result<Self, LogError> {
-        let bytes = whole(content)?;
-        files::write_atomically(&**disk, Path::new(NAME), &bytes)?;
+        let mut bytes = Head { purged: content.purged, vote: content.vote }.bytes()?;
+        let mut starts = BTreeMap::new();
+        for (index, record) in &content.records {
+            starts.insert(*index, bytes.len() as u64);
+            push_frame(&mut bytes, &Frame::Record(record.clone()))?;
+        }
+        if let Some(committed) = content.committed {
+            push_frame(&mut bytes, &Frame::Committed(committed))?;
+        }
+        Self::put(disk, &bytes, starts)
+    }
+
+    fn put(disk: &Arc<dyn Disk>, bytes: &[u8], starts: BTreeMap<u64, u64>) -> Result<Self, LogError> {
+        files::write_atomically(&**disk, Path::new(NAME), bytes)?;
         let file = disk.open(Path::new(NAME))?;
         let length = bytes.len() as u64;
-        Ok(Self { file, length, room: length })
+        Ok(Self { file, length, room: length, starts })
     }
 
     /// Appends `changes` and makes them durable.
@@ -81,14 +106,14 @@ impl Journal {
     /// # Errors
     /// When the write or the sync fails; what is on disk is then unknown and the node must stop.
     pub fn append(&mut self, changes: &[Change]) -> Result<(), LogError> {
-        let mut bytes = Vec::new();
+        let (start, mut bytes) = (self.length, Vec::new());
         for change in changes {
-            push_change(&mut bytes, change)?;
+            self.push(start, &mut bytes, change)?;
         }
         if bytes.is_empty() {
             return Ok(());
         }
-        let (start, end) = (self.length, self.length + bytes.len() as u64);
+        let end = start + bytes.len() as u64;
         if end > self.room {
             bytes.resize(bytes.len() + AHEAD, 0);
         }
@@ -96,6 +121,47 @@ impl Journal {
         self.file.sync_data()?;
         self.length = end;
         self.room = self.room.max(start + bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Adds the frames of one change to `bytes`, which go to `start`.
+    fn push(&mut self, start: u64, bytes: &mut Vec<u8>, change: &Change) -> Result<(), LogError> {
+        match change {
+            Change::Vote(vote) => push_frame(bytes, &Frame::Vote(*vote)),
+            Change::Committed(committed) => push_frame(bytes, &Frame::Committed(*committed)),
+            Change::Truncate(from) => {
+                self.starts.split_off(from);
+                push_frame(bytes, &Frame::Truncate(*from))
+            }
+            Change::Purge(upto) => {
+                self.starts = self.starts.split_off(&(upto.index + 1));
+                push_frame(bytes, &Frame::Purge(*upto))
+            }
+            Change::Append(records) => records.iter().try_for_each(|(log_id, record)| {
+                self.starts.insert(log_id.index, start + bytes.len() as u64);
+                push_frame(bytes, &Frame::Record(record.clone()))
+            }),
+        }
+    }
+
+    /// Lets go of the frames before the first record that is left. `head` is what they said besides records; what comes
+    /// after that record is kept as it stands, so that nothing is read but the journal's own end.
+    ///
+    /// # Errors
+    /// When any step fails; the journal before is still there then.
+    pub fn cut(&mut self, disk: &Arc<dyn Disk>, head: Head) -> Result<(), LogError> {
+        let from = self.starts.first_key_value().map_or(self.length, |(_, start)| *start);
+        let mut bytes = head.bytes()?;
+        let begins = bytes.len();
+        let kept = usize::try_from(self.length - from).map_err(io::Error::other)?;
+        bytes.resize(begins + kept, 0);
+        let read = self.file.read_at(from, bytes.get_mut(begins..).unwrap_or_default())?;
+        if read != kept {
+            return Err(LogError::Damaged { what: format!("the journal ends {} bytes early", kept - read) });
+        }
+        let moved = |(index, start): (&u64, &u64)| (*index, start - from + begins as u64);
+        let starts = self.starts.iter().map(moved).collect();
+        *self = Self::put(disk, &bytes, starts)?;
         Ok(())
     }
 
@@ -141,32 +207,12 @@ fn is_room(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-fn whole(content: &Content) -> Result<Vec<u8>, LogError> {
-    let mut bytes = MAGIC.to_vec();
-    if let Some(purged) = content.purged {
-        push_change(&mut bytes, &Change::Purge(purged))?;
-    }
-    if let Some(vote) = content.vote {
-        push_change(&mut bytes, &Change::Vote(vote))?;
-    }
-    for record in content.records.values() {
-        push_frame(&mut bytes, &Frame::Record(record.clone()))?;
-    }
-    if let Some(committed) = content.committed {
-        push_change(&mut bytes, &Change::Committed(committed))?;
-    }
-    Ok(bytes)
-}
-
-fn push_change(bytes: &mut Vec<u8>, change: &Change) -> Result<(), LogError> {
-    match change {
-        Change::Vote(vote) => push_frame(bytes, &Frame::Vote(*vote)),
-        Change::Truncate(from) => push_frame(bytes, &Frame::Truncate(*from)),
-        Change::Purge(upto) => push_frame(bytes, &Frame::Purge(*upto)),
-        Change::Committed(committed) => push_frame(bytes, &Frame::Committed(*committed)),
-        Change::Append(records) => {
-            records.iter().try_for_each(|(_, record)| push_frame(bytes, &Frame::Record(record.clone())))
-        }
+impl Head {
+    fn bytes(self) -> Result<Vec<u8>, LogError> {
+        let mut bytes = MAGIC.to_vec();
+        self.purged.map_or(Ok(()), |purged| push_frame(&mut bytes, &Frame::Purge(purged)))?;
+        self.vote.map_or(Ok(()), |vote| push_frame(&mut bytes, &Frame::Vote(vote)))?;
+        Ok(bytes)
     }
 }
 
@@ -203,4 +249,68 @@ fn apply_frame(content: &mut Content, body: &[u8]) -> Result<(), LogError> {
         Frame::Committed(committed) => Change::Committed(committed),
         Frame::Record(record) => Change::Append(vec![(record::position(&record)?, record)]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::{CommittedLeaderId, EntryPayload};
+
+    use super::*;
+    use crate::disk::SimulatedDisk;
+    use crate::keyring::AeadKey;
+    use crate::raft::types::LogEntry;
+
+    fn log_id(term: u64, index: u64) -> LogId {
+        LogId::new(CommittedLeaderId::new(term, 1), index)
+    }
+
+    fn records(term: u64, range: std::ops::Range<u64>) -> Change {
+        let key = AeadKey::new(&[5; 32]).unwrap();
+        let record = |index| {
+            let entry = LogEntry { log_id: log_id(term, index), payload: EntryPayload::Blank };
+            (entry.log_id, record::encode(&entry, &key).unwrap())
+        };
+        Change::Append(range.map(record).collect())
+    }
+
+    /// A life with records taken back, votes in between and two cuts; what is read back is what was done, at every step.
+    #[test]
+    fn what_is_left_by_a_cut_says_what_the_whole_said() {
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1 << 24));
+        let (mut journal, mut content) =
+            (Journal::rewrite(&disk, &Content::default()).unwrap(), Content::default());
+        let life = [
+            Change::Vote(Vote::new_committed(1, 1)),
+            records(1, 0..10),
+            Change::Committed(log_id(1, 5)),
+            Change::Purge(log_id(1, 2)),
+            Change::Truncate(7),
+            Change::Vote(Vote::new_committed(2, 2)),
+            records(2, 7..30),
+            Change::Truncate(20),
+            Change::Vote(Vote::new_committed(3, 1)),
+            records(3, 20..25),
+            Change::Committed(log_id(3, 22)),
+            Change::Purge(log_id(3, 20)),
+            records(3, 25..27),
+            Change::Purge(log_id(3, 26)),
+            records(3, 27..28),
+        ];
+        for change in life {
+            let cut = matches!(change, Change::Purge(_));
+            journal.append(std::slice::from_ref(&change)).unwrap();
+            content.apply(change).unwrap();
+            let before = journal.length;
+            if cut {
+                journal.cut(&disk, Head { purged: content.purged, vote: content.vote }).unwrap();
+                assert!(journal.length < before, "it is shorter");
+            }
+            let replayed = replay(&*disk).unwrap().unwrap();
+            assert_eq!((replayed.stopped, replayed.content.records), (None, content.records.clone()));
+            assert_eq!(
+                (replayed.content.vote, replayed.content.purged, replayed.content.last),
+                (content.vote, content.purged, content.last)
+            );
+        }
+    }
 }

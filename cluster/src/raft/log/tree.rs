@@ -119,7 +119,7 @@ impl LogTree {
     }
 
     /// Key by key, in order. A power cut may leave the first few of them, and that is a log, too: each record stands by
-    /// itself, and nothing is acknowledged before all are durable. A batch of sled's would have a write of its own for its
+    /// itself, and what counts on all of them has the journal. A batch of sled's would have a write of its own for its
     /// head, and each write wakes every thread of sled's pool.
     fn insert(&self, changes: &[Change]) -> Result<(), LogError> {
         let insert =

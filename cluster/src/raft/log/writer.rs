@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::LogError;
 use super::content::Change;
 use super::database::{Database, Databases};
-use super::journal::Journal;
+use super::journal::{Head, Journal};
 use super::store::Shared;
 use super::watermark::{Watermark, WatermarkFile};
 use crate::disk::Disk;
@@ -248,7 +248,8 @@ impl Writer {
 
     fn purge(&mut self, upto: LogId) -> Result<(), LogError> {
         self.barrier(vec![Change::Purge(upto)])?;
-        self.rewrite_journal()
+        self.journal.cut(&self.disk, Head { purged: Some(upto), vote: self.mark().vote })?;
+        Ok(())
     }
 
     fn compact(&mut self) -> Result<(), LogError> {
@@ -259,17 +260,13 @@ impl Writer {
         drop(self.shared.replace_tree(Some(tree)));
         self.databases.remove(self.generation)?;
         self.generation = next;
-        self.rewrite_journal()
+        self.journal = Journal::rewrite(&self.disk, &content)?;
+        Ok(())
     }
 
     fn set_voters(&mut self, voters: u32) -> Result<(), LogError> {
         self.watermark.write(Watermark { voters, ..self.mark() })?;
         if self.databases.may_lag(voters) { Ok(()) } else { self.catch_up() }
-    }
-
-    fn rewrite_journal(&mut self) -> Result<(), LogError> {
-        self.journal = Journal::rewrite(&self.disk, &self.tree()?.read_all()?)?;
-        Ok(())
     }
 
     fn tree(&self) -> Result<Arc<dyn Database>, LogError> {
