@@ -8,20 +8,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
-    WriteFlags,
+    BackgroundSession, BsdFileFlags, Config, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation,
+    INodeNo, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 const TTL: Duration = Duration::from_secs(1);
-const SECTOR: usize = 512;
-const ROOT: u64 = 1;
+
+#[path = "power_cut_platter.rs"]
+mod platter;
+
+use platter::{Change, Inode, NameChange, Platter, ROOT};
 
 /// When names become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,59 +41,6 @@ pub enum Left {
     Everything,
     /// A random part, torn at sectors.
     Some(u64),
-}
-
-#[derive(Debug, Clone)]
-struct Inode {
-    kind: FileType,
-    mode: u16,
-    volatile: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<Change>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write(usize, Vec<u8>),
-    Cut(usize),
-}
-
-type Name = (u64, OsString);
-
-#[derive(Debug, Clone)]
-struct NameChange {
-    folder: u64,
-    gone: Option<Name>,
-    come: Option<(Name, u64)>,
-}
-
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<Name, u64>) {
-        if let Some(gone) = &self.gone {
-            names.remove(gone);
-        }
-        if let Some((name, inode)) = &self.come {
-            names.insert(name.clone(), *inode);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Platter {
-    policy: Names,
-    inodes: HashMap<u64, Inode>,
-    next: u64,
-    names: BTreeMap<Name, u64>,
-    durable_names: BTreeMap<Name, u64>,
-    pending_names: Vec<NameChange>,
-    operations: u64,
-    cut_at: Option<u64>,
-    cut: bool,
-    fail_sync: bool,
-    syncs_failed: u64,
-    /// How long a sync takes.
-    sync_takes: Duration,
-    total: u64,
 }
 
 /// The disk behind the mounts. Clones are the same disk.
@@ -225,167 +174,6 @@ impl Mounted {
     }
 }
 
-impl Inode {
-    fn after_cut(&self, keeps: &mut impl FnMut() -> bool) -> Vec<u8> {
-        let mut contents = self.durable.clone();
-        for change in &self.pending {
-            match change {
-                Change::Cut(length) if keeps() => contents.resize(*length, 0),
-                Change::Cut(_) => {}
-                Change::Write(offset, bytes) => {
-                    for (number, sector) in bytes.chunks(SECTOR).enumerate() {
-                        if keeps() {
-                            put(&mut contents, offset + number * SECTOR, sector);
-                        }
-                    }
-                }
-            }
-        }
-        contents
-    }
-
-    fn attributes(&self, number: u64) -> FileAttr {
-        let size = self.volatile.len() as u64;
-        FileAttr {
-            ino: INodeNo(number),
-            size,
-            blocks: size.div_ceil(512),
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
-            kind: self.kind,
-            perm: self.mode,
-            nlink: if self.kind == FileType::Directory { 2 } else { 1 },
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        }
-    }
-}
-
-fn put(contents: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset + bytes.len();
-    if contents.len() < end {
-        contents.resize(end, 0);
-    }
-    contents[offset..end].copy_from_slice(bytes);
-}
-
-impl Platter {
-    fn alive(&self) -> Result<(), Errno> {
-        if self.cut { Err(Errno::EIO) } else { Ok(()) }
-    }
-
-    /// Counts a changing operation.
-    fn operate(&mut self) -> Result<(), Errno> {
-        if self.cut_at.is_some_and(|at| self.operations >= at) {
-            self.cut = true;
-        }
-        self.operations += 1;
-        self.alive()
-    }
-
-    fn inode(&mut self, number: INodeNo) -> Result<&mut Inode, Errno> {
-        self.inodes.get_mut(&number.0).ok_or(Errno::ENOENT)
-    }
-
-    fn find(&self, parent: INodeNo, name: &OsStr) -> Result<u64, Errno> {
-        self.names.get(&(parent.0, name.to_owned())).copied().ok_or(Errno::ENOENT)
-    }
-
-    fn change_names(&mut self, change: NameChange) {
-        change.apply(&mut self.names);
-        self.pending_names.push(change);
-    }
-
-    fn commit_names(&mut self, folder: Option<u64>) {
-        let (now, later) = std::mem::take(&mut self.pending_names)
-            .into_iter()
-            .partition(|change| folder.is_none_or(|folder| change.folder == folder));
-        self.pending_names = later;
-        let now: Vec<NameChange> = now;
-        for change in now {
-            change.apply(&mut self.durable_names);
-        }
-    }
-
-    fn used(&self) -> u64 {
-        self.names
-            .values()
-            .filter_map(|number| self.inodes.get(number))
-            .map(|inode| inode.volatile.len() as u64)
-            .sum()
-    }
-
-    fn make(&mut self, parent: INodeNo, name: &OsStr, kind: FileType, mode: u32) -> Result<FileAttr, Errno> {
-        self.operate()?;
-        if self.find(parent, name).is_ok() {
-            return Err(Errno::EEXIST);
-        }
-        let number = self.next;
-        self.next += 1;
-        let mode = (mode & 0o777) as u16;
-        let inode = Inode { kind, mode, volatile: vec![], durable: vec![], pending: vec![] };
-        let attributes = inode.attributes(number);
-        self.inodes.insert(number, inode);
-        let come = Some(((parent.0, name.to_owned()), number));
-        self.change_names(NameChange { folder: parent.0, gone: None, come });
-        Ok(attributes)
-    }
-
-    fn write(&mut self, number: INodeNo, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-        self.operate()?;
-        let total = self.total;
-        let used = self.used();
-        let inode = self.inode(number)?;
-        let offset = usize::try_from(offset).map_err(|_| Errno::EFBIG)?;
-        let growth = (offset + bytes.len()).saturating_sub(inode.volatile.len()) as u64;
-        if used + growth > total {
-            return Err(Errno::ENOSPC);
-        }
-        put(&mut inode.volatile, offset, bytes);
-        inode.pending.push(Change::Write(offset, bytes.to_vec()));
-        Ok(())
-    }
-
-    fn sync(&mut self, number: INodeNo, folder: bool) -> Result<(), Errno> {
-        self.operate()?;
-        let fails = std::mem::take(&mut self.fail_sync);
-        self.syncs_failed += u64::from(fails);
-        let inode = self.inode(number)?;
-        let pending = std::mem::take(&mut inode.pending);
-        if fails {
-            return Err(Errno::EIO);
-        }
-        for change in pending {
-            match change {
-                Change::Write(offset, bytes) => put(&mut inode.durable, offset, &bytes),
-                Change::Cut(length) => inode.durable.resize(length, 0),
-            }
-        }
-        match self.policy {
-            Names::Journalled => self.commit_names(None),
-            Names::Strict if folder => self.commit_names(Some(number.0)),
-            Names::Strict => {}
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, parent: INodeNo, name: &OsStr, folder: bool) -> Result<(), Errno> {
-        self.operate()?;
-        let number = self.find(parent, name)?;
-        if folder && self.names.keys().any(|(parent, _)| *parent == number) {
-            return Err(Errno::ENOTEMPTY);
-        }
-        let gone = Some((parent.0, name.to_owned()));
-        self.change_names(NameChange { folder: parent.0, gone, come: None });
-        Ok(())
-    }
-}
-
 struct PowerCutFs {
     platter: Arc<Mutex<Platter>>,
 }
@@ -394,9 +182,7 @@ impl PowerCutFs {
     fn platter(&self) -> MutexGuard<'_, Platter> {
         self.platter.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl PowerCutFs {
     fn sync(&self, number: INodeNo, folder: bool, reply: ReplyEmpty) {
         let takes = self.platter().sync_takes;
         if takes.is_zero() {
