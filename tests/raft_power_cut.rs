@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cluster::disk::StopFlag;
+use cluster::disk::{RealDisk, StopFlag};
 use cluster::keyring::AeadKey;
 use cluster::raft::log::content::Change;
+use cluster::raft::log::watermark::{self, Found};
 use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open, open_changed, record};
 use cluster::raft::types::{LogEntry, LogId, Vote};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
@@ -225,6 +226,75 @@ async fn stopped(dir: &Path) -> Image {
     log.purge(log_id(3)).await.unwrap();
     log.close().await.unwrap();
     take(dir)
+}
+
+/// The newest record that the watermark in `dir` speaks of.
+fn said(dir: &Path) -> Option<LogId> {
+    match watermark::read(&RealDisk::open(dir).unwrap()).unwrap() {
+        Found::Good(mark) => mark.last,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Of one voter the watermark speaks before anybody is told; of three, right after. From then on an end of the log that is
+/// lost is noticed: sled makes up for it where it is a second copy.
+#[tokio::test]
+async fn an_end_of_the_log_that_is_lost_is_noticed() {
+    for voters in [1, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open_whole(dir.path(), None);
+        log.set_voters(voters).await.unwrap();
+        log.blocking_append((0..4).map(entry)).await.unwrap();
+        if voters == 1 {
+            assert_eq!(said(dir.path()), Some(log_id(3)), "before the answer");
+        }
+        let began = Instant::now();
+        while said(dir.path()) != Some(log_id(3)) {
+            assert!(began.elapsed() < Duration::from_secs(30), "the watermark does not follow");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut image = take(dir.path());
+        log.close().await.unwrap();
+        let journal = image.get_mut(Path::new("journal")).unwrap();
+        let end = journal.iter().rposition(|byte| *byte != 0).unwrap();
+        journal[end] ^= 1;
+
+        let dir = tempfile::tempdir().unwrap();
+        put(&image, dir.path());
+        match open(options(dir.path(), None)).unwrap() {
+            Opened::Whole { store, .. } => {
+                assert_eq!(voters, 1);
+                assert_eq!(store.range(), Some((0, 3)));
+                store.close().await.unwrap();
+            }
+            Opened::Short { missing, .. } => {
+                assert_eq!((voters, missing.first, missing.last), (3, 3, Some(3)));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_cut_leaves_the_disk_when_the_log_moves_to_a_fresh_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open_whole(dir.path(), None);
+    log.blocking_append((0..8).map(entry)).await.unwrap();
+    let whole = log.bytes();
+    log.purge(log_id(3)).await.unwrap();
+    assert_eq!(log.bytes(), whole, "so that nodes whose log is cut by snapshots come to move it, too");
+    assert_eq!(log.range(), Some((4, 7)));
+    log.close().await.unwrap();
+
+    let log = open_whole(dir.path(), Some(log_id(3)));
+    assert_eq!(log.range(), Some((4, 7)), "what is in the database and was cut is not there");
+    assert_eq!(log.bytes(), whole / 2);
+    log.close().await.unwrap();
+
+    let mut log = open_whole(dir.path(), Some(log_id(3)));
+    log.purge(log_id(5)).await.unwrap();
+    log.compact().await.unwrap();
+    assert_eq!((log.range(), log.bytes()), (Some((6, 7)), whole / 4));
+    log.close().await.unwrap();
 }
 
 /// Two records of another election, as `cluster recover` adds them.

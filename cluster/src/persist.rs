@@ -4,6 +4,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// Bytes made room for at once.
+const ROOM: usize = 512;
+
 /// A type kept on disk. Its encoding is one version byte followed by postcard.
 ///
 /// To change the shape of such a type: keep the old shape as `Previous`, raise `VERSION` by one, and write `migrate`.
@@ -43,7 +46,10 @@ pub enum PersistError {
 /// # Errors
 /// Only if the type itself cannot be serialised, which is a fault in the program.
 pub fn encode<T: Persist>(value: &T) -> Result<Vec<u8>, PersistError> {
-    postcard::to_extend(value, vec![T::VERSION]).map_err(|error| PersistError::Damaged(error.to_string()))
+    // Room for most of what is written with each change, which would else be made in seven steps.
+    let mut bytes = Vec::with_capacity(ROOM);
+    bytes.push(T::VERSION);
+    postcard::to_extend(value, bytes).map_err(|error| PersistError::Damaged(error.to_string()))
 }
 
 /// Decodes what [`encode`] wrote, by this build or by the one before it.

@@ -15,7 +15,7 @@ use actix_web::dev::{Handler, ServiceRequest, ServiceResponse};
 use actix_web::guard::{self, Guard};
 use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, FromRequest, Resource, Responder, Route, web};
+use actix_web::{Error, FromRequest, Resource, Responder, Route, Scope, web};
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Schema};
 
@@ -154,10 +154,32 @@ impl Routes {
                 None => patterns.push((pattern, vec![guarded])),
             }
         }
+        // Resource after resource is tried with each request, most by a regular expression: so those of a section are asked
+        // for only below its path.
+        let mut sections: Vec<(String, Vec<Resource>)> = Vec::new();
         for (pattern, methods) in patterns {
-            config.service(resource(&pattern, methods));
+            let Some((section, rest)) = split_section(&pattern) else {
+                config.service(resource(&pattern, methods));
+                continue;
+            };
+            let resource = resource(rest, methods);
+            match sections.iter_mut().find(|(known, _)| known == section) {
+                Some((_, resources)) => resources.push(resource),
+                None => sections.push((section.to_owned(), vec![resource])),
+            }
+        }
+        for (section, resources) in sections {
+            config.service(resources.into_iter().fold(web::scope(&section), Scope::service));
         }
     }
+}
+
+/// The part of the API that a pattern belongs to, as `/api/v1/assets`, and the rest of it.
+fn split_section(pattern: &str) -> Option<(&str, &str)> {
+    let name = pattern.strip_prefix(API_PREFIX)?.strip_prefix('/')?;
+    let end = name.find('/').unwrap_or(name.len());
+    let is_plain = !name.get(..end)?.contains('{');
+    is_plain.then(|| pattern.split_at(API_PREFIX.len() + 1 + end))
 }
 
 /// An operation's method, handler, and what it needs; none for one that the table of needs forgot.
@@ -238,4 +260,17 @@ fn describe<P: Described>(path: &str, document: &mut OpenApi) {
     add_problems(&mut operation);
     operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
     document.paths.add_path_operation(path, P::methods(), operation);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_the_api_belongs_to_a_section() {
+        assert_eq!(split_section("/api/v1/assets"), Some(("/api/v1/assets", "")));
+        assert_eq!(split_section("/api/v1/assets/{id}/views"), Some(("/api/v1/assets", "/{id}/views")));
+        assert_eq!(split_section("/api/v1/{id}"), None);
+        assert_eq!(split_section("/play/{view}/{file:.*}"), None);
+    }
 }

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation,
@@ -18,6 +18,7 @@ use fuser::{
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 const TTL: Duration = Duration::from_secs(1);
 
 #[path = "power_cut_platter.rs"]
@@ -156,22 +157,35 @@ impl PowerCutDisk {
         let session = session.unwrap_or_else(|error| {
             panic!("these tests need FUSE: /dev/fuse and the right to mount (root): {error}")
         });
-        Mounted { session: Some(session) }
+        Mounted { session: Some(session), at: at.to_owned() }
     }
 }
 
 /// A mounted disk.
 pub struct Mounted {
     session: Option<BackgroundSession>,
+    at: PathBuf,
 }
 
 impl Mounted {
-    /// Unmounts and waits until it is so. All files must be closed.
+    /// Unmounts and waits until it is so. All files must be closed, or be those of a process that is just ending: a worker
+    /// lives a moment longer than the node that was killed.
     pub fn unmount(mut self) {
+        let began = Instant::now();
+        while is_in_use(&self.at) && began.elapsed() < CLOSED_WITHIN {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         if let Some(session) = self.session.take() {
             session.umount_and_join().expect("unmounting: every file must be closed");
         }
     }
+}
+
+/// Whether another process has a file below `folder` open.
+fn is_in_use(folder: &Path) -> bool {
+    let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|found| found.path());
+    let files = numbers.filter_map(|process| std::fs::read_dir(process.join("fd")).ok()).flatten().flatten();
+    files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| target.starts_with(folder))
 }
 
 struct PowerCutFs {

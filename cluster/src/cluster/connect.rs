@@ -324,16 +324,16 @@ async fn watch_quorum(inner: Weak<Inner>) {
 
 /// Says who leads, whenever that changes.
 async fn follow_leaders(inner: Weak<Inner>) {
-    let mut metrics = {
+    let mut standing = {
         let Some(held) = inner.upgrade() else { return };
         let super::Mode::Running(running) = &held.mode else { return };
-        metrics::changes(&running.raft)
+        metrics::standing(&running.raft)
     };
     let mut said = None;
     loop {
         let (leader, term) = {
-            let now = metrics.borrow_and_update();
-            (now.current_leader, now.current_term)
+            let now = standing.borrow_and_update();
+            (now.current_leader, now.vote.leader_id().term)
         };
         if leader != said {
             match leader {
@@ -342,7 +342,7 @@ async fn follow_leaders(inner: Weak<Inner>) {
             }
             said = leader;
         }
-        if metrics.changed().await.is_err() {
+        if standing.changed().await.is_err() {
             return;
         }
     }

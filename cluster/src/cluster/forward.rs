@@ -50,7 +50,7 @@ impl Cluster {
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         let running = self.running().ok()?;
-        metrics::now(&running.raft).current_leader.map(NodeId)
+        metrics::leader(&running.raft)
     }
 
     /// Whether this node leads, as far as it knows.
@@ -155,7 +155,7 @@ impl Forwarding<'_> {
         request: Request,
         until: Instant,
     ) -> Done {
-        let leader = metrics::now(self.raft).current_leader.map(NodeId);
+        let leader = metrics::leader(self.raft);
         let asked = async {
             match leader {
                 Some(leader) if leader != self.me => {
@@ -208,7 +208,7 @@ impl Forwarding<'_> {
 
 /// Waits until `leader` is not known to lead any more.
 pub(super) async fn leads_no_longer(raft: &Raft<TypeConfig>, leader: NodeId) {
-    let mut metrics = metrics::changes(raft);
+    let mut standing = metrics::standing(raft);
     // Consensus that has ended leads nobody either.
-    drop(metrics.wait_for(|metrics| metrics.current_leader.map(NodeId) != Some(leader)).await);
+    drop(standing.wait_for(|standing| standing.current_leader.map(NodeId) != Some(leader)).await);
 }

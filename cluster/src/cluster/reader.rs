@@ -85,7 +85,7 @@ impl Reader {
     }
 
     async fn try_round(&self) -> Result<(), ProposeError> {
-        let leader = metrics::now(&self.raft).current_leader.map(NodeId);
+        let leader = metrics::leader(&self.raft);
         match leader {
             Some(leader) if leader != self.me => tokio::select! {
                 biased;

@@ -26,6 +26,7 @@ use crate::keyring::{Keyring, StorageKey, fill_random};
 use crate::net::{LateNet, Peers, Service, Services};
 use crate::raft::log::{self, LogStore, MissingRange, Opened, files, record};
 use crate::raft::machine::{Machine, Restored, Shown};
+use crate::raft::metrics;
 use crate::raft::network::Network;
 use crate::raft::serve::RaftService;
 use crate::raft::snapshot::SnapshotFolder;
@@ -403,15 +404,15 @@ impl Consensus<'_> {
 
 /// Tells the log how many voters there are, for as long as consensus runs: below three it keeps a journal.
 pub(crate) fn follow_voters(raft: &Raft<TypeConfig>, store: &LogStore) {
-    let (mut metrics, store) = (raft.server_metrics(), store.clone());
+    let (mut standing, store) = (metrics::standing(raft), store.clone());
     tokio::spawn(async move {
         loop {
-            let voters = metrics.borrow_and_update().membership_config.voter_ids().count();
+            let voters = standing.borrow_and_update().membership_config.voter_ids().count();
             if let Err(error) = store.set_voters(u32::try_from(voters).unwrap_or(u32::MAX)).await {
                 tracing::debug!(%error, "the log follows the number of voters no longer");
                 return;
             }
-            if metrics.changed().await.is_err() {
+            if standing.changed().await.is_err() {
                 return;
             }
         }

@@ -39,7 +39,7 @@ pub struct ClusterStatus {
     pub term: u64,
     /// Entries carried out, ever.
     pub applied: u64,
-    /// Bytes in the log.
+    /// Bytes in the log, as in [`LogStore::bytes`](crate::raft::log::LogStore::bytes).
     pub log_bytes: u64,
     /// Acknowledged records that are missing: nothing can be changed.
     pub read_only: Option<MissingRange>,

@@ -47,7 +47,7 @@ impl CopyNode for Node {
     }
 
     fn leads(&self) -> bool {
-        metrics::now(&self.raft).current_leader == Some(self.id.0)
+        metrics::leader(&self.raft) == Some(self.id)
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

@@ -35,10 +35,6 @@ impl Database for Table {
     fn read_all(&self) -> Result<Content, LogError> {
         Ok(self.content().clone())
     }
-
-    fn size_on_disk(&self) -> u64 {
-        self.content().records.values().map(|record| record.len() as u64).sum()
-    }
 }
 
 impl Databases for Tables {

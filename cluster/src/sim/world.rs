@@ -357,7 +357,7 @@ impl World {
     /// Watches what a node shows, and ends it when it must stop.
     async fn follow(self, node: Node) {
         let mut applied = node.shown.applied.subscribe();
-        let mut metrics = node.raft.server_metrics();
+        let mut metrics = metrics::standing(&node.raft);
         loop {
             applied.borrow_and_update();
             let seen = self.0.chain.lock().unwrap_or_else(PoisonError::into_inner).see(&node);

@@ -89,7 +89,8 @@ pub(super) fn shelves_of(asset: &Asset) -> Vec<Shelf> {
     if !asset.is_live() {
         return vec![Shelf::Trash(application)];
     }
-    let mut shelves = vec![Shelf::Live(application), Shelf::State(application, asset.state.kind())];
+    let mut shelves = Vec::with_capacity(4 + asset.tags.len() + asset.collections.len());
+    shelves.extend([Shelf::Live(application), Shelf::State(application, asset.state.kind())]);
     if asset.published.is_some() {
         shelves.push(Shelf::Published(application));
     }

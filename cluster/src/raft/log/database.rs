@@ -10,7 +10,7 @@ use super::LogError;
 use super::content::{Change, Content};
 
 /// Below this many voters nobody else can heal a damaged log, so the database is as durable as the journal beside it.
-const VOTERS_THAT_HEAL: u32 = 3;
+pub(super) const VOTERS_THAT_HEAL: u32 = 3;
 
 /// One database holding one log. All calls block.
 pub trait Database: Debug + Send + Sync {
@@ -31,9 +31,6 @@ pub trait Database: Debug + Send + Sync {
     /// # Errors
     /// [`LogError::Damaged`] naming what is not whole.
     fn read_all(&self) -> Result<Content, LogError>;
-
-    /// Bytes it takes on disk.
-    fn size_on_disk(&self) -> u64;
 }
 
 /// A database and what it holds.

@@ -362,6 +362,8 @@ impl Survey {
             shared: shared.clone(),
             journal,
             watermark,
+            mark,
+            unmarked: 0,
             durable,
             behind: Vec::new(),
             behind_bytes: 0,

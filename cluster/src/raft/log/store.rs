@@ -63,6 +63,8 @@ struct Index {
     /// Bytes of each record.
     sizes: BTreeMap<u64, usize>,
     bytes: u64,
+    /// Of records that were cut and are in the database still.
+    cut_bytes: u64,
     /// Records that the database does not have yet, and the newest that it has.
     recent: BTreeMap<u64, LogEntry>,
     recent_bytes: usize,
@@ -88,6 +90,7 @@ impl Shared {
             last: content.last,
             sizes,
             bytes,
+            cut_bytes: 0,
             recent: BTreeMap::new(),
             recent_bytes: 0,
             voters,
@@ -110,6 +113,11 @@ impl Shared {
 
     pub(super) fn replace_tree(&self, tree: Option<Arc<dyn Database>>) -> Option<Arc<dyn Database>> {
         std::mem::replace(&mut *self.tree.write().unwrap_or_else(PoisonError::into_inner), tree)
+    }
+
+    /// The database is a fresh one, without what was cut.
+    pub(super) fn forget_cut(&self) {
+        self.write_index().cut_bytes = 0;
     }
 
     /// The database has the records up to this one: what was kept only because it had not may go.
@@ -187,7 +195,9 @@ impl Index {
         let kept = self.sizes.split_off(&(upto.index + 1));
         let gone = std::mem::replace(&mut self.sizes, kept);
         self.recent = self.recent.split_off(&(upto.index + 1));
-        self.bytes -= gone.values().map(|size| *size as u64).sum::<u64>();
+        let gone = gone.values().map(|size| *size as u64).sum::<u64>();
+        self.bytes -= gone;
+        self.cut_bytes += gone;
         self.count_recent();
         self.purged = self.purged.max(Some(upto));
         self.last = self.last.max(Some(upto));
@@ -224,10 +234,11 @@ impl LogStore {
         }
     }
 
-    /// Sealed bytes the log holds now.
+    /// Sealed bytes in the log's database: of the records it holds, and of those cut since it last moved to a fresh one.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.shared.index().bytes
+        let index = self.shared.index();
+        index.bytes + index.cut_bytes
     }
 
     /// The first and the last record held, when there is one.
@@ -252,12 +263,6 @@ impl LogStore {
             cut = Some(*number);
         }
         cut
-    }
-
-    /// Bytes the database takes on disk.
-    #[must_use]
-    pub fn size_on_disk(&self) -> u64 {
-        self.shared.tree().map_or(0, |tree| tree.size_on_disk())
     }
 
     /// Moves the log to a fresh database: what was cut is then gone from disk.

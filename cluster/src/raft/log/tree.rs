@@ -109,11 +109,12 @@ impl LogTree {
                     batch.insert(key(log_id.index).as_slice(), record.as_slice());
                 }
             }
-            Change::Truncate(from) => self.remove_range(batch, *from, u64::MAX)?,
-            Change::Purge(upto) => {
-                put(batch, PURGED, upto)?;
-                self.remove_range(batch, 0, upto.index)?;
+            Change::Truncate(from) => {
+                for found in self.db.range(key(*from)..=key(u64::MAX)).keys() {
+                    batch.remove(found?);
+                }
             }
+            Change::Purge(upto) => put(batch, PURGED, upto)?,
         }
         Ok(())
     }
@@ -133,15 +134,9 @@ impl LogTree {
                         insert(&key(log_id.index), record.as_slice().into())?;
                     }
                 }
-                Change::Truncate(_) | Change::Purge(_) => {}
+                Change::Purge(upto) => insert(PURGED, checked(upto)?.into())?,
+                Change::Truncate(_) => {}
             }
-        }
-        Ok(())
-    }
-
-    fn remove_range(&self, batch: &mut sled::Batch, first: u64, last: u64) -> Result<(), LogError> {
-        for found in self.db.range(key(first)..=key(last)).keys() {
-            batch.remove(found?);
         }
         Ok(())
     }
@@ -166,7 +161,7 @@ impl LogTree {
 
 impl Database for LogTree {
     fn write(&self, changes: &[Change]) -> Result<(), LogError> {
-        let is_plain = |change: &Change| !matches!(change, Change::Truncate(_) | Change::Purge(_));
+        let is_plain = |change: &Change| !matches!(change, Change::Truncate(_));
         guarded(|| {
             if changes.iter().all(is_plain) {
                 return self.insert(changes);
@@ -191,16 +186,14 @@ impl Database for LogTree {
             committed: self.get(COMMITTED)?,
             ..Content::default()
         };
-        for found in self.db.scan_prefix([RECORD]) {
+        // What was cut stays in the database until the log moves to a fresh one: to remove it here would write as much again.
+        let first = content.purged.map_or(0, |purged| purged.index + 1);
+        for found in self.db.range(key(first)..=key(u64::MAX)) {
             let (name, record) = found?;
             content.records.insert(index_of(&name)?, record.to_vec());
         }
         content.check()?;
         Ok(content)
-    }
-
-    fn size_on_disk(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 }
 

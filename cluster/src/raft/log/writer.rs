@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::LogError;
 use super::content::Change;
-use super::database::{Database, Databases};
+use super::database::{Database, Databases, VOTERS_THAT_HEAL};
 use super::journal::{Head, Journal};
 use super::store::Shared;
 use super::watermark::{Watermark, WatermarkFile};
@@ -18,6 +18,8 @@ use crate::raft::types::{LogId, TypeConfig};
 /// Bytes the database may be behind the journal: what a start after a crash makes up for. Far less than what stays in
 /// memory of the newest records.
 const BEHIND: usize = 256 * 1024;
+/// Batches of records that may be acknowledged and not yet in the watermark, while more of them wait.
+const UNMARKED: u32 = 16;
 /// Requests that may wait at once. openraft has at most a handful under way.
 const QUEUE: usize = 256;
 
@@ -61,6 +63,9 @@ pub(super) struct Writer {
     pub(super) behind: Vec<Change>,
     pub(super) behind_bytes: usize,
     pub(super) watermark: WatermarkFile,
+    /// What the watermark is to say, and how many batches of records it does not speak of yet.
+    pub(super) mark: Watermark,
+    pub(super) unmarked: u32,
     /// The newest record that is durable.
     pub(super) durable: watch::Sender<Option<LogId>>,
     /// What is written down as agreed.
@@ -115,6 +120,10 @@ impl Writer {
         // Whatever comes after the end finds nobody to answer it, which says that the log is closed.
         let ending = closing.and_then(|at| drained.drain(at..).next());
         self.carry_out(drained);
+        if self.unmarked > 0 && (self.unmarked >= UNMARKED || requests.is_empty()) {
+            // Nobody waits for this; a failure raises the flag.
+            drop(self.attempt(|writer| writer.write_mark(writer.mark)));
+        }
         ending
     }
 
@@ -173,7 +182,7 @@ impl Writer {
             reason
         });
         if result.is_ok() {
-            self.durable.send_replace(self.mark().last);
+            self.durable.send_replace(self.mark.last);
         }
         result
     }
@@ -191,9 +200,13 @@ impl Writer {
         }
     }
 
-    /// The journal, sled where the two are to be alike, the watermark: each durable before the next.
+    /// The journal, sled where the two are to be alike, the watermark: each durable before the next. With voters enough to
+    /// heal this log, records are acknowledged before the watermark speaks of them: it is then written when there is nothing
+    /// else to write. See `docs/decisions/2026-11-28-the-watermark-follows.md`.
     fn barrier(&mut self, mut changes: Vec<Change>) -> Result<(), LogError> {
-        let next = changes.iter().fold(self.mark(), after);
+        let next = changes.iter().fold(self.mark, after);
+        let plain = changes.iter().all(|change| matches!(change, Change::Append(_)));
+        let follows = plain && self.mark.voters >= VOTERS_THAT_HEAL;
         let agreed = self.shared.committed().filter(|agreed| Some(*agreed) <= next.last);
         self.committed = agreed.or(self.committed);
         let cuts = changes.iter().any(Change::cuts);
@@ -204,11 +217,15 @@ impl Writer {
         self.journal.append(&changes)?;
         self.behind_bytes += changes.iter().map(Change::bytes).sum::<usize>();
         self.behind.append(&mut changes);
-        if cuts || !self.databases.may_lag(self.mark().voters) {
+        if cuts || !self.may_lag() {
             self.catch_up()?;
         }
-        self.watermark.write(next)?;
-        Ok(())
+        if follows {
+            self.mark = next;
+            self.unmarked += 1;
+            return Ok(());
+        }
+        self.write_mark(next)
     }
 
     /// Gives the database what only the journal has.
@@ -242,13 +259,13 @@ impl Writer {
 
     /// The watermark comes down first: from then on nobody counts on what is about to go.
     fn truncate(&mut self, from: u64, last: Option<LogId>) -> Result<(), LogError> {
-        self.watermark.write(Watermark { last, ..self.mark() })?;
+        self.write_mark(Watermark { last, ..self.mark })?;
         self.barrier(vec![Change::Truncate(from)])
     }
 
     fn purge(&mut self, upto: LogId) -> Result<(), LogError> {
         self.barrier(vec![Change::Purge(upto)])?;
-        self.journal.cut(&self.disk, Head { purged: Some(upto), vote: self.mark().vote })?;
+        self.journal.cut(&self.disk, Head { purged: Some(upto), vote: self.mark.vote })?;
         Ok(())
     }
 
@@ -258,6 +275,7 @@ impl Writer {
         let next = self.generation + 1;
         let tree = self.databases.create(next, &content)?;
         drop(self.shared.replace_tree(Some(tree)));
+        self.shared.forget_cut();
         self.databases.remove(self.generation)?;
         self.generation = next;
         self.journal = Journal::rewrite(&self.disk, &content)?;
@@ -265,16 +283,24 @@ impl Writer {
     }
 
     fn set_voters(&mut self, voters: u32) -> Result<(), LogError> {
-        self.watermark.write(Watermark { voters, ..self.mark() })?;
-        if self.databases.may_lag(voters) { Ok(()) } else { self.catch_up() }
+        self.write_mark(Watermark { voters, ..self.mark })?;
+        if self.may_lag() { Ok(()) } else { self.catch_up() }
+    }
+
+    fn write_mark(&mut self, mark: Watermark) -> Result<(), LogError> {
+        self.watermark.write(mark)?;
+        self.mark = mark;
+        self.unmarked = 0;
+        Ok(())
+    }
+
+    /// The database need not have what the journal has.
+    fn may_lag(&self) -> bool {
+        self.databases.may_lag(self.mark.voters)
     }
 
     fn tree(&self) -> Result<Arc<dyn Database>, LogError> {
         self.shared.tree()
-    }
-
-    fn mark(&self) -> Watermark {
-        self.watermark.current()
     }
 }
 
