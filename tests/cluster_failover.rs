@@ -103,6 +103,47 @@ async fn changes_are_back_within_a_second_of_a_killed_leader() {
     assert!(p95 <= Duration::from_secs(1), "{p95:?} without a change");
 }
 
+/// What each node is to consensus, by its number, as node `seen_by` shows it.
+async fn roles(lab: &Lab, seen_by: usize) -> Vec<String> {
+    let cluster = lab.admin(seen_by).get("/cluster").await.expect(200);
+    let nodes = cluster["nodes"].as_array().unwrap();
+    let role = |number| {
+        let name = format!("n{number}");
+        let node = nodes.iter().find(|node| node["name"] == name.as_str()).unwrap();
+        node["role"].as_str().unwrap_or_default().to_owned()
+    };
+    (1..=nodes.len()).map(role).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_four_nodes_two_may_be_lost_one_after_the_other() {
+    let mut lab = Lab::start_with(4, 4, "cluster_voter_silent_seconds = 5").await;
+    let before = roles(&lab, 1).await;
+    let number = |role: &str| before.iter().position(|found| found == role).unwrap() + 1;
+    let (leader, learner, first) = (number("leader"), number("learner"), number("voter"));
+    lab.kill(first).await;
+    support::wait_for("another votes for the first that is lost", || async {
+        (roles(&lab, leader).await[learner - 1] == "voter").then_some(())
+    })
+    .await;
+    lab.kill(leader).await;
+    let (client, path) = (lab.admin(learner), format!("/applications/{}", lab.application));
+    support::wait_for("a change without the second", || async {
+        let request = client.request(Method::PATCH, &path).json(&json!({ "name": "Two are left" }));
+        request.send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
+    })
+    .await;
+
+    lab.start_again(first).await;
+    lab.start_again(leader).await;
+    lab.agree().await;
+    support::wait_for("three vote", || async {
+        let roles = roles(&lab, learner).await;
+        (roles.iter().filter(|role| *role != "learner").count() == 3).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_back_within_two_seconds_of_a_leader_that_says_nothing() {
     let mut lab = Lab::start(3).await;

@@ -7,6 +7,9 @@ use cluster::Distance;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+/// The least a node may be silent before another votes in its place, in seconds.
+const VOTER_SILENT_SECONDS_MIN: u32 = 5;
+
 /// Why a configuration was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -28,6 +31,9 @@ pub enum ConfigError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// Voters would change with each hiccup of the network.
+    #[error("`cluster_voter_silent_seconds` must be at least {VOTER_SILENT_SECONDS_MIN}")]
+    VoterSilentTooShort,
     /// A node's certificate would be over at once.
     #[error("`cluster_certificate_minutes` must be at least 1")]
     NoCertificateLife,
@@ -62,6 +68,8 @@ pub struct Config {
     pub cluster_distance: Distance,
     /// How long a certificate that this node gives to nodes is good for, in minutes; each renews its own in time.
     pub cluster_certificate_minutes: u32,
+    /// Another node votes for one that was silent this long, where there is one, in seconds.
+    pub cluster_voter_silent_seconds: u32,
     /// Names and addresses the node's certificate carries, besides the machine's own.
     pub hostnames: Vec<String>,
     /// Origins of other web pages that may call the API or embed a player, e.g. `https://intranet.example`.
@@ -168,6 +176,7 @@ impl Default for Config {
             cluster_advertise: None,
             cluster_distance: Distance::default(),
             cluster_certificate_minutes: 30 * 24 * 60,
+            cluster_voter_silent_seconds: 600,
             hostnames: Vec::new(),
             allowed_origins: Vec::new(),
             security_contact: None,
@@ -220,6 +229,9 @@ impl Config {
         if self.cluster_certificate_minutes == 0 {
             return Err(ConfigError::NoCertificateLife);
         }
+        if self.cluster_voter_silent_seconds < VOTER_SILENT_SECONDS_MIN {
+            return Err(ConfigError::VoterSilentTooShort);
+        }
         for origin in &self.allowed_origins {
             let parsed = url::Url::parse(origin).ok();
             let same = parsed
@@ -267,6 +279,14 @@ mod tests {
         let config =
             Config { allowed_origins: vec!["https://a.example:8443".to_owned()], ..Config::default() };
         assert!(config.check().is_ok());
+    }
+
+    #[test]
+    fn a_time_that_would_do_harm_is_refused_with_its_name() {
+        let silent = Config { cluster_voter_silent_seconds: 4, ..Config::default() };
+        assert!(silent.check().unwrap_err().to_string().contains("cluster_voter_silent_seconds"));
+        let certificate = Config { cluster_certificate_minutes: 0, ..Config::default() };
+        assert!(certificate.check().unwrap_err().to_string().contains("cluster_certificate_minutes"));
     }
 
     #[test]

@@ -105,6 +105,8 @@ pub struct ClusterConfig {
     pub forget_within: Duration,
     /// How long a node's certificate is good for; a new one is made when two thirds of that are over.
     pub certificate_life: Duration,
+    /// Another node votes for one that was silent this long, where there is one.
+    pub voter_silent_for: Duration,
     /// How far the other nodes are away.
     pub distance: Distance,
     /// When the Blob store refuses writes.
@@ -134,6 +136,7 @@ impl ClusterConfig {
             log_bytes_kept: 2 * 1024 * 1024,
             forget_within: Duration::from_secs(12 * 3600),
             certificate_life: Duration::from_secs(30 * 86_400),
+            voter_silent_for: Duration::from_secs(600),
             distance: Distance::default(),
             blobs: BlobsConfig::default(),
             transport: Transport::None,

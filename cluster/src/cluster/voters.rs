@@ -72,6 +72,25 @@ fn spread(sites: &[Vec<&Candidate>], wanted: usize) -> BTreeSet<NodeId> {
     chosen
 }
 
+/// As [`choose`], but those of `lost` for whom another can vote, do not: one after the other, and only where as many vote
+/// then, at as many sites.
+fn choose_living(candidates: &[Candidate], lost: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let sites = |chosen: &BTreeSet<NodeId>| {
+        let sites = candidates.iter().filter(|candidate| chosen.contains(&candidate.node));
+        sites.map(|candidate| candidate.site.as_str()).collect::<BTreeSet<_>>().len()
+    };
+    let (mut left, mut chosen) = (candidates.to_vec(), choose(candidates));
+    for node in lost {
+        let others: Vec<Candidate> =
+            left.iter().filter(|candidate| candidate.node != *node).cloned().collect();
+        let instead = choose(&others);
+        if chosen.contains(node) && instead.len() == chosen.len() && sites(&instead) >= sites(&chosen) {
+            (left, chosen) = (others, instead);
+        }
+    }
+    chosen
+}
+
 /// Who is in consensus now.
 #[derive(Debug, Clone, Default)]
 struct Standing {
@@ -125,7 +144,8 @@ impl Cluster {
             tracing::info!(node = %node.id, "a node learns");
             return Ok(Step::Changed);
         }
-        let wanted = choose(&candidates(&state, &standing, stable, self.inner.node));
+        let candidates = candidates(&state, &standing, stable, self.inner.node);
+        let wanted = choose_living(&candidates, &self.lost(&candidates));
         let voters: BTreeSet<NodeId> = standing.voters.iter().copied().map(NodeId).collect();
         if !wanted.is_empty() && wanted != voters {
             tracing::info!(?wanted, "the voters change");
@@ -145,6 +165,13 @@ impl Cluster {
         } else {
             Step::Settled
         })
+    }
+
+    /// Who was not heard for so long that another may vote instead.
+    fn lost(&self, candidates: &[Candidate]) -> BTreeSet<NodeId> {
+        let after = self.inner.config.voter_silent_for;
+        let nodes = candidates.iter().map(|candidate| candidate.node);
+        nodes.filter(|node| *node != self.inner.node && self.inner.peers.silent_for(*node) >= after).collect()
     }
 
     async fn change_members(&self, change: ChangeMembers<u64, EmptyNode>) -> Result<(), ProposeError> {
@@ -251,6 +278,37 @@ mod tests {
         let two_sites =
             lopsided.map(|(node, site, votes)| (node, if site == "c" { "b" } else { site }, votes));
         assert_eq!(chosen(&two_sites).len(), 5, "one of two sites decides anyway");
+    }
+
+    fn living(list: &[(u64, &str, bool)], lost: &[u64]) -> Vec<u64> {
+        let lost = lost.iter().copied().map(NodeId).collect();
+        choose_living(&candidates(list), &lost).into_iter().map(|node| node.0).collect()
+    }
+
+    #[test]
+    fn another_votes_for_a_voter_that_is_lost() {
+        let four = [(1, "a", true), (2, "b", true), (3, "c", true), (4, "d", false)];
+        assert_eq!(living(&four, &[]), [1, 2, 3]);
+        assert_eq!(living(&four, &[2]), [1, 3, 4]);
+        assert_eq!(living(&four, &[4]), [1, 2, 3], "it does not vote");
+        assert_eq!(living(&four, &[2, 3]), [1, 3, 4], "there is one other");
+        let back = [(1, "a", true), (2, "b", false), (3, "c", true), (4, "d", true)];
+        assert_eq!(living(&back, &[]), [1, 3, 4], "whoever is back learns");
+    }
+
+    #[test]
+    fn nobody_votes_for_one_that_is_lost_where_that_would_make_it_worse() {
+        assert_eq!(
+            living(&[(1, "a", true), (2, "b", true), (3, "c", true)], &[2]),
+            [1, 2, 3],
+            "nobody is left"
+        );
+        let near = [(1, "a", true), (2, "b", true), (3, "c", true), (4, "a", false)];
+        assert_eq!(living(&near, &[3]), [1, 2, 3], "the loss of site a would end all changes");
+        assert_eq!(living(&near, &[1]), [2, 3, 4], "the same site");
+        let five = [(1, "a", true), (2, "b", true), (3, "c", true), (4, "d", true), (5, "e", true)];
+        assert_eq!(living(&five, &[5]), [1, 2, 3, 4, 5], "three of four that live are enough");
+        assert_eq!(living(&[&five[..], &[(6, "e", false)]].concat(), &[5]), [1, 2, 3, 4, 6]);
     }
 
     #[test]

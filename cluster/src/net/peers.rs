@@ -106,6 +106,13 @@ impl Peers {
         self.report(node).is_some_and(|report| report.is_alive())
     }
 
+    /// How long `node` was not heard, or how long this node listens where it never was.
+    #[must_use]
+    pub fn silent_for(&self, node: NodeId) -> Duration {
+        let listens = || self.clock.monotonic().saturating_sub(self.since);
+        self.report(node).map_or_else(listens, |report| report.silent_for)
+    }
+
     fn report_of(&self, node: NodeId, contact: Contact) -> PeerReport {
         let now = self.clock.monotonic();
         let silent_for = now.saturating_sub(contact.at);

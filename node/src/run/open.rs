@@ -29,6 +29,7 @@ pub(super) async fn open(
     };
     let mut settings = ClusterConfig::new(&config.dir, &config.name, &config.site);
     settings.certificate_life = Duration::from_secs(u64::from(config.cluster_certificate_minutes) * 60);
+    settings.voter_silent_for = Duration::from_secs(u64::from(config.cluster_voter_silent_seconds));
     settings.distance = config.cluster_distance;
     settings.bulk = Some(bulk.clone());
     settings.targets = Arc::new(Targets::new(config));
