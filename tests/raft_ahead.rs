@@ -5,28 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cluster::disk::StopFlag;
-use cluster::keyring::AeadKey;
-use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open};
+use cluster::raft::log::{LogStore, Opened, open};
 use cluster::raft::types::{LogEntry, LogId};
 use openraft::storage::RaftLogStorageExt;
 use openraft::{CommittedLeaderId, EntryPayload};
 use tokio::time::Instant;
 
+use crate::support::log_options;
+
 /// A log in `dir` whose barriers take as many milliseconds as `takes_ms` says.
 fn paced(dir: &Path, takes_ms: &Arc<AtomicU64>) -> LogStore {
     let takes_ms = takes_ms.clone();
-    let mut place = LogPlace::in_folder(dir).unwrap();
-    place.pace = Some(Arc::new(move || Duration::from_millis(takes_ms.load(Ordering::Relaxed))));
-    let options = LogOptions {
-        place,
-        key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
-        was_there: false,
-        open_deadline: Duration::from_secs(60),
-        snapshot: None,
-        stop: StopFlag::new(),
-        accept_loss: None,
-    };
+    let mut options = log_options(dir);
+    options.place.pace = Some(Arc::new(move || Duration::from_millis(takes_ms.load(Ordering::Relaxed))));
     let Opened::Whole { store, .. } = open(options).unwrap() else { panic!("a new log is whole") };
     store
 }

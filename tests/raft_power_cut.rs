@@ -6,17 +6,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cluster::disk::{RealDisk, StopFlag};
+use cluster::disk::RealDisk;
 use cluster::keyring::AeadKey;
 use cluster::raft::log::content::Change;
 use cluster::raft::log::watermark::{self, Found};
-use cluster::raft::log::{LogOptions, LogPlace, LogStore, Opened, open, open_changed, record};
+use cluster::raft::log::{LogOptions, LogStore, Opened, open, open_changed, record};
 use cluster::raft::types::{LogEntry, LogId, Vote};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{CommittedLeaderId, EntryPayload, RaftLogReader};
+
+use crate::support::log_options;
 
 const PAGE: usize = 4096;
 /// The step of a life that takes records back.
@@ -35,15 +36,7 @@ struct Promised {
 }
 
 fn options(dir: &Path, snapshot: Option<LogId>) -> LogOptions {
-    LogOptions {
-        place: LogPlace::in_folder(dir).unwrap(),
-        key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
-        was_there: false,
-        open_deadline: Duration::from_secs(60),
-        snapshot,
-        stop: StopFlag::new(),
-        accept_loss: None,
-    }
+    LogOptions { snapshot, ..log_options(dir) }
 }
 
 fn open_whole(dir: &Path, snapshot: Option<LogId>) -> LogStore {

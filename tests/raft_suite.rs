@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cluster::audit::AuditLog;
 use cluster::clock::SystemClock;
 use cluster::disk::{RealDisk, StopFlag};
 use cluster::event::Event;
 use cluster::keyring::AeadKey;
-use cluster::raft::log::{Durable, LogOptions, LogPlace, LogStore, Opened, open};
+use cluster::raft::log::{Durable, LogOptions, LogStore, Opened, open};
 use cluster::raft::machine::{Machine, Restored, Shown};
 use cluster::raft::snapshot::SnapshotFolder;
 use cluster::raft::time::ClusterTime;
@@ -18,6 +17,8 @@ use openraft::RaftSnapshotBuilder;
 use openraft::storage::RaftStateMachine;
 use openraft::testing::{StoreBuilder, Suite};
 use tempfile::TempDir;
+
+use crate::support::log_options;
 
 /// A store as it stands, or as a node runs it: answering before its disk has what it was given.
 struct Fresh {
@@ -28,15 +29,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Fresh {
     async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError> {
         let root = tempfile::tempdir().unwrap();
         let key = Arc::new(AeadKey::new(&[7; 32]).unwrap());
-        let options = LogOptions {
-            place: LogPlace::in_folder(&root.path().join("raft")).unwrap(),
-            key: key.clone(),
-            was_there: false,
-            open_deadline: Duration::from_secs(60),
-            snapshot: None,
-            stop: StopFlag::new(),
-            accept_loss: None,
-        };
+        let options = LogOptions { key: key.clone(), ..log_options(&root.path().join("raft")) };
         let Opened::Whole { store, .. } = open(options).unwrap() else { panic!("a new log is whole") };
         if self.ahead {
             // The machine here is given records that no log was given: it waits for none.

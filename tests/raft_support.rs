@@ -1,13 +1,31 @@
 //! A node in a temporary folder, and the few Commands the stories need.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::actor::Actor;
 use cluster::command::{AccessCommand, AuditCommand, Command, PasswordHash};
+use cluster::disk::StopFlag;
 use cluster::id::{ApplicationId, NodeId, UserId};
+use cluster::keyring::AeadKey;
+use cluster::raft::log::{LogOptions, LogPlace};
 use cluster::seal::KeyFileSeal;
 use cluster::{Cluster, ClusterConfig};
 use tempfile::TempDir;
+
+/// How to open the log of a node in `dir`, new or not, with nothing beside it.
+pub fn log_options(dir: &Path) -> LogOptions {
+    LogOptions {
+        place: LogPlace::in_folder(dir).unwrap(),
+        key: Arc::new(AeadKey::new(&[5; 32]).unwrap()),
+        was_there: false,
+        open_deadline: Duration::from_secs(60),
+        snapshot: None,
+        stop: StopFlag::new(),
+        accept_loss: None,
+    }
+}
 
 /// A node's folder with its key file beside it. Removed at the end.
 pub struct Home {
@@ -31,10 +49,10 @@ impl Home {
         // A node says soon after its first start which build it runs; what tests compare must not change by itself later.
         let said = async {
             while cluster.state().release(NodeId(1)).is_none() {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), said).await.expect("it says what it runs");
+        tokio::time::timeout(Duration::from_secs(60), said).await.expect("it says what it runs");
         cluster
     }
 

@@ -181,7 +181,7 @@ impl Mounted {
     }
 }
 
-/// Whether another process has a file below `folder` open.
+/// Whether any process has a file below `folder` open.
 fn is_in_use(folder: &Path) -> bool {
     let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|found| found.path());
     let files = numbers.filter_map(|process| std::fs::read_dir(process.join("fd")).ok()).flatten().flatten();

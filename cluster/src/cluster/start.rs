@@ -402,7 +402,7 @@ impl Consensus<'_> {
     }
 }
 
-/// Tells the log how many voters there are, for as long as consensus runs: below three it keeps a journal.
+/// Tells the log how many voters there are, for as long as consensus runs: see [`LogStore::set_voters`].
 pub(crate) fn follow_voters(raft: &Raft<TypeConfig>, store: &LogStore) {
     let (mut standing, store) = (metrics::standing(raft), store.clone());
     tokio::spawn(async move {

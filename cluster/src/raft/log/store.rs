@@ -273,7 +273,8 @@ impl LogStore {
         self.ask(Task::Compact).await
     }
 
-    /// Tells how many voters there are: below three the database does not fall behind the journal.
+    /// Tells how many voters there are: below three, neither the database nor the
+    /// watermark falls behind the journal.
     ///
     /// # Errors
     /// When the log has stopped or stops over this.

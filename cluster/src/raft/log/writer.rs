@@ -129,7 +129,13 @@ impl Writer {
 
     fn end(mut self, closing: Request) {
         // What fails here is in the journal, and the flag is up.
-        drop(self.attempt(|writer| writer.catch_up().and_then(|()| Ok(writer.journal.trim()?))));
+        drop(self.attempt(|writer| {
+            if writer.unmarked > 0 {
+                writer.write_mark(writer.mark)?;
+            }
+            writer.catch_up()?;
+            Ok(writer.journal.trim()?)
+        }));
         drop(self.shared.replace_tree(None));
         drop(self);
         if let Done::Reply(reply) = closing.done {
@@ -182,7 +188,8 @@ impl Writer {
             reason
         });
         if result.is_ok() {
-            self.durable.send_replace(self.mark.last);
+            let last = self.mark.last;
+            self.durable.send_if_modified(|known| std::mem::replace(known, last) != last);
         }
         result
     }
@@ -265,7 +272,7 @@ impl Writer {
 
     fn purge(&mut self, upto: LogId) -> Result<(), LogError> {
         self.barrier(vec![Change::Purge(upto)])?;
-        self.journal.cut(&self.disk, Head { purged: Some(upto), vote: self.mark.vote })?;
+        self.journal.cut(&self.disk, Head { purged: self.mark.purged, vote: self.mark.vote })?;
         Ok(())
     }
 
@@ -311,7 +318,10 @@ fn after(mark: Watermark, change: &Change) -> Watermark {
         Change::Append(records) => {
             Watermark { last: records.last().map(|(log_id, _)| *log_id).or(mark.last), ..mark }
         }
-        Change::Purge(upto) => Watermark { purged: Some(*upto), last: mark.last.max(Some(*upto)), ..mark },
+        Change::Purge(upto) => {
+            let upto = Some(*upto);
+            Watermark { purged: mark.purged.max(upto), last: mark.last.max(upto), ..mark }
+        }
         Change::Truncate(_) | Change::Committed(_) => mark,
     }
 }
