@@ -1,4 +1,4 @@
-//! When repair looks at an asset at all: as soon as a file of it is final, and at no other change.
+//! When repair looks at an asset at all: as soon as a file of it is final, and at no other change; and what it says is missing.
 
 use cluster::command::AssetPatch;
 
@@ -35,4 +35,45 @@ async fn a_copy_that_did_not_come_is_made_once_its_blob_is_sealed_and_a_new_titl
     applied.events.into_iter().for_each(|event| _ = town.parliament.events.send(event).unwrap());
     assert!(!is_woken(&mut repair).await, "a title is no file");
     assert_eq!(asked(), before);
+}
+
+/// The retry finds nothing to do any more, and what was missing must not be told for ever.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_missing_of_what_was_purged_before_it_could_be_mended() {
+    let town = Town::of(3);
+    let [purged, kept] = [town.asset(30).await, town.asset(31).await];
+    let poor = *town.members.keys().next_back().unwrap();
+    for (id, member) in &town.members {
+        if *id == poor {
+            member.replicas.here().remove(purged.asset).await.unwrap();
+        } else {
+            spoil(member, purged);
+        }
+    }
+    let mut repair = town.repair(poor);
+    run(&mut repair).await;
+    let missing = || town.members[&poor].replicas.protection().missing_bytes;
+    assert!(missing() > RECORD as u64, "nobody has a sound copy: {}", missing());
+
+    // Another that is mended meanwhile does not hide it.
+    town.members[&poor].replicas.here().remove(kept.asset).await.unwrap();
+    town.members[&poor].replicas.repairs().look_at(kept.asset);
+    run(&mut repair).await;
+    town.assert_kept(kept, 3).await;
+    assert!(missing() > RECORD as u64, "it is still missing: {}", missing());
+    {
+        let mut world = town.parliament.world.lock().unwrap();
+        world.ok(&owner(), AssetCommand::Trash { asset: purged.asset });
+        world.ok(&owner(), AssetCommand::Purge { asset: purged.asset });
+    }
+    tokio::time::advance(Duration::from_secs(11)).await;
+    run(&mut repair).await;
+    assert_eq!(missing(), 0, "nobody wants it any more");
+}
+
+/// Changes a bit of a node's copy.
+fn spoil(member: &Member, name: BlobName) {
+    let files = member.disk.files();
+    let path = files.iter().find(|path| path.to_string_lossy().contains(&name.blob.to_string())).unwrap();
+    member.disk.flip_bit(path, 4_000, 3);
 }

@@ -70,7 +70,8 @@ pub struct Repair<N> {
     failed: Option<tokio::time::Instant>,
     came: u64,
     bytes: u64,
-    missing: u64,
+    /// The bytes that are missing here, of what comes now and of what could not be made whole.
+    missing: BTreeMap<AssetId, u64>,
     /// When the fetching that is under way began, and the bytes that had come before it.
     began: Option<(tokio::time::Instant, u64)>,
 }
@@ -102,7 +103,7 @@ impl<N: CopyNode> Repair<N> {
             failed: None,
             came: 0,
             bytes: 0,
-            missing: 0,
+            missing: BTreeMap::new(),
             began: None,
         }
     }
@@ -162,6 +163,8 @@ impl<N: CopyNode> Repair<N> {
             if self.again.len() < KEPT {
                 self.failed = Some(tokio::time::Instant::now());
                 self.again.push_back(asset);
+            } else {
+                self.missing.remove(&asset);
             }
         }
     }
@@ -169,6 +172,7 @@ impl<N: CopyNode> Repair<N> {
     async fn look_at(&mut self, state: &State, assets: Vec<AssetId>) -> Result<(), WorkError> {
         let me = self.node.bytes().node();
         let rebalance = self.purpose == Purpose::Rebalance;
+        assets.iter().for_each(|asset| _ = self.missing.remove(asset));
         let parts: BTreeMap<AssetId, Part> = assets
             .into_iter()
             .filter(|asset| state.asset(*asset).is_some())
@@ -176,6 +180,7 @@ impl<N: CopyNode> Repair<N> {
             .filter(|(_, part)| !rebalance || *part != Part::Keep)
             .collect();
         if parts.is_empty() {
+            self.tell_missing();
             return Ok(());
         }
         let elsewhere = self.listed(state, &parts).await;
@@ -188,9 +193,9 @@ impl<N: CopyNode> Repair<N> {
             }
         }
         missing.sort_by_key(|one| one.from.len());
-        self.missing = missing.iter().map(|one| one.length).sum();
-        self.began =
-            (self.missing > 0).then(|| self.began.unwrap_or((tokio::time::Instant::now(), self.bytes)));
+        for one in &missing {
+            *self.missing.entry(one.name.asset).or_default() += one.length;
+        }
         self.tell_missing();
         let (bytes, flow) = (self.node.bytes().clone(), self.flow.clone());
         let mut coming = futures_util::stream::iter(missing)
@@ -198,7 +203,7 @@ impl<N: CopyNode> Repair<N> {
             .buffer_unordered(TOGETHER_COMING);
         while let Some((outcome, one)) = coming.next().await {
             if let Some(pulled) = outcome {
-                self.missing = self.missing.saturating_sub(one.length);
+                self.missing.entry(one.name.asset).and_modify(|left| *left = left.saturating_sub(one.length));
                 if let Pulled::Came(bytes) = pulled {
                     self.came += 1;
                     self.bytes += bytes;
@@ -299,15 +304,21 @@ impl<N: CopyNode> Repair<N> {
     fn time_left(&self) -> Option<Duration> {
         let (began, bytes_then) = self.began?;
         let came = self.bytes.saturating_sub(bytes_then);
-        let seconds = began.elapsed().as_secs_f64() * self.missing as f64 / came as f64;
-        Duration::try_from_secs_f64(seconds).ok().filter(|_| came > 0 && self.missing > 0)
+        let seconds = began.elapsed().as_secs_f64() * self.missing_bytes() as f64 / came as f64;
+        Duration::try_from_secs_f64(seconds).ok().filter(|_| came > 0)
     }
 
-    fn tell_missing(&self) {
+    fn missing_bytes(&self) -> u64 {
+        self.missing.values().sum()
+    }
+
+    fn tell_missing(&mut self) {
+        let bytes = self.missing_bytes();
+        self.began = (bytes > 0).then(|| self.began.unwrap_or((tokio::time::Instant::now(), self.bytes)));
         if self.purpose == Purpose::Repair {
             let left = self.time_left();
             self.node.bytes().set_protection(|protection| {
-                (protection.missing_bytes, protection.missing_time) = (self.missing, left);
+                (protection.missing_bytes, protection.missing_time) = (bytes, left);
             });
         }
     }
@@ -345,7 +356,12 @@ impl<N: CopyNode> Worker for Repair<N> {
     }
 
     fn status(&self) -> String {
-        format!("{} copies ({} bytes) made since start, {} bytes to go", self.came, self.bytes, self.missing)
+        format!(
+            "{} copies ({} bytes) made since start, {} bytes to go",
+            self.came,
+            self.bytes,
+            self.missing_bytes()
+        )
     }
 
     async fn work(&mut self) -> Result<Worked, WorkError> {
