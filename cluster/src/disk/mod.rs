@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+mod direct;
 pub mod files;
 mod real;
 mod simulated;
@@ -42,6 +43,10 @@ pub trait Disk: Debug + Send + Sync + 'static {
 pub trait DiskFile: Debug + Send + Sync {
     /// Reads into `buffer` from `offset`; gives how many bytes there were, less than asked only at the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// The same for what is not read again soon: a large read keeps out of the cache what is not in it.
+    fn read_once_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_at(offset, buffer)
+    }
     /// Writes all of `bytes` at `offset`. After an error any part may have been written.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Cuts or extends the file.

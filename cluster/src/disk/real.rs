@@ -2,17 +2,19 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::direct::{Buffers, Direct, read_all_at};
 use super::{Capacity, Disk, DiskFile};
 
 /// A folder of the machine's file system.
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    buffers: Arc<Buffers>,
 }
 
 impl RealDisk {
@@ -28,7 +30,11 @@ impl RealDisk {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent)?.sync_all()?;
         }
-        Ok(Self { root })
+        Ok(Self { root, buffers: Arc::default() })
+    }
+
+    fn file(&self, file: File) -> Arc<dyn DiskFile> {
+        Arc::new(RealFile { file, direct: Direct::new(Arc::clone(&self.buffers)) })
     }
 }
 
@@ -40,12 +46,12 @@ impl Disk for RealDisk {
             .create_new(true)
             .mode(0o600)
             .open(self.root.join(path))?;
-        Ok(Arc::new(RealFile { file }))
+        Ok(self.file(file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(self.root.join(path))?;
-        Ok(Arc::new(RealFile { file }))
+        Ok(self.file(file))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -88,24 +94,20 @@ impl Disk for RealDisk {
 #[derive(Debug)]
 struct RealFile {
     file: File,
+    direct: Direct,
 }
 
 impl DiskFile for RealFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while done < buffer.len() {
-            match self.file.read_at(&mut buffer[done..], offset + done as u64) {
-                Ok(0) => break,
-                Ok(read) => done += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_all_at(&self.file, buffer, offset)
+    }
+
+    fn read_once_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.direct.read_once_at(&self.file, buffer, offset)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        self.direct.write_all_at(&self.file, bytes, offset)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

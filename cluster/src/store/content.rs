@@ -39,6 +39,8 @@ pub(super) struct Content {
     pub(super) elsewhere: bool,
     /// What was sealed here, from when the file has its final name: before readers are told, while others seal it, too.
     pub(super) end: OnceLock<End>,
+    /// Bytes that were read past the disk's cache.
+    read_once: AtomicU64,
 }
 
 /// What a writer here has sealed.
@@ -145,6 +147,7 @@ impl Content {
             fenced: AtomicU64::new(0),
             elsewhere: parts.elsewhere,
             end: OnceLock::new(),
+            read_once: AtomicU64::new(0),
         }
     }
 
@@ -166,6 +169,12 @@ impl Content {
     /// Whether somebody on this node writes to it.
     pub(super) fn is_written_here(&self) -> bool {
         self.writing().as_ref().is_some_and(|state| !state.over)
+    }
+
+    /// Whether a read of `read` bytes is one that nobody repeats soon. An upload is read through by whoever makes something
+    /// of it, or takes it away; what is read of it beyond its `length`, by several at the same time, is kept for the next.
+    pub(super) fn is_read_once(&self, read: u64, length: u64) -> bool {
+        self.kind == BlobKind::Original && self.read_once.fetch_add(read, Ordering::Relaxed) < length
     }
 
     pub(super) fn name(&self) -> BlobName {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::content::Content;
 use super::paths::ROOT;
 use super::recover::read_some;
+use super::running_hash::RunningHash;
 use super::{BlobError, Blobs, Inner, Paths, blocking};
 use crate::blob::{BlobKind, BlobName, FormatError, TRAILER_LENGTH, read_trailer, slot_at, slot_stamp};
 use crate::disk::DiskFile;
@@ -122,8 +123,8 @@ pub(super) struct Written {
     pub(super) data: Arc<dyn DiskFile>,
     pub(super) open: Arc<dyn DiskFile>,
     pub(super) frames_dirty: bool,
-    /// The hash of all bytes up to this length, as long as they came in order.
-    pub(super) hash: Option<(u64, Box<blake3::Hasher>)>,
+    /// The hash of the bytes so far, as long as there is one without reading them again.
+    pub(super) hash: Option<RunningHash>,
 }
 
 /// The copies that are being written by other nodes.

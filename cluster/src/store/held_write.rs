@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use bytes::Bytes;
 
 use super::held::{Beginning, HeldWrite, Report, Written, io, locked, verified};
+use super::running_hash::RunningHash;
 use super::{BlobError, Inner, Paths};
 use crate::blob::{
     BlobName, FRAMES_AT, FormatError, HEADER_LENGTH, Header, HeaderKind, SLOT_LENGTH, record_at, slot_at,
@@ -79,11 +80,7 @@ impl Inner {
         self.synced("an asset's folder", self.disk.sync_dir(&paths.folder))?;
         self.unless_dropped(name)?;
         data.set_len(record_at(beginning.keep_records)).map_err(io)?;
-        let hash = (beginning.keep_records == 0).then(|| {
-            let mut hasher = Box::new(blake3::Hasher::new());
-            hasher.update(&records);
-            (HEADER_LENGTH as u64, hasher)
-        });
+        let hash = (beginning.keep_records == 0).then(|| RunningHash::of(&records));
         Ok(Written { epoch: beginning.epoch, data, open, frames_dirty: false, hash })
     }
 
@@ -162,7 +159,7 @@ impl Inner {
 
     fn held_seal(&self, name: BlobName, written: &mut Written, wanted: [u8; 32]) -> Result<(), BlobError> {
         let paths = Paths::of(name);
-        let found = verified(written.data.as_ref(), written.hash.take())?;
+        let found = verified(written.data.as_ref(), written.hash.take().map(RunningHash::known))?;
         if found != wanted {
             return Err(FormatError::Damaged("copy").into());
         }
@@ -178,15 +175,12 @@ impl Inner {
 }
 
 impl Written {
-    fn data(&mut self, offset: u64, bytes: &[u8]) -> Result<(), BlobError> {
+    fn data(&mut self, offset: u64, bytes: &Bytes) -> Result<(), BlobError> {
         if offset < HEADER_LENGTH as u64 {
             return Err(FormatError::Damaged("offset").into());
         }
         self.data.write_at(offset, bytes).map_err(io)?;
-        self.hash = self.hash.take().filter(|(upto, _)| *upto == offset).map(|(upto, mut hasher)| {
-            hasher.update(bytes);
-            (upto + bytes.len() as u64, hasher)
-        });
+        self.hash = self.hash.take().and_then(|hash| hash.with(offset, bytes));
         Ok(())
     }
 

@@ -27,6 +27,7 @@ mod reader;
 mod recover;
 mod remembered;
 mod remove;
+mod running_hash;
 mod sealing;
 mod space;
 mod take_over;

@@ -17,6 +17,8 @@ use crate::keyring::TAG_LENGTH;
 
 /// Records read from the disk at a time: with what they are opened into, they fit into a core's own cache.
 const READ_TOGETHER: u64 = 4;
+/// The same past the disk's cache, where nothing is read ahead.
+const READ_ONCE_TOGETHER: u64 = 8;
 
 /// Says whether bytes from a file of a Blob are what was written, and what is in them.
 pub type Check = Arc<dyn Fn(&[u8]) -> Result<Bytes, BlobError> + Send + Sync>;
@@ -314,11 +316,15 @@ fn from_records(
     let mut bytes = Vec::with_capacity(within(end - offset)?);
     let mut sealed = Vec::new();
     let mut next = offset;
+    let once = content.is_read_once(end - offset, published.progress.length);
+    let together = if once { READ_ONCE_TOGETHER } else { READ_TOGETHER };
     while next < end {
-        let upto = end.min((next / RECORD as u64 + READ_TOGETHER) * RECORD as u64);
+        let upto = end.min((next / RECORD as u64 + together) * RECORD as u64);
         let span = Span::of(published, next, upto)?;
         sealed.resize(span.total, 0);
-        let file_read = content.data.read_at(span.at, &mut sealed);
+        let (at, sealed_here) = (span.at, sealed.as_mut_slice());
+        let data = &content.data;
+        let file_read = if once { data.read_once_at(at, sealed_here) } else { data.read_at(at, sealed_here) };
         let there = file_read.map_err(|error| BlobError::from_io(&error))?;
         open_span(content, published, &span, next..upto, &sealed[..there], &mut bytes)?;
         next = upto;

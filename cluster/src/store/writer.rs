@@ -25,6 +25,10 @@ const DRAIN_AT: usize = 1024 * 1024;
 const BARRIER_EVERY: u64 = 64 * 1024 * 1024;
 /// Records sealed before they go to the disk in one write.
 const RECORDS_PER_WRITE: usize = 16;
+/// Their bytes.
+const BYTES_PER_WRITE: usize = RECORDS_PER_WRITE * SEALED_RECORD;
+/// Sealed records lie in memory as they will in the pages of the file: a disk takes them like that without a copy.
+const PAGE: usize = 4096;
 
 /// The one writer of a Blob in one epoch. Clones are the same writer.
 ///
@@ -303,7 +307,7 @@ impl Shared {
             return Ok(mirror);
         }
         let outcome = content.store.room_to_write().and_then(|()| {
-            let mut batch = Batch { content, state, sealed: 0 };
+            let mut batch = Batch { content, state, begins: 0, sealed: 0 };
             pieces.into_iter().try_for_each(|piece| batch.take(piece))?;
             batch.flush()
         });
@@ -318,7 +322,8 @@ impl Shared {
 struct Batch<'a> {
     content: &'a Content,
     state: &'a mut Writing,
-    /// Bytes of the writer's buffer that hold sealed records.
+    /// Where in the writer's buffer sealed records begin, and their bytes.
+    begins: usize,
     sealed: usize,
 }
 
@@ -361,16 +366,27 @@ impl Batch<'_> {
             return Err(BlobError::Full);
         }
         self.state.records += 1;
-        if self.state.buffer.is_empty() {
-            self.state.buffer = vec![0; RECORDS_PER_WRITE * SEALED_RECORD];
+        if self.sealed == 0 {
+            self.begin(number);
         }
-        let sealed = &mut self.state.buffer[self.sealed..self.sealed + SEALED_RECORD];
+        let at = self.begins + self.sealed;
+        let sealed = &mut self.state.buffer[at..at + SEALED_RECORD];
         self.state.cipher.seal(number, false, plaintext, sealed).map_err(crate::blob::FormatError::from)?;
         self.sealed += SEALED_RECORD;
         if let Some(hashes) = &mut self.state.hashes {
             hashes.add_plaintext(plaintext);
         }
-        if self.sealed == self.state.buffer.len() { self.flush() } else { Ok(()) }
+        if self.sealed == BYTES_PER_WRITE { self.flush() } else { Ok(()) }
+    }
+
+    /// Makes room for the next records, from number `first` on.
+    fn begin(&mut self, first: u64) {
+        if self.state.buffer.is_empty() {
+            self.state.buffer = vec![0; PAGE + BYTES_PER_WRITE];
+        }
+        let wanted = usize::try_from(record_at(first) % PAGE as u64).unwrap_or(0);
+        let at = self.state.buffer.as_ptr().addr() % PAGE;
+        self.begins = (wanted + PAGE - at) % PAGE;
     }
 
     /// Writes the sealed records.
@@ -380,15 +396,15 @@ impl Batch<'_> {
         }
         let count = (self.sealed / SEALED_RECORD) as u64;
         let first = self.state.records - count;
-        let sealed = &self.state.buffer[..self.sealed];
+        let within = self.begins..self.begins + self.sealed;
+        let sealed = &self.state.buffer[within.clone()];
         self.content.data.write_at(record_at(first), sealed).map_err(|error| BlobError::from_io(&error))?;
         if let Some(hashes) = &mut self.state.hashes {
             hashes.sealed.update(sealed);
         }
         if let Some(mirror) = &self.state.mirror {
             // The buffer itself goes to the other nodes; the next records get another.
-            let mut bytes = Bytes::from(std::mem::take(&mut self.state.buffer));
-            bytes.truncate(self.sealed);
+            let bytes = Bytes::from(std::mem::take(&mut self.state.buffer)).slice(within);
             mirror.push(FileWrite::Data { offset: record_at(first), bytes });
         }
         self.sealed = 0;

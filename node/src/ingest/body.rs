@@ -89,11 +89,11 @@ async fn receive(
         if let Some(room) = room.filter(|room| taken > *room) {
             return Err(UploadError::TooLong { length: at + room });
         }
-        held.extend_from_slice(&chunk);
-        if held.len() >= PIECE {
-            hand_on(&pieces, held.split()).await?;
-            held.reserve(PIECE);
+        // A piece that would not fit would be copied into more room.
+        if !held.is_empty() && held.len() + chunk.len() > PIECE {
+            hand_on(&pieces, std::mem::replace(&mut held, BytesMut::with_capacity(PIECE))).await?;
         }
+        held.extend_from_slice(&chunk);
     };
     hand_on(&pieces, held).await?;
     Ok(ended)

@@ -11,6 +11,9 @@ use crate::protocol::{FromWorker, Job, ToWorker, read_frame};
 use crate::source_element::SourceReader;
 use crate::{graph, probe, sandbox};
 
+/// Behind agreement, and behind what serves viewers.
+const NICENESS: i32 = 10;
+
 /// The whole life of a worker: called by `main` for the hidden `worker` subcommand, before anything else is set up. It
 /// expects the node's socket as standard input.
 #[must_use]
@@ -23,6 +26,8 @@ pub fn worker_main() -> ExitCode {
 }
 
 fn work() -> Result<(), WorkerError> {
+    // What is being made waits for whoever watches or uploads, never the other way round.
+    rustix::process::setpriority_process(None, NICENESS)?;
     let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     graph::load_plugins()?;
     sandbox::enter()?;
@@ -64,6 +69,8 @@ fn perform(job: Job, length: Option<u64>, connection: &Arc<Connection>) -> Resul
 enum WorkerError {
     #[error("the node spoke out of turn")]
     Protocol,
+    #[error("the worker cannot stand back: {0}")]
+    Priority(#[from] rustix::io::Errno),
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error(transparent)]

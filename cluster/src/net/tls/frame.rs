@@ -1,8 +1,11 @@
 //! What goes over a connection between two nodes: frames of a fixed head and two lengths.
 //!
 //! ```text
-//! kind 1 | service 1 | reserved 2 | head bytes 4 | body bytes 4 | deadline in ms 4 | request id 8 | head | body
+//! kind 1 | service 1 | place 2 | head bytes 4 | body bytes 4 | deadline in ms 4 | request id 8 | head | body
 //! ```
+//!
+//! `place` is how far into a page of the sender's memory the body lay. A large body lies there again at the receiver: what was
+//! laid out for a disk can go to a disk as it is.
 
 use std::io;
 
@@ -12,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::net::{MAX_BODY, MAX_HEAD, Message};
 
 const PREFIX: usize = 24;
+const PAGE: usize = 4096;
+/// A body for which its place counts.
+const LARGE: usize = 64 * 1024;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +74,7 @@ impl Frame {
         let mut start = BytesMut::with_capacity(PREFIX + head.len());
         start.put_u8(self.kind as u8);
         start.put_u8(self.service);
-        start.put_u16(0);
+        start.put_u16(u16::try_from(body.as_ptr().addr() % PAGE).unwrap_or(0));
         start.put_u32(length(head)?);
         start.put_u32(length(body)?);
         start.put_u32(self.deadline_ms);
@@ -94,18 +100,36 @@ impl Frame {
         let mut rest = &prefix[..];
         let kind = Kind::from_number(rest.get_u8()).ok_or_else(|| bad("an unknown kind of frame"))?;
         let service = rest.get_u8();
-        rest.advance(2);
+        let place = usize::from(rest.get_u16());
         let (head, body) = (rest.get_u32() as usize, rest.get_u32() as usize);
         let (deadline_ms, id) = (rest.get_u32(), rest.get_u64());
         if head > most_head || body > most_body {
             return Err(bad("a frame that is too large"));
         }
-        let mut bytes = BytesMut::zeroed(head + body);
-        from.read_exact(&mut bytes).await?;
-        let mut bytes = bytes.freeze();
+        let mut bytes = room(head, body, place);
+        let end = bytes.len() + head + body;
+        let begins = bytes.len();
+        while bytes.len() < end {
+            let left = end - bytes.len();
+            if from.read_buf(&mut (&mut bytes).limit(left)).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let mut bytes = bytes.freeze().split_off(begins);
         let head = bytes.split_to(head);
         Ok(Self { kind, service, deadline_ms, id, message: Message { head, body: bytes } })
     }
+}
+
+/// Room for head and body, with some bytes before them, so that a large body comes to lie at that place of a page.
+fn room(head: usize, body: usize, place: usize) -> BytesMut {
+    if body < LARGE {
+        return BytesMut::with_capacity(head + body);
+    }
+    let mut room = BytesMut::with_capacity(PAGE + head + body);
+    let at = (room.as_ptr().addr() + head) % PAGE;
+    room.resize((place % PAGE + PAGE - at) % PAGE, 0);
+    room
 }
 
 fn length(bytes: &Bytes) -> io::Result<u32> {
@@ -134,6 +158,24 @@ mod tests {
         assert_eq!(again.message, call().message);
         for cut in 0..bytes.len() {
             assert!(Frame::read(&mut &bytes[..cut]).await.is_err(), "cut at {cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_body_lies_where_it_lay_in_its_page() {
+        for (before, head) in [(0, 0), (1, 7), (64, 100), (4000, 5000)] {
+            let body = Bytes::from(vec![7; LARGE + before]).split_off(before);
+            let message = Message { head: vec![9; head].into(), body };
+            let frame = Frame { message, ..call() };
+            let mut bytes = Vec::new();
+            frame.write(&mut bytes).await.unwrap();
+            let again = Frame::read(&mut bytes.as_slice()).await.unwrap();
+            assert_eq!(again.message, frame.message);
+            let place = |frame: &Frame| frame.message.body.as_ptr().addr() % PAGE;
+            assert_eq!(place(&again), place(&frame), "{before} bytes before, {head} of head");
+            // Whoever says nothing, or anything, gets its frame as well.
+            bytes[2..4].copy_from_slice(&u16::MAX.to_be_bytes());
+            assert_eq!(Frame::read(&mut bytes.as_slice()).await.unwrap().message, frame.message);
         }
     }
 
