@@ -81,9 +81,9 @@ pub(super) struct Writing {
 /// Hashes over the whole Blob, fed as it grows.
 #[derive(Clone)]
 pub(super) struct Hashes {
-    /// BLAKE3 over the file as it is on disk.
+    /// BLAKE3 over the records as they are on disk.
     pub(super) sealed: blake3::Hasher,
-    /// SHA-256 over the plaintext, for originals.
+    /// SHA-256 over the plaintext, the bytes past the last record included, for originals.
     pub(super) plaintext: Option<digest::Context>,
 }
 

@@ -59,11 +59,10 @@ fn write_end(content: &Content, state: &mut Writing) -> Result<SealedHere, BlobE
     let io = |error: std::io::Error| BlobError::from_io(&error);
     let mut hashes = match state.hashes.take() {
         Some(hashes) => hashes,
-        None => read_again(content, state.records)?,
+        None => read_again(content, state)?,
     };
     let mut last = vec![0; state.tail.len() + TAG_LENGTH];
     state.cipher.seal(state.records, true, &state.tail, &mut last).map_err(FormatError::from)?;
-    hashes.add_plaintext(&state.tail);
     let footer =
         Footer { length: state.length(), epochs: (*state.epochs).clone(), marks: content.marks().clone() };
     last.extend_from_slice(&seal_footer(&content.keys, state.cipher.epoch(), &footer)?);
@@ -100,13 +99,13 @@ pub(super) fn publish(content: &Content, end: &End) {
     });
 }
 
-/// The hashes of the first `records` records, from the disk, each of them checked: for a Blob that was taken over.
-fn read_again(content: &Content, records: u64) -> Result<Hashes, BlobError> {
+/// The hashes of all there is, from the disk, each record of it checked: for a Blob that was taken over.
+fn read_again(content: &Content, state: &Writing) -> Result<Hashes, BlobError> {
     let header = Header { name: content.name(), kind: content.kind }.encode(HeaderKind::Records);
     let mut hashes = Hashes::new(content.kind, &header);
     let mut plaintext = vec![0; RECORD];
     let epochs = content.published.borrow().epochs.clone();
-    for number in 0..records {
+    for number in 0..state.records {
         let sealed = read_some(content.data.as_ref(), record_at(number), SEALED_RECORD)?;
         let corrupt = BlobError::Corrupt { record: number };
         let epoch = epochs.of_record(number).ok_or_else(|| corrupt.clone())?;
@@ -115,6 +114,7 @@ fn read_again(content: &Content, records: u64) -> Result<Hashes, BlobError> {
         hashes.sealed.update(&sealed);
         hashes.add_plaintext(&plaintext);
     }
+    hashes.add_plaintext(&state.tail);
     Ok(hashes)
 }
 

@@ -64,7 +64,11 @@ pub(super) fn take_over(
         frames: tail.frames,
         frames_dirty: false,
         tickets: 0,
-        hashes: (tail.records == 0).then(|| Hashes::new(content.kind, &header)),
+        hashes: (tail.records == 0).then(|| {
+            let mut hashes = Hashes::new(content.kind, &header);
+            hashes.add_plaintext(&tail.bytes);
+            hashes
+        }),
         buffer: Vec::new(),
         over: false,
         mirror: None,

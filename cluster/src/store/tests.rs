@@ -85,6 +85,23 @@ async fn a_takeover_goes_on_where_the_last_writer_was_and_fences_it() {
     assert_eq!(reader.marks(1), [(200_010, Bytes::from_static(b"two"))]);
 }
 
+/// With bytes past the last record, before and after the first record: they are hashed once.
+#[tokio::test]
+async fn an_upload_that_was_taken_over_has_the_hash_of_all_its_bytes() {
+    let key = DataKey::random().unwrap();
+    for (before, after) in [(10, 20), (10, 2_000_000), (70_000, 10), (700_000, 700_000), (0, 5)] {
+        let blobs = store_on(Arc::new(SimulatedDisk::new(1 << 30)));
+        let first = blobs.create(ASSET, BLOB, BlobKind::Original, 1, &key).await.unwrap();
+        first.append(bytes(before, 1)).await.unwrap();
+        let second = blobs.take_over(ASSET, BLOB, 2, &key).await.unwrap();
+        second.append(bytes(after, 2)).await.unwrap();
+        let sealed = second.seal().await.unwrap();
+        let whole = [bytes(before, 1), bytes(after, 2)].concat();
+        let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &whole);
+        assert_eq!(sealed.plaintext_sha256.unwrap(), sha256.as_ref(), "{before}, then {after}");
+    }
+}
+
 /// Draws for a random life of a Blob; the seed is in every message.
 struct Dice {
     rng: rand::rngs::Xoshiro256PlusPlus,

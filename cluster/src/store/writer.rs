@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::digest::Context;
 use bytes::Bytes;
 
 use super::barrier::Barrier;
@@ -27,6 +28,8 @@ const BARRIER_EVERY: u64 = 64 * 1024 * 1024;
 const RECORDS_PER_WRITE: usize = 16;
 /// Their bytes.
 const BYTES_PER_WRITE: usize = RECORDS_PER_WRITE * SEALED_RECORD;
+/// So many bytes of an upload are hashed on a thread of their own.
+const HASHED_BESIDE: usize = 512 * 1024;
 /// Sealed records lie in memory as they will in the pages of the file: a disk takes them like that without a copy.
 const PAGE: usize = 4096;
 
@@ -306,16 +309,47 @@ impl Shared {
         if pieces.is_empty() {
             return Ok(mirror);
         }
+        let mut plaintext = state.hashes.as_mut().and_then(|hashes| hashes.plaintext.take());
         let outcome = content.store.room_to_write().and_then(|()| {
-            let mut batch = Batch { content, state, begins: 0, sealed: 0 };
-            pieces.into_iter().try_for_each(|piece| batch.take(piece))?;
-            batch.flush()
+            hashing(plaintext.as_mut(), &pieces, || {
+                let mut batch = Batch { content, state, begins: 0, sealed: 0 };
+                pieces.iter().try_for_each(|piece| batch.take(piece))?;
+                batch.flush()
+            })
         });
+        if let Some(hashes) = &mut state.hashes {
+            hashes.plaintext = plaintext;
+        }
         if outcome.is_err() {
             state.over = true;
         }
         outcome.map(|()| mirror)
     }
+}
+
+/// Does `work` with the pieces, and adds them to the hash of the plaintext meanwhile: that takes as long as sealing and writing.
+fn hashing<T>(plaintext: Option<&mut Context>, pieces: &VecDeque<Piece>, work: impl FnOnce() -> T) -> T {
+    let Some(context) = plaintext else { return work() };
+    let bytes = || {
+        pieces.iter().filter_map(|piece| match piece {
+            Piece::Bytes(bytes) => Some(bytes),
+            Piece::Mark(_) => None,
+        })
+    };
+    if bytes().map(Bytes::len).sum::<usize>() < HASHED_BESIDE {
+        bytes().for_each(|bytes| context.update(bytes));
+        return work();
+    }
+    let (beside, done) = std::thread::scope(|scope| {
+        let add = || bytes().for_each(|bytes| context.update(bytes));
+        let beside = std::thread::Builder::new().name("plaintext".to_owned()).spawn_scoped(scope, add);
+        (beside.is_ok(), work())
+    });
+    // The system gave no thread.
+    if !beside {
+        bytes().for_each(|bytes| context.update(bytes));
+    }
+    done
 }
 
 /// Records sealed but not yet written.
@@ -328,10 +362,10 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn take(&mut self, piece: Piece) -> Result<(), BlobError> {
+    fn take(&mut self, piece: &Piece) -> Result<(), BlobError> {
         match piece {
-            Piece::Bytes(bytes) => self.take_bytes(&bytes)?,
-            Piece::Mark(bytes) => self.take_mark(bytes)?,
+            Piece::Bytes(bytes) => self.take_bytes(bytes)?,
+            Piece::Mark(bytes) => self.take_mark(bytes.clone())?,
         }
         self.state.tickets += 1;
         Ok(())
@@ -373,9 +407,6 @@ impl Batch<'_> {
         let sealed = &mut self.state.buffer[at..at + SEALED_RECORD];
         self.state.cipher.seal(number, false, plaintext, sealed).map_err(crate::blob::FormatError::from)?;
         self.sealed += SEALED_RECORD;
-        if let Some(hashes) = &mut self.state.hashes {
-            hashes.add_plaintext(plaintext);
-        }
         if self.sealed == BYTES_PER_WRITE { self.flush() } else { Ok(()) }
     }
 

@@ -209,10 +209,12 @@ impl Jobs {
     fn has_place(&self, offer: &Offer) -> bool {
         let rests = self.resting().get(&offer.task).is_some_and(|until| *until > Instant::now());
         let is_taken = self.running().contains_key(&offer.task);
-        if rests || is_taken || self.inner.stop.is_cancelled() || !self.has_room() {
+        if rests || is_taken || self.inner.stop.is_cancelled() {
             return false;
         }
-        self.taken(offer.early) < if offer.early { EARLY_PLACES } else { self.inner.places }
+        let places = if offer.early { EARLY_PLACES } else { self.inner.places };
+        // The disk is asked last: of a long queue most wait for a place.
+        self.taken(offer.early) < places && self.has_room()
     }
 
     async fn begin(&self, offer: &Offer) {
