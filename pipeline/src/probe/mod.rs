@@ -45,11 +45,14 @@ async fn probe_once(
     source: Arc<dyn Source>,
     patience: Patience,
 ) -> Result<Probe, ProbeFailure> {
-    let started = Conversation::start(program, Job::Probe, source, patience).await;
+    let decodable = program.decodable();
+    let started = Conversation::start(program, Job::Probe(decodable.get().cloned()), source, patience).await;
     let mut conversation = started.map_err(|_| Failure::internal("starting a worker"))?;
     loop {
         match conversation.next().await {
             Ok(frame) => match frame.head {
+                // Another probe may have told it first.
+                FromWorker::Decodable(words) => _ = decodable.set(words),
                 FromWorker::Probed(probe) => return Ok(*probe),
                 FromWorker::Failed(failure) => return Err(failure),
                 _ => {}

@@ -124,7 +124,10 @@ async fn take(
         FromWorker::Finished(report) => return Ok(Some(TranscodeEnd::Done(report))),
         FromWorker::Failed(failure) => return Ok(Some(TranscodeEnd::Failed(failure))),
         FromWorker::Unpassable(reason) => return Ok(Some(TranscodeEnd::Unpassable(reason))),
-        FromWorker::Read { .. } | FromWorker::Probed(_) | FromWorker::SandboxTried(_) => {}
+        FromWorker::Read { .. }
+        | FromWorker::Decodable(_)
+        | FromWorker::Probed(_)
+        | FromWorker::SandboxTried(_) => {}
     }
     Ok(None)
 }

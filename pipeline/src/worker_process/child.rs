@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Connection;
 use crate::failure::{Failure, FailureCode};
+use crate::graph::{Decodable, Decoders};
 use crate::protocol::{FromWorker, Job, ToWorker, read_frame};
 use crate::source_element::SourceReader;
 use crate::{graph, probe, sandbox};
@@ -29,12 +30,14 @@ fn work() -> Result<(), WorkerError> {
     // What is being made waits for whoever watches or uploads, never the other way round.
     rustix::process::setpriority_process(None, NICENESS)?;
     let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    graph::load_plugins()?;
-    sandbox::enter()?;
+    // The node's own words; nothing of the media comes before it is asked for.
     let start = read_frame::<ToWorker>(&socket)?;
     let ToWorker::Start { job, length } = start.head else {
         return Err(WorkerError::Protocol);
     };
+    let only_looks = matches!(*job, Job::Probe(Some(_)));
+    graph::load_plugins(if only_looks { graph::Plugins::ThatRead } else { graph::Plugins::All })?;
+    sandbox::enter()?;
     let connection = Connection::new(socket.try_clone()?);
     let listener = connection.clone();
     std::thread::Builder::new().name("answers".into()).spawn(move || listener.listen(socket))?;
@@ -51,7 +54,10 @@ fn perform(job: Job, length: Option<u64>, connection: &Arc<Connection>) -> Resul
     }
     let reader = SourceReader::new(connection.clone(), length);
     let done = match job {
-        Job::Probe => probe::examine(&reader).map(|probe| FromWorker::Probed(Box::new(probe))),
+        Job::Probe(known) => {
+            let decoders = decoders(known, connection)?;
+            probe::examine(&reader, &decoders).map(|probe| FromWorker::Probed(Box::new(probe)))
+        }
         Job::Transcode(spec) => graph::transcode(&spec, &reader, connection).map(|verdict| match verdict {
             graph::Verdict::Done(report) => FromWorker::Finished(report),
             graph::Verdict::Unpassable(reason) => FromWorker::Unpassable(reason),
@@ -63,6 +69,17 @@ fn perform(job: Job, length: Option<u64>, connection: &Arc<Connection>) -> Resul
         _ if reader.has_failed() => Err(Failure::new(FailureCode::SourceUnreadable)),
         other => other,
     }
+}
+
+/// As the node has them told, or those loaded here, which it is told then.
+fn decoders(known: Option<Decodable>, connection: &Connection) -> Result<Decoders, Failure> {
+    if let Some(known) = known {
+        return Decoders::told(&known).ok_or_else(|| Failure::internal("reading what can be decoded"));
+    }
+    let decoders = Decoders::loaded();
+    let told = connection.send(&FromWorker::Decodable(decoders.words()), &[]);
+    told.map_err(|_| Failure::internal("telling what can be decoded"))?;
+    Ok(decoders)
 }
 
 #[derive(Debug, thiserror::Error)]

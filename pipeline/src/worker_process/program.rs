@@ -6,13 +6,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
+use crate::graph::Decodable;
+
 /// The program of this process, whatever lies under its name by now. A child that is about to become a worker still is a
 /// copy of this process when it looks.
 const RUNNING: &str = "/proc/self/exe";
+
+/// What workers of the running program have told: every one of them would say the same.
+static DECODABLE: LazyLock<Arc<OnceLock<Decodable>>> = LazyLock::new(Arc::default);
 
 /// The program that becomes a worker.
 #[derive(Debug, Clone)]
@@ -20,6 +26,7 @@ pub struct WorkerProgram {
     path: PathBuf,
     arguments: Vec<OsString>,
     show_errors: bool,
+    decodable: Arc<OnceLock<Decodable>>,
 }
 
 impl WorkerProgram {
@@ -27,13 +34,18 @@ impl WorkerProgram {
     /// replaced by another version meanwhile: the two speak the same protocol.
     pub fn current() -> io::Result<Self> {
         std::fs::metadata(RUNNING)?;
-        Ok(Self::at(PathBuf::from(RUNNING)))
+        Ok(Self { decodable: Arc::clone(&DECODABLE), ..Self::at(PathBuf::from(RUNNING)) })
     }
 
     /// Another `mediakeep` program, for tests.
     #[must_use]
     pub fn at(path: PathBuf) -> Self {
-        Self { path, arguments: vec!["worker".into()], show_errors: false }
+        Self { path, arguments: vec!["worker".into()], show_errors: false, decodable: Arc::default() }
+    }
+
+    /// What can be decoded on this machine, once a worker of this program has told it: for as long as this process runs.
+    pub(crate) fn decodable(&self) -> &OnceLock<Decodable> {
+        &self.decodable
     }
 
     /// Lets the worker's standard error through. What C libraries print there may name the media, so nodes never do this.
