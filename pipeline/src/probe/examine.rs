@@ -21,6 +21,10 @@ use crate::transcode::Limits;
 /// Most processor time without a read: nothing is decoded here, so every packet costs next to nothing.
 const MOST_FRUITLESS: Duration = Duration::from_secs(4);
 
+/// How often a duration is asked for that is estimated, and after how long again.
+const ESTIMATES: u32 = 20;
+const ESTIMATE_AGAIN: Duration = Duration::from_millis(10);
+
 #[derive(Debug, Clone)]
 struct Shared {
     pipeline: gst::Pipeline,
@@ -89,8 +93,7 @@ pub(crate) fn examine(reader: &Arc<SourceReader>, decoders: &Decoders) -> Result
         take_tags(pad, track);
         track.broken = branches.is_broken(track.kind, track.index);
     }
-    let duration =
-        pipeline.query_duration::<gst::ClockTime>().or_else(|| demuxer.query_duration::<gst::ClockTime>());
+    let duration = duration_of(&pipeline, &demuxer, reader);
     let probe = describe(&shared.facts(), container.name, duration, reader.length().is_none(), decoders);
     if probe.video.is_empty() && probe.audio.is_empty() {
         let failure = ending.failure.unwrap_or_else(|| Failure::new(FailureCode::NoPlayableTracks));
@@ -101,6 +104,23 @@ pub(crate) fn examine(reader: &Arc<SourceReader>, decoders: &Decoders) -> Result
         return Err(Failure::new(FailureCode::TooLargePicture));
     }
     Ok(probe)
+}
+
+/// How long it takes. A bare stream is as long as its parser estimates, from packets that may still be on their way.
+fn duration_of(
+    pipeline: &gst::Pipeline,
+    demuxer: &gst::Element,
+    reader: &SourceReader,
+) -> Option<gst::ClockTime> {
+    let ask = || pipeline.query_duration().or_else(|| demuxer.query_duration::<gst::ClockTime>());
+    let is_estimated = demuxer.static_pad("src").is_some() && reader.length().is_some();
+    for _ in 0..if is_estimated { ESTIMATES } else { 0 } {
+        if let Some(duration) = ask() {
+            return Some(duration);
+        }
+        std::thread::sleep(ESTIMATE_AGAIN);
+    }
+    ask()
 }
 
 /// What the outermost structure has to say. A source that still grows has no end to judge.
