@@ -1,7 +1,7 @@
 //! Edges: nodes near viewers that hold ciphertext and nothing else of the cluster.
 //!
 //! On a node of the cluster, [`desk`] answers edges ([`ask`] says what they may ask), [`recent`] keeps what changed lately,
-//! and [`contacts`] how each edge does. On an edge, [`run`] starts it, [`follow`] hears what changes, [`rights`] knows who may
+//! and [`contacts`] how each edge does. On an edge, [`run()`] starts it, [`follow`] hears what changes, [`rights`] knows who may
 //! watch, [`cache`] holds files ([`index`] knows which), [`warm`] fetches ahead, and [`serve`] answers viewers.
 
 pub mod ask;
