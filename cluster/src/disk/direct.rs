@@ -168,7 +168,7 @@ fn opened_again(file: &File) -> Option<File> {
     OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).ok()
 }
 
-/// How many bytes the disk took. None where it refuses the alignment, or has no room: the cache tells that better.
+/// How many bytes the disk took: none where it refuses the alignment.
 fn written_directly(direct: &File, aligned: &[u8], offset: u64) -> io::Result<usize> {
     loop {
         match direct.write_at(aligned, offset) {

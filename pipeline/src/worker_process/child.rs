@@ -28,7 +28,9 @@ pub fn worker_main() -> ExitCode {
 
 fn work() -> Result<(), WorkerError> {
     // What is being made waits for whoever watches or uploads, never the other way round.
-    rustix::process::setpriority_process(None, NICENESS)?;
+    if rustix::process::getpriority_process(None)? < NICENESS {
+        rustix::process::setpriority_process(None, NICENESS)?;
+    }
     let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     // The node's own words; nothing of the media comes before it is asked for.
     let start = read_frame::<ToWorker>(&socket)?;
