@@ -4,6 +4,7 @@
 //! As a second worker of the same kind it rebalances: when a node joined, or weights changed, it comes for copies that
 //! placement gives to this node, more slowly, and only while nothing is missing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -203,7 +204,7 @@ impl<N: CopyNode> Repair<N> {
             .buffer_unordered(TOGETHER_COMING);
         while let Some((outcome, one)) = coming.next().await {
             if let Some(pulled) = outcome {
-                self.missing.entry(one.name.asset).and_modify(|left| *left = left.saturating_sub(one.length));
+                self.came_of(one.name.asset, one.length);
                 if let Pulled::Came(bytes) = pulled {
                     self.came += 1;
                     self.bytes += bytes;
@@ -306,6 +307,16 @@ impl<N: CopyNode> Repair<N> {
         let came = self.bytes.saturating_sub(bytes_then);
         let seconds = began.elapsed().as_secs_f64() * self.missing_bytes() as f64 / came as f64;
         Duration::try_from_secs_f64(seconds).ok().filter(|_| came > 0)
+    }
+
+    /// Nothing is kept of an asset that is whole: there are as many as there are.
+    fn came_of(&mut self, asset: AssetId, bytes: u64) {
+        if let Entry::Occupied(mut left) = self.missing.entry(asset) {
+            *left.get_mut() = left.get().saturating_sub(bytes);
+            if *left.get() == 0 {
+                left.remove();
+            }
+        }
     }
 
     fn missing_bytes(&self) -> u64 {
