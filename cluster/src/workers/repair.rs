@@ -196,6 +196,7 @@ impl<N: CopyNode> Repair<N> {
         missing.sort_by_key(|one| one.from.len());
         for one in &missing {
             *self.missing.entry(one.name.asset).or_default() += one.length;
+            self.began.get_or_insert((tokio::time::Instant::now(), self.bytes));
         }
         self.tell_missing();
         let (bytes, flow) = (self.node.bytes().clone(), self.flow.clone());
@@ -216,6 +217,11 @@ impl<N: CopyNode> Repair<N> {
         }
         drop(coming);
         self.try_again(incomplete.iter().copied());
+        // What is left waits for another try, which is no time that fetching takes.
+        if self.node.bytes().repairs().waiting() == 0 && self.cursor.is_none() {
+            self.began = None;
+            self.tell_missing();
+        }
         for (asset, part) in parts {
             if incomplete.contains(&asset) {
                 continue;
@@ -325,7 +331,7 @@ impl<N: CopyNode> Repair<N> {
 
     fn tell_missing(&mut self) {
         let bytes = self.missing_bytes();
-        self.began = (bytes > 0).then(|| self.began.unwrap_or((tokio::time::Instant::now(), self.bytes)));
+        self.began = self.began.filter(|_| bytes > 0);
         if self.purpose == Purpose::Repair {
             let left = self.time_left();
             self.node.bytes().set_protection(|protection| {

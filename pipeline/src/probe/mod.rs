@@ -9,9 +9,10 @@ use std::sync::Arc;
 pub(crate) use examine::examine;
 
 use crate::failure::{Failure, FailureCode, ProbeFailure};
+use crate::graph::Decodable;
 use crate::protocol::{FromWorker, Job};
 use crate::source::Source;
-use crate::tracks::Probe;
+use crate::tracks::{LeftOutReason, Probe};
 use crate::transcode::Patience;
 use crate::worker_process::{Conversation, WorkerEnd, WorkerProgram};
 
@@ -45,14 +46,34 @@ async fn probe_once(
     source: Arc<dyn Source>,
     patience: Patience,
 ) -> Result<Probe, ProbeFailure> {
-    let decodable = program.decodable();
-    let started = Conversation::start(program, Job::Probe(decodable.get().cloned()), source, patience).await;
+    let told = program.decodable().get().cloned();
+    let was_told = told.is_some();
+    let found = look(program, told, Arc::clone(&source), patience).await;
+    // That nothing decodes a track is only said by a worker that has tried to load what would: it may be installed by now, or
+    // could not be loaded when the first worker told.
+    if was_told && lacks_a_decoder(&found) { look(program, None, source, patience).await } else { found }
+}
+
+fn lacks_a_decoder(found: &Result<Probe, ProbeFailure>) -> bool {
+    match found {
+        Ok(probe) => probe.left_out.iter().any(|track| track.reason == LeftOutReason::NoDecoder),
+        Err(failure) => failure.code == FailureCode::NoPlayableTracks,
+    }
+}
+
+async fn look(
+    program: &WorkerProgram,
+    told: Option<Decodable>,
+    source: Arc<dyn Source>,
+    patience: Patience,
+) -> Result<Probe, ProbeFailure> {
+    let started = Conversation::start(program, Job::Probe(told), source, patience).await;
     let mut conversation = started.map_err(|_| Failure::internal("starting a worker"))?;
     loop {
         match conversation.next().await {
             Ok(frame) => match frame.head {
                 // Another probe may have told it first.
-                FromWorker::Decodable(words) => _ = decodable.set(words),
+                FromWorker::Decodable(words) => _ = program.decodable().set(words),
                 FromWorker::Probed(probe) => return Ok(*probe),
                 FromWorker::Failed(failure) => return Err(failure),
                 _ => {}
