@@ -5,6 +5,7 @@ mod copies_faults;
 mod copies_read;
 mod copies_support;
 mod copies_take_over;
+mod copies_whole;
 mod copies_workers;
 mod copies_write;
 #[allow(dead_code, reason = "the stories of State use more of it")]

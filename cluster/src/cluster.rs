@@ -193,6 +193,12 @@ impl Cluster {
 
     /// As [`Cluster::events`], without [`Event::AssetChanged`].
     #[must_use]
+    pub fn job_events(&self) -> broadcast::Receiver<Event> {
+        self.inner.shown.job_events.subscribe()
+    }
+
+    /// As [`Cluster::job_events`], without [`Event::JobChanged`].
+    #[must_use]
     pub fn rarer_events(&self) -> broadcast::Receiver<Event> {
         self.inner.shown.rarer_events.subscribe()
     }

@@ -28,6 +28,7 @@ use cluster::state::BlobRecord;
 use cluster::store::BlobError;
 use cluster::store::BlobReader;
 use cluster::store::BlobWriter;
+use cluster::store::LARGEST_WHOLE;
 use cluster::store::Sealed;
 use thiserror::Error;
 
@@ -36,6 +37,9 @@ use crate::manifest::Manifest;
 use crate::manifest::ManifestError;
 use crate::manifest::SealedRef;
 use crate::problem::Problem;
+
+/// The epoch of a Blob's first writer.
+const FIRST_EPOCH: u64 = 1;
 
 /// Why bytes of an asset could not be read or written.
 #[derive(Debug, Error)]
@@ -157,11 +161,24 @@ impl AssetStore {
         label: &str,
         fence: Option<JobFence>,
     ) -> Result<OpenBlob, StoreError> {
-        let blob = BlobId::generate();
-        let label = label.to_owned();
-        self.propose(actor, AssetCommand::OpenBlob { asset: asset.id, blob, kind, label, fence }).await?;
-        let writer = self.cluster.bytes().create(asset.id, blob, kind, 1, &self.key(asset)?).await?;
+        let blob = self.begin_blob(actor, asset, kind, label, fence).await?;
+        let key = self.key(asset)?;
+        let writer = self.cluster.bytes().create(asset.id, blob, kind, FIRST_EPOCH, &key).await?;
         Ok(OpenBlob { id: blob, kind, writer })
+    }
+
+    /// Tells State of a new Blob.
+    async fn begin_blob(
+        &self,
+        actor: &Actor,
+        asset: &Asset,
+        kind: BlobKind,
+        label: &str,
+        fence: Option<JobFence>,
+    ) -> Result<BlobId, StoreError> {
+        let (blob, label) = (BlobId::generate(), label.to_owned());
+        self.propose(actor, AssetCommand::OpenBlob { asset: asset.id, blob, kind, label, fence }).await?;
+        Ok(blob)
     }
 
     /// Goes on with a Blob somebody began.
@@ -213,7 +230,33 @@ impl AssetStore {
         original: OpenBlob,
     ) -> Result<(), StoreError> {
         let (blob, epoch) = (original.id, original.writer.epoch());
-        let Sealed { length, hash, plaintext_sha256 } = original.writer.seal().await?;
+        let sealed = original.writer.seal().await?;
+        self.tell_uploaded(actor, asset, blob, epoch, sealed).await
+    }
+
+    /// Whether so many bytes are written in one go.
+    pub fn may_put_whole(&self, length: u64) -> bool {
+        length <= LARGEST_WHOLE as u64 && self.cluster.state().level() >= Command::WHOLE_LEVEL
+    }
+
+    /// Puts down the original of a new asset in one go, then tells State that the upload is complete and is to be worked on.
+    pub async fn put_original(&self, actor: &Actor, asset: AssetId, bytes: Bytes) -> Result<(), StoreError> {
+        self.place(asset).await?;
+        let record = self.asset(asset)?;
+        let (original, key) = (record.original, self.key(&record)?);
+        let put = self.cluster.bytes().put_whole(asset, original, BlobKind::Original, &key, bytes);
+        self.tell_uploaded(actor, asset, original, FIRST_EPOCH, put.await?).await
+    }
+
+    async fn tell_uploaded(
+        &self,
+        actor: &Actor,
+        asset: AssetId,
+        blob: BlobId,
+        epoch: u64,
+        sealed: Sealed,
+    ) -> Result<(), StoreError> {
+        let Sealed { length, hash, plaintext_sha256 } = sealed;
         let sha256 = plaintext_sha256.ok_or_else(StoreError::gone)?;
         let job = JobId::generate();
         let finish = Command::from(AssetCommand::FinishUpload { asset, epoch, length, hash, sha256, job });
@@ -237,9 +280,15 @@ impl AssetStore {
         bytes: Bytes,
         fence: Option<JobFence>,
     ) -> Result<SealedRef, StoreError> {
-        let open = self.open(actor, asset, kind, label, fence).await?;
-        open.writer.write(bytes).await?;
-        Ok(self.seal(actor, asset.id, open).await?.0)
+        if !self.may_put_whole(bytes.len() as u64) {
+            let open = self.open(actor, asset, kind, label, fence).await?;
+            open.writer.write(bytes).await?;
+            return Ok(self.seal(actor, asset.id, open).await?.0);
+        }
+        let blob = self.begin_blob(actor, asset, kind, label, fence).await?;
+        let key = self.key(asset)?;
+        let put = self.cluster.bytes().put_whole(asset.id, blob, kind, &key, bytes);
+        self.tell_sealed(actor, asset.id, blob, kind, FIRST_EPOCH, put.await?).await
     }
 
     /// Length and SHA-256 of the original's bytes, read through: for an upload whose end was interrupted.

@@ -80,7 +80,10 @@ into_command! {
 
 impl Command {
     /// The newest level there is: what this build understands.
-    pub const LEVEL: u32 = 1;
+    pub const LEVEL: u32 = 2;
+
+    /// From this level on, nodes take small Blobs whole ([`Replicas::put_whole`](crate::transfer::Replicas::put_whole)).
+    pub const WHOLE_LEVEL: u32 = 2;
 
     /// The level a node must have to understand this Command. What was added after the first release is proposed only
     /// once every node can carry it out ([`State::level`](crate::state::State::level)), so that nodes of two releases

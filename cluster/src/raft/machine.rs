@@ -40,6 +40,8 @@ pub struct Shown {
     pub events: broadcast::Sender<Event>,
     /// The same without [`Event::AssetChanged`], which comes with every change of a description: whoever has no use for
     /// that one is not woken for it.
+    pub job_events: broadcast::Sender<Event>,
+    /// The same without [`Event::JobChanged`] as well.
     pub rarer_events: broadcast::Sender<Event>,
     /// The newest record applied and how many Entries that makes.
     pub applied: watch::Sender<Applied>,
@@ -119,6 +121,7 @@ impl Shown {
         Arc::new(Self {
             state: ArcSwap::from_pointee(restored.state),
             events: broadcast::Sender::new(EVENTS),
+            job_events: broadcast::Sender::new(EVENTS),
             rarer_events: broadcast::Sender::new(EVENTS),
             applied: watch::Sender::new(restored.applied),
             time,
@@ -175,7 +178,10 @@ impl Machine {
         for event in events {
             // Nobody may be listening.
             if !matches!(event, Event::AssetChanged { .. }) {
-                drop(self.shown.rarer_events.send(event.clone()));
+                if !matches!(event, Event::JobChanged { .. }) {
+                    drop(self.shown.rarer_events.send(event.clone()));
+                }
+                drop(self.shown.job_events.send(event.clone()));
             }
             drop(self.shown.events.send(event));
         }

@@ -31,6 +31,7 @@ mod running_hash;
 mod sealing;
 mod space;
 mod take_over;
+mod whole;
 mod writer;
 
 use content::Content;
@@ -46,6 +47,8 @@ pub use reader::{BlobReader, Check, OtherCopies};
 pub use remove::{StoredBlob, StoredState};
 pub use sealing::Sealed;
 pub use space::{Level, Space, Watermarks};
+pub use whole::LARGEST_WHOLE;
+pub(crate) use whole::Whole;
 pub use writer::BlobWriter;
 
 /// The most bytes one read gives.

@@ -65,6 +65,7 @@ pub(super) async fn answer(
         }
         Request::Begin { name, beginning } => blobs.held_begin(name, beginning, body).await.map(done),
         Request::Write { name, epoch, writes } => blobs.held_write(name, epoch, writes, body).await.map(done),
+        Request::Whole { name, epoch, hash } => blobs.held_whole(name, epoch, hash, body).await.map(done),
         Request::List(assets) => Ok((Answer::List(list(shared, assets).await?), Bytes::new())),
         Request::Adopt { name, from, hash } => {
             super::pull::pull(shared, name, from, Some(hash)).await.map(|_| done(()))

@@ -15,6 +15,7 @@ mod pull;
 mod repairs;
 mod take_over;
 mod viewers;
+mod whole;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -53,6 +53,12 @@ pub(crate) enum Request {
         offset: u64,
         length: u32,
     },
+    /// Beside it: the file of a Blob that was sealed by its first writer before anybody else had anything of it.
+    Whole {
+        name: BlobName,
+        epoch: u64,
+        hash: [u8; 32],
+    },
 }
 
 /// A sealed Blob as it is listed.

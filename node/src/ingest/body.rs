@@ -8,7 +8,7 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use cluster::store::BlobWriter;
 use futures_util::StreamExt;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::tus::Checksum;
 use super::uploads::UploadError;
@@ -34,7 +34,7 @@ pub enum Ended {
     Cut,
 }
 
-/// Room for pieces that are held in memory until their checksum is known.
+/// Room for what is held in memory until all of it is here: pieces with a checksum, and small files.
 #[derive(Debug, Clone)]
 pub struct CheckedRoom(Arc<Semaphore>);
 
@@ -42,6 +42,19 @@ impl Default for CheckedRoom {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(CHECKED_AT_ONCE)))
     }
+}
+
+impl CheckedRoom {
+    /// Takes room for so many bytes, if there is any now.
+    pub(super) fn try_take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+}
+
+/// The next bytes of a body that is held in memory: whoever says nothing for long gets no more room.
+pub(super) async fn next_chunk(body: &mut Payload) -> Result<Option<Bytes>, UploadError> {
+    let chunk = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| UploadError::Cut)?;
+    chunk.transpose().map_err(|_| UploadError::Cut)
 }
 
 /// Writes the body to the end, to the first error, or until `let_go` rings; at most `room` bytes. What arrived is handed
@@ -116,10 +129,7 @@ pub async fn pour_checked(
     let permits = u32::try_from(LARGEST_CHECKED).unwrap_or(u32::MAX);
     let _room = checked.0.acquire_many(permits).await.map_err(|_| UploadError::Busy)?;
     let mut held = BytesMut::new();
-    // The room is taken from everybody else: nobody holds it by saying nothing.
-    let next = async |body: &mut Payload| tokio::time::timeout(SILENCE, body.next()).await;
-    while let Some(chunk) = next(body).await.map_err(|_| UploadError::Cut)? {
-        let chunk: Bytes = chunk.map_err(|_| UploadError::Cut)?;
+    while let Some(chunk) = next_chunk(body).await? {
         if (held.len() + chunk.len()) as u64 > LARGEST_CHECKED {
             return Err(too_large);
         }

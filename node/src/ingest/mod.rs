@@ -1,11 +1,13 @@
 //! Ingest: how a file gets in, by tus or by a plain PUT, in constant memory and without a half-visible state.
 //!
-//! Body -> [`body`] in pieces of 1 MiB -> the original's Blob -> [`finish`]: sealed, State told, a job queued.
+//! Body -> [`body`] in pieces of 1 MiB -> the original's Blob -> [`finish`]: sealed, State told, a job queued. A small file in
+//! one request -> [`small`]: all of it in memory, then the sealed Blob in one go.
 
 mod answer;
 mod body;
 mod finish;
 mod put_api;
+mod small;
 mod tender;
 pub mod tus;
 mod tus_api;

@@ -1,4 +1,5 @@
-//! `curl -T`: a whole file in one request. It cannot be resumed, so a request that fails leaves nothing.
+//! `curl -T`: a whole file in one request. It cannot be resumed, so a request that fails leaves nothing. What is small is
+//! taken into memory first ([`small`]).
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::body::{self, Ended};
 use super::finish::finish;
+use super::small;
 use super::tus::{self, HeaderError, Length, Metadata};
 use super::tus_api::header;
 use super::uploads::{Hold, UploadError, UploadMark, Uploads};
@@ -52,6 +54,15 @@ pub async fn upload_file(
         media_type: header(headers, "content-type")?.and_then(tus::media_type),
         ..Metadata::default()
     };
+    if let Length::Known(length) = length
+        && let Some(bytes) = small::take(&mut payload, length, &media.uploads, &media.checked).await?
+    {
+        if bytes.is_empty() {
+            return Err(HeaderError::Empty.into());
+        }
+        let asset = small::put(&media.uploads, &caller.actor, application, metadata, bytes).await?;
+        return Ok(kept(&media, asset));
+    }
     let mark = Some(UploadMark::OneShot);
     let asset = media.uploads.create(&caller.actor, application, metadata, length, mark).await?;
     // From here on, whatever happens to this request, the asset becomes whole or goes away.
@@ -60,10 +71,14 @@ pub async fn upload_file(
     let hold = media.uploads.hold(asset.id).await?;
     take_all(&media, &caller.actor, hold, &mut payload).await?;
     guard.keep();
+    Ok(kept(&media, asset.id))
+}
+
+fn kept(media: &Media, asset: AssetId) -> HttpResponse {
     media.jobs.look();
-    Ok(HttpResponse::Created()
-        .insert_header(("Location", format!("{}/assets/{}", crate::routes::API_PREFIX, asset.id)))
-        .json(Uploaded { asset: asset.id }))
+    HttpResponse::Created()
+        .insert_header(("Location", format!("{}/assets/{asset}", crate::routes::API_PREFIX)))
+        .json(Uploaded { asset })
 }
 
 async fn take_all(media: &Media, actor: &Actor, hold: Hold, payload: &mut Payload) -> Result<(), Problem> {

@@ -253,14 +253,14 @@ impl Uploads {
         self.slots().retain(|asset, slot| goes_on(*asset) || Arc::strong_count(&slot.lane) > 1);
     }
 
-    fn room_for(&self, declared: Option<u64>) -> Result<(), UploadError> {
+    pub(super) fn room_for(&self, declared: Option<u64>) -> Result<(), UploadError> {
         let space = self.store.cluster().blobs().space()?;
         let fits = declared.is_none_or(|bytes| bytes < space.free);
         if space.level == Level::Fine && fits { Ok(()) } else { Err(BlobError::Full.into()) }
     }
 
     /// Wraps a new data key; once more when the cluster key moved on in between.
-    async fn propose_create(
+    pub(super) async fn propose_create(
         &self,
         actor: &Actor,
         asset: AssetId,

@@ -16,7 +16,7 @@ use cluster::outcome::Outcome;
 use cluster::state::{AssetState, NodeState, State};
 use cluster::store::Level;
 use tokio::sync::Notify;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::offer::{Offer, Task, offers, turn};
@@ -39,6 +39,19 @@ const LEAVES_TO_OTHERS: Duration = Duration::from_millis(600);
 const TURN: Duration = Duration::from_millis(40);
 /// Jobs on uploads that still run, beside the others: they wait for bytes more than they work.
 const EARLY_PLACES: usize = 2;
+
+/// Of a long queue, only so much is looked at whenever something happens: far more than one node takes.
+const FRONT: usize = 16;
+/// All of it is looked at again after so many times as long as that takes: an upload that still runs, at its end, has places
+/// of its own.
+const RESTS: u32 = 50;
+
+/// How much of what waits is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    AtFront,
+    AtAll,
+}
 
 /// The jobs of this node. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -102,14 +115,26 @@ impl Jobs {
 
     /// Works until [`Jobs::stop`]. Must run on an actix arbiter.
     pub async fn run(self) {
-        let mut events = self.inner.store.cluster().rarer_events();
+        let mut events = self.inner.store.cluster().job_events();
         self.queue_forgotten().await;
+        let mut all_from = Instant::now();
         while !self.inner.stop.is_cancelled() {
-            let look_again = self.reconcile().await;
+            // What has happened by now is seen by this look.
+            while !matches!(events.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+            let began = Instant::now();
+            let looks = if began >= all_from { Looks::AtAll } else { Looks::AtFront };
+            let offered = self.look_at_offers(looks);
+            if looks == Looks::AtAll {
+                all_from = began + began.elapsed() * RESTS;
+            }
+            let mut again = self.take(&offered).await;
+            if looks == Looks::AtFront && offered.len() == FRONT {
+                again = again.min(all_from.saturating_duration_since(Instant::now()));
+            }
             tokio::select! {
                 () = self.inner.wake.notified() => {}
                 () = next_job_event(&mut events) => {}
-                () = tokio::time::sleep(look_again) => {}
+                () = tokio::time::sleep(again) => {}
             }
         }
     }
@@ -129,26 +154,41 @@ impl Jobs {
         }
     }
 
-    /// Begins and stops what there is to begin and stop; gives when to look again at the latest.
-    async fn reconcile(&self) -> Duration {
+    /// What there is to take; stops what is not wanted any more.
+    fn look_at_offers(&self, looks: Looks) -> Vec<Offer> {
         let state = self.inner.store.cluster().state();
         self.cancel_unwanted(&state);
         let is_free = |holder| holder == self.node_id() || !self.is_there(&state, holder);
-        let offered: Vec<Offer> = offers(&state, is_free).collect();
+        let offers = offers(&state, is_free);
+        let (mut waiting, now) = (self.waiting(), Instant::now());
+        let since = |task| waiting.get(&task).copied().unwrap_or(now);
+        if looks == Looks::AtFront {
+            let offered: Vec<Offer> = offers.take(FRONT).collect();
+            let noted: Vec<_> = offered.iter().map(|offer| (offer.task, since(offer.task))).collect();
+            waiting.extend(noted);
+            return offered;
+        }
+        let offered: Vec<Offer> = offers.collect();
+        *waiting = offered.iter().map(|offer| (offer.task, since(offer.task))).collect();
+        offered
+    }
+
+    /// Begins what there is a place for; gives when to look again at the latest.
+    async fn take(&self, offered: &[Offer]) -> Duration {
+        let state = self.inner.store.cluster().state();
         // One that is being emptied ends what it has begun.
         let is_draining = state.node(self.node_id()).is_some_and(|node| node.state == NodeState::Draining);
-        self.note_waiting(&offered);
-        let mut look_again = LOOK_EVERY;
-        for offer in &offered {
+        let mut again = LOOK_EVERY;
+        for offer in offered {
             if !self.has_place(offer) || (is_draining && offer.holder != Some(self.node_id())) {
                 continue;
             }
             match self.time_to_leave(&state, offer) {
                 Duration::ZERO => self.begin(offer).await,
-                left => look_again = look_again.min(left),
+                left => again = again.min(left),
             }
         }
-        look_again
+        again
     }
 
     fn node_id(&self) -> NodeId {
@@ -166,14 +206,6 @@ impl Jobs {
             if !task.is_leased(state, running.epoch) {
                 running.cancel.cancel();
             }
-        }
-    }
-
-    fn note_waiting(&self, offered: &[Offer]) {
-        let mut waiting = self.waiting();
-        waiting.retain(|task, _| offered.iter().any(|offer| offer.task == *task));
-        for offer in offered {
-            waiting.entry(offer.task).or_insert_with(Instant::now);
         }
     }
 
@@ -270,7 +302,7 @@ impl Jobs {
     }
 
     async fn see_through(&self, work: Work) {
-        let (fence, asset) = (work.fence, work.asset.id);
+        let (fence, asset, is_light) = (work.fence, work.asset.id, work.is_light.clone());
         tracing::info!(job = %fence.job, %asset, epoch = fence.epoch, "a job begins");
         let cancel = work.cancel.clone();
         let mut end = work.clone().run().await;
@@ -281,6 +313,9 @@ impl Jobs {
                 false => TryEnd::Over,
             };
         }
+        // Its place is free: the next one's lease is agreed together with the end of this one.
+        is_light.store(true, Ordering::Relaxed);
+        self.look();
         self.settle(fence, end, cancel.is_cancelled()).await;
         self.inner.live.ended(asset);
         self.running().remove(&Task::Job(fence.job));
