@@ -106,8 +106,10 @@ async fn change_members(world: &World) {
     while !is_empty(world, leaving).await {
         tokio::time::sleep(AGAIN * 4).await;
     }
+    // The new one may be lost meanwhile, and replaced.
     let others = |voters: BTreeSet<u64>| {
-        voters.into_iter().filter(|id| *id != leaving.0).chain([fresh.0]).collect::<BTreeSet<u64>>()
+        let comes = world.members().contains(&fresh).then_some(fresh.0);
+        voters.into_iter().filter(|id| *id != leaving.0).chain(comes).collect::<BTreeSet<u64>>()
     };
     world.set_changing(Some(format!("node {fresh} is to vote in the place of node {leaving}")));
     while !vote(world, others).await {

@@ -65,8 +65,8 @@ impl Net for Careless {
         message: Message,
         deadline: Duration,
     ) -> Result<Message, NetError> {
-        let is_write =
-            service == Service::Blob && matches!(wire_head::<Request>(&message), Ok(Request::Write { .. }));
+        let is_write = service == Service::Blob
+            && matches!(wire_head::<Request>(&message), Ok(Request::Write { .. } | Request::Whole { .. }));
         if !is_write {
             return self.0.call(to, service, message, deadline).await;
         }

@@ -14,6 +14,9 @@ use crate::id::NodeId;
 /// Worlds of a hundred in which a node comes for good, and another may leave.
 const MEMBERS_PERCENT: u64 = 20;
 
+/// How long whoever cuts the power with a promise waits for one.
+const STRIKES_WITHIN: Duration = Duration::from_secs(1);
+
 /// Makes trouble until the world is calm.
 pub(super) async fn run(world: World) {
     let mut chance = world.chance("nemesis");
@@ -31,12 +34,13 @@ pub(super) async fn run(world: World) {
         let members = world.members();
         let Some(node) = chance.pick(&members) else { return };
         match chance.below(100) {
-            0..18 => crash(&world, &mut chance, node),
-            18..24 => {
+            0..14 => crash(&world, &mut chance, node),
+            14..18 => {
                 world.note(format_args!("the power fails everywhere"));
                 members.iter().for_each(|node| crash(&world, &mut chance, *node));
             }
-            24..42 => partition(&world, &mut chance, &members),
+            18..28 => strike(&world, &mut chance, &members, node).await,
+            28..42 => partition(&world, &mut chance, &members),
             42..52 => world.network().mend(),
             52..62 => weather(&world, &mut chance),
             62..76 => disk(&world, &mut chance, node),
@@ -59,6 +63,33 @@ fn crash(world: &World, chance: &mut Chance, node: NodeId) {
     };
     let back_after_ms = chance.between(50, 2500);
     world.crash(node, survival, back_after_ms);
+}
+
+/// The moment somebody is promised something, or sees it, the power fails everywhere: by then it is on as many disks as it must
+/// be. The disks of all but one node may be slow meanwhile, so that little more is on them than must be, and that one may come
+/// back last.
+async fn strike(world: &World, chance: &mut Chance, members: &[NodeId], quick: NodeId) {
+    let slow_us = if chance.percent(80) { chance.between(10_000, 120_000) } else { 1000 };
+    let (by_promise, comes_last) = (chance.percent(50), chance.percent(70));
+    let set_pace = |slow_us: u64| {
+        let seats = world.seats();
+        seats.iter().filter(|(node, _)| **node != quick).for_each(|(_, seat)| seat.pace.set(slow_us));
+    };
+    set_pace(slow_us);
+    let occasion = if by_promise { "promise" } else { "showing" };
+    world.note(format_args!(
+        "the power fails with the next {occasion}; disks but that of {quick} take {slow_us} us"
+    ));
+    let news = async { if by_promise { world.next_promise().await } else { world.next_showing().await } };
+    // What comes later than this is as good as any other moment.
+    drop(tokio::time::timeout(STRIKES_WITHIN, news).await);
+    for node in members {
+        let survival = if chance.percent(70) { Survival::None } else { Survival::Random(chance.any()) };
+        let is_last = comes_last && *node == quick;
+        let back_after_ms = if is_last { chance.between(2000, 5000) } else { chance.between(50, 2500) };
+        world.crash(*node, survival, back_after_ms);
+    }
+    set_pace(1000);
 }
 
 /// Cuts links: around one node, both ways or one, or any of them.

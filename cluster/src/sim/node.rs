@@ -102,7 +102,7 @@ fn way_out(planted: Option<Planted>, net: Arc<dyn Net>) -> Arc<dyn Net> {
 /// How much slower the log's disk is: a fault about what is not durable yet shows while that takes a while.
 fn log_takes(planted: Option<Planted>) -> Duration {
     match planted {
-        Some(Planted::AnswerBeforeDurable | Planted::ApplyBeforeDurable) => Duration::from_millis(80),
+        Some(Planted::AnswerBeforeDurable) => Duration::from_millis(80),
         _ => Duration::ZERO,
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Holds what a node shows now against what any node ever showed.
-    pub(super) fn see(&mut self, node: &Node) -> Result<(), String> {
+    /// Holds what a node shows now against what any node ever showed. Gives whether it is the first to show it.
+    pub(super) fn see(&mut self, node: &Node) -> Result<bool, String> {
         let state = node.shown.state.load();
         let (head, time_ms) = (state.chain_head(), state.time_ms());
         let before = self.seen.range(..head.sequence).next_back().map(|(_, (_, time_ms))| *time_ms);
@@ -33,11 +33,12 @@ impl Chain {
         if before.is_some_and(|before| before > time_ms) || after.is_some_and(|after| after < time_ms) {
             return Err(format!("cluster time went backwards on node {} at {}", node.id, head.sequence));
         }
+        let is_first = after.is_none() && !self.seen.contains_key(&head.sequence);
         let known = *self.seen.entry(head.sequence).or_insert((head.hash, time_ms));
         if known != (head.hash, time_ms) {
             return Err(format!("node {} shows another history at {}", node.id, head.sequence));
         }
-        Ok(())
+        Ok(is_first)
     }
 }
 

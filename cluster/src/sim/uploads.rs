@@ -107,13 +107,48 @@ impl Uploader {
     }
 
     async fn upload(&mut self, begun: u64) {
-        if let Some((node, writer)) = self.begin(begun).await {
+        if self.chance.percent(30) {
+            self.upload_whole(begun).await;
+        } else if let Some((node, writer)) = self.begin(begun).await {
             self.write_on(&node, 1, writer, Vec::new(), 30).await;
+        }
+    }
+
+    /// A new asset whose Blob is put down whole.
+    async fn upload_whole(&mut self, begun: u64) {
+        let Some((node, asset, key)) = self.open(begun).await else { return };
+        let Some(upload) = self.ledger.get(asset) else { return };
+        let content = self.bytes();
+        let bytes = content.clone().into();
+        let put = node.bytes.put_whole(asset, upload.name().blob, BlobKind::Original, &key, bytes);
+        match on(&node, put).await {
+            Some(Ok(sealed)) => {
+                self.note(asset, "has put down");
+                self.hold(self.ledger.promise(asset, &content, false));
+                if !self.chance.percent(10) {
+                    self.tell(&node, asset, 1, sealed, Some(content)).await;
+                }
+            }
+            Some(Err(error)) => self.note(asset, &format!("is told {error} when it puts down")),
+            None => {}
         }
     }
 
     /// A new asset and the first writer of its Blob, at some node.
     pub(super) async fn begin(&mut self, begun: u64) -> Option<(Node, BlobWriter)> {
+        let (node, asset, key) = self.open(begun).await?;
+        let name = self.ledger.get(asset)?.name();
+        let created = node.bytes.create(asset, name.blob, BlobKind::Original, 1, &key);
+        match on(&node, created).await {
+            Some(Ok(writer)) => return Some((node, writer)),
+            Some(Err(error)) => self.note(asset, &format!("is told {error} when it creates")),
+            None => {}
+        }
+        None
+    }
+
+    /// A new asset, told to State at some node.
+    async fn open(&mut self, begun: u64) -> Option<(Node, AssetId, DataKey)> {
         let mut id = [UPLOADS; 16];
         id[1] = u8::try_from(self.number).unwrap_or(0);
         id[2] = u8::try_from(begun).unwrap_or(0);
@@ -125,15 +160,18 @@ impl Uploader {
             return None;
         };
         self.ledger.change(asset, |upload| upload.wanted = Wanted::Kept);
-        let name = self.ledger.get(asset)?.name();
         self.note(asset, "creates");
-        let created = node.bytes.create(asset, name.blob, BlobKind::Original, 1, &key);
-        match on(&node, created).await {
-            Some(Ok(writer)) => return Some((node, writer)),
-            Some(Err(error)) => self.note(asset, &format!("is told {error} when it creates")),
-            None => {}
-        }
-        None
+        Some((node, asset, key))
+    }
+
+    /// A piece, or all, of an upload.
+    fn bytes(&mut self) -> Vec<u8> {
+        let longest = if self.chance.percent(4) { 90_000 } else { 3_000 };
+        let length = usize::try_from(self.chance.between(1, longest)).unwrap_or(1);
+        let mut piece = vec![0; length];
+        let mut bytes = blake3::Hasher::new().update(&self.chance.any().to_le_bytes()).finalize_xof();
+        bytes.fill(&mut piece);
+        piece
     }
 
     /// A few pieces and the end; or somebody leaves, or goes on so slowly that another takes over.
@@ -182,18 +220,12 @@ impl Uploader {
     /// Appends one piece. Whether the writer can go on.
     pub(super) async fn append(&mut self, node: &Node, writer: &BlobWriter, content: &mut Vec<u8>) -> bool {
         let asset = writer.name().asset;
-        let longest = if self.chance.percent(4) { 90_000 } else { 3_000 };
-        let length = usize::try_from(self.chance.between(1, longest)).unwrap_or(1);
-        let mut piece = vec![0; length];
-        let mut bytes = blake3::Hasher::new().update(&self.chance.any().to_le_bytes()).finalize_xof();
-        bytes.fill(&mut piece);
+        let piece = self.bytes();
         content.extend_from_slice(&piece);
         match on(node, writer.append(piece.into())).await {
             Some(Ok(durable)) if durable == content.len() as u64 => {
                 self.world.note(format_args!("uploader {} has {durable} bytes of {asset}", self.number));
-                if let Err(what) = self.ledger.promise(asset, content, false) {
-                    self.world.violation(format_args!("{what}"));
-                }
+                self.hold(self.ledger.promise(asset, content, false));
                 true
             }
             Some(Ok(durable)) => {
@@ -217,10 +249,17 @@ impl Uploader {
         let Some(Ok(_)) = ask(node, command).await else { return self.note(asset, "may have sealed") };
         self.note(asset, "has sealed");
         self.ledger.change(asset, |upload| upload.sealed = true);
-        let promised = content.map(|content| self.ledger.promise(asset, &content, true));
-        if let Some(Err(what)) = promised {
+        if let Some(content) = content {
+            self.hold(self.ledger.promise(asset, &content, true));
+        }
+    }
+
+    /// What was promised by now, and whether it may be.
+    fn hold(&self, promised: Result<(), String>) {
+        if let Err(what) = promised {
             self.world.violation(format_args!("{what}"));
         }
+        self.world.promise();
     }
 
     async fn resume_one(&mut self) {

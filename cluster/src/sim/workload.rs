@@ -135,6 +135,9 @@ impl Client {
             match attempt {
                 Attempt::Heard(heard) => {
                     self.history.end(number, heard);
+                    if heard == Heard::Done {
+                        self.world.promise();
+                    }
                     self.leader = Some(node.id);
                     self.world.note(format_args!("client {client} {call:?} of {key} heard {heard:?}"));
                     return heard;

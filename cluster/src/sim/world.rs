@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::chance::Chance;
 use super::clock::SimulatedClock;
 use super::forgetful::Forgetful;
@@ -52,6 +54,10 @@ struct Inner {
     desk: OnceLock<Requests>,
     leapt_ms: Arc<AtomicU64>,
     clock_set: AtomicBool,
+    /// Rings whenever a client is promised something.
+    promised: Notify,
+    /// Rings whenever a node shows what none showed before.
+    shown: Notify,
 }
 
 /// Where a node sits: what outlives its lives.
@@ -90,6 +96,8 @@ impl World {
             desk: OnceLock::new(),
             leapt_ms: Arc::default(),
             clock_set: AtomicBool::new(false),
+            promised: Notify::new(),
+            shown: Notify::new(),
         }))
     }
 
@@ -318,6 +326,21 @@ impl World {
         }
     }
 
+    /// Somebody was promised something.
+    pub(super) fn promise(&self) {
+        self.0.promised.notify_waiters();
+    }
+
+    /// Waits until somebody is.
+    pub(super) async fn next_promise(&self) {
+        self.0.promised.notified().await;
+    }
+
+    /// Waits until a node shows what none showed before.
+    pub(super) async fn next_showing(&self) {
+        self.0.shown.notified().await;
+    }
+
     /// Cuts a node off where it stands. What its disk keeps of what was not synced is said by `survival`. It comes back
     /// after a while.
     pub(super) fn crash(&self, id: NodeId, survival: Survival, back_after_ms: u64) {
@@ -361,8 +384,10 @@ impl World {
         loop {
             applied.borrow_and_update();
             let seen = self.0.chain.lock().unwrap_or_else(PoisonError::into_inner).see(&node);
-            if let Err(what) = seen {
-                self.violation(format_args!("{what}"));
+            match seen {
+                Ok(true) => self.0.shown.notify_waiters(),
+                Ok(false) => {}
+                Err(what) => self.violation(format_args!("{what}")),
             }
             let reason = tokio::select! {
                 biased;
