@@ -1,5 +1,6 @@
 //! Small Blobs written in one go: the same as what a writer makes, on as many nodes as must have it, or nothing at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,6 +121,22 @@ async fn one_that_comes_after_a_later_writer_is_refused() {
         let report = world.at(number).replicas.here().held_report(NAME).await.unwrap();
         assert_eq!(report, Report::Absent, "node {number}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_put_down_where_nobody_knows_of_the_asset() {
+    let mut world = World::new(1, &["a", "b"], 2);
+    let forgetful =
+        Sites { knows: false, ..Sites::of(world.map.sites.clone(), *world.map.holders.lock().unwrap()) };
+    let disk = world.crash(NodeId(2), Survival::All);
+    world.start_believing(NodeId(2), disk, Arc::new(forgetful));
+    let refused = put(&world, 1, content(1000)).await;
+    assert!(matches!(refused, Err(BlobError::TooFewCopies { have: 1, wanted: 2 })), "{refused:?}");
+    assert!(
+        world.at(2).disk.files().is_empty(),
+        "it would lie there for good: {:?}",
+        world.at(2).disk.files()
+    );
 }
 
 #[tokio::test]

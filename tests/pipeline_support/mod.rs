@@ -187,8 +187,13 @@ pub fn spec(probe: &Probe) -> TranscodeSpec {
 
 /// Probes a source.
 pub fn probe(source: Arc<dyn Source>) -> Result<Probe, Failure> {
+    probe_by(&worker(), source)
+}
+
+/// The same by a worker of this program.
+pub fn probe_by(program: &WorkerProgram, source: Arc<dyn Source>) -> Result<Probe, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(pipeline::probe::probe_with(&worker(), source, patience()))
+    runtime.block_on(pipeline::probe::probe_with(program, source, patience()))
 }
 
 pub fn probe_file(path: &Path) -> Result<Probe, Failure> {

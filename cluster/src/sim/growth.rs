@@ -119,6 +119,7 @@ async fn change_members(world: &World) {
     let removed = agree(world, |_| person(), ClusterCommand::RemoveNode { node: leaving }.into()).await;
     // Refused the second time, it was removed by the first, whose answer was lost.
     if removed.is_ok() || is_removed(world, leaving).await {
+        super::oracle::remember(world, leaving).await;
         world.retire(leaving);
     }
 }

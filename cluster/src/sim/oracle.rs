@@ -74,10 +74,20 @@ fn standing(world: &World) -> String {
     format!("members {:?}; {}", world.members(), up.join("; "))
 }
 
+/// Remembers the audit records of a node that leaves: the worker that fetches what lies before a snapshot is not part of this
+/// world, so they may be the only ones.
+pub(super) async fn remember(world: &World, leaving: NodeId) {
+    let mut records = std::mem::take(&mut *world.remembered());
+    for node in world.up().into_iter().filter(|node| node.id == leaving) {
+        gather(world, &node, &mut records).await;
+    }
+    *world.remembered() = records;
+}
+
 /// Every node holds the same State, to the byte, and the same audit records wherever two hold one.
 pub(super) async fn compare(world: &World) {
     let mut first: Option<(NodeId, Vec<u8>)> = None;
-    let mut records: BTreeMap<u64, AuditRecord> = BTreeMap::new();
+    let mut records = std::mem::take(&mut *world.remembered());
     for node in world.up() {
         let state = node.shown.state.load_full();
         match persist::encode::<State>(&state) {

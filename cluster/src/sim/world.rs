@@ -19,6 +19,7 @@ use super::oracle::Chain;
 use super::pace::SyncPace;
 use super::trace::Trace;
 use super::{Plan, Planted};
+use crate::audit_record::AuditRecord;
 use crate::cluster::requests::Requests;
 use crate::command::Incarnation;
 use crate::disk::{Disk, SimulatedDisk, Survival};
@@ -41,6 +42,8 @@ struct Inner {
     network: Network,
     seats: Mutex<BTreeMap<NodeId, Seat>>,
     chain: Mutex<Chain>,
+    /// Audit records of nodes that have left.
+    remembered: Mutex<BTreeMap<u64, AuditRecord>>,
     /// Clients end.
     enough: AtomicBool,
     /// Faults end: what is down comes up at once.
@@ -87,6 +90,7 @@ impl World {
             network,
             seats: Mutex::default(),
             chain: Mutex::default(),
+            remembered: Mutex::default(),
             enough: AtomicBool::new(false),
             calm: AtomicBool::new(false),
             changing: Mutex::default(),
@@ -310,6 +314,10 @@ impl World {
         node.bury();
         self.give_up(id);
         true
+    }
+
+    pub(super) fn remembered(&self) -> MutexGuard<'_, BTreeMap<u64, AuditRecord>> {
+        self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A node that was emptied and removed ends, with its disk.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{Answer, Failure, Listed, Request, Shared, wire};
 use crate::blob::BlobName;
@@ -12,6 +14,8 @@ use crate::id::{AssetId, NodeId};
 use crate::net::{Message, Serve};
 use crate::store::{BlobError, HeldFile, Report, StoredState};
 
+/// How long it may take until State here has a new asset that somebody writes to.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 /// Assets one question may be about.
 pub(super) const LISTED_TOGETHER: usize = 64;
 /// Blobs one answer names: what fits a head.
@@ -63,14 +67,37 @@ pub(super) async fn answer(
             shared.viewers.let_pass().await;
             Ok((Answer::Bytes, blobs.held_read(name, HeldFile::Records, offset, length).await?))
         }
-        Request::Begin { name, beginning } => blobs.held_begin(name, beginning, body).await.map(done),
+        Request::Begin { name, beginning } => {
+            known(shared, name).await?;
+            blobs.held_begin(name, beginning, body).await.map(done)
+        }
         Request::Write { name, epoch, writes } => blobs.held_write(name, epoch, writes, body).await.map(done),
-        Request::Whole { name, epoch, hash } => blobs.held_whole(name, epoch, hash, body).await.map(done),
+        Request::Whole { name, epoch, hash } => {
+            known(shared, name).await?;
+            blobs.held_whole(name, epoch, hash, body).await.map(done)
+        }
         Request::List(assets) => Ok((Answer::List(list(shared, assets).await?), Bytes::new())),
         Request::Adopt { name, from, hash } => {
             super::pull::pull(shared, name, from, Some(hash)).await.map(|_| done(()))
         }
     }
+}
+
+/// Nothing is begun of an asset that State here does not have: a message that was long on its way may be about one that is
+/// purged, and nobody would look for its files again. Whoever writes to a new asset may know of it a little earlier.
+///
+/// # Errors
+/// [`BlobError::NotFound`] when it is not known in time.
+async fn known(shared: &Shared, name: BlobName) -> Result<(), BlobError> {
+    let (until, mut pause) = (Instant::now() + KNOWN_WITHIN, Duration::from_millis(1));
+    while !shared.map.knows(name.asset) {
+        if Instant::now() >= until {
+            return Err(BlobError::NotFound);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    Ok(())
 }
 
 async fn list(shared: &Shared, assets: Vec<AssetId>) -> Result<Vec<Listed>, BlobError> {

@@ -17,6 +17,14 @@ pub struct Decodable {
     mpeg_audio: bool,
 }
 
+impl Decodable {
+    /// Nothing can.
+    pub(crate) fn nothing() -> Self {
+        // As GStreamer writes caps that nothing has; it is not started in a process that is no worker.
+        Self { caps: "EMPTY".to_owned(), mpeg_audio: false }
+    }
+}
+
 /// What can be decoded, to be asked.
 pub(crate) struct Decoders {
     caps: gst::Caps,

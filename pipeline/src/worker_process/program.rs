@@ -43,6 +43,13 @@ impl WorkerProgram {
         Self { path, arguments: vec!["worker".into()], show_errors: false, decodable: Arc::default() }
     }
 
+    /// As if a worker had told that it can decode nothing, for tests: one that could load no decoder.
+    #[must_use]
+    pub fn told_that_nothing_decodes(self) -> Self {
+        let decodable = Arc::new(OnceLock::from(Decodable::nothing()));
+        Self { decodable, ..self }
+    }
+
     /// What can be decoded on this machine, once a worker of this program has told it: for as long as this process runs.
     pub(crate) fn decodable(&self) -> &OnceLock<Decodable> {
         &self.decodable
