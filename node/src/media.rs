@@ -11,7 +11,7 @@ use crate::asset_store::AssetStore;
 use crate::download::Downloads;
 use crate::edge::Contacts;
 use crate::ingest::uploads::Uploads;
-use crate::ingest::{CheckedRoom, tend};
+use crate::ingest::{CheckedRoom, SmallRoom, tend};
 use crate::jobs::{Jobs, collect, early};
 use crate::live::Live;
 use crate::play::{Journal, JournalError, Library, Outage, TokenKeys};
@@ -25,6 +25,8 @@ pub struct Media {
     pub uploads: Uploads,
     /// Room for pieces whose checksum is being checked.
     pub checked: CheckedRoom,
+    /// Room for small files that come in one request.
+    pub small: SmallRoom,
     /// Transcodes that wait and run.
     pub jobs: Jobs,
     /// What can be watched, read from Blobs and kept hot.
@@ -60,6 +62,7 @@ impl Media {
         let media = Self {
             uploads: Uploads::new(store.clone()),
             checked: CheckedRoom::default(),
+            small: SmallRoom::default(),
             jobs: Jobs::new(store.clone(), locks.clone(), live),
             library: Library::new(store.clone(), shelf_bytes),
             outage: Outage::new(cluster.clone(), journal),

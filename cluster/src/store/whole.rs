@@ -170,7 +170,7 @@ impl Inner {
             Report::Open { .. } | Report::Sealed { .. } => return Err(BlobError::Exists),
         }
         let paths = Paths::of(name);
-        let written = self.write_sealed(name, &paths, file);
+        let written = self.write_sealed(&paths, file);
         if written.is_err() {
             // Best effort: what is left, the next start removes.
             let _ = self.disk.remove_file(&paths.data);
@@ -183,7 +183,7 @@ impl Inner {
     }
 
     /// The file gets its name when all of it is durable: it is whole, or it is not there.
-    fn write_sealed(&self, name: BlobName, paths: &Paths, file: &[u8]) -> Result<(), BlobError> {
+    fn write_sealed(&self, paths: &Paths, file: &[u8]) -> Result<(), BlobError> {
         self.make_folder(paths)?;
         let _ = self.disk.remove_file(&paths.data);
         let data = self.disk.create(&paths.data).map_err(io)?;
@@ -191,7 +191,6 @@ impl Inner {
         self.synced("a sealed Blob", data.sync_data())?;
         self.disk.rename(&paths.data, &paths.blob).map_err(io)?;
         self.synced("an asset's folder", self.disk.sync_dir(&paths.folder))?;
-        debug_assert!(self.held_report(name).is_ok());
         Ok(())
     }
 }
@@ -199,9 +198,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{AssetId, BlobId};
-
     use crate::blob::record_at;
+    use crate::id::{AssetId, BlobId};
 
     const NAME: BlobName = BlobName { asset: AssetId([1; 16]), blob: BlobId([2; 16]) };
 

@@ -8,7 +8,7 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use cluster::store::BlobWriter;
 use futures_util::StreamExt;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::tus::Checksum;
 use super::uploads::UploadError;
@@ -34,20 +34,13 @@ pub enum Ended {
     Cut,
 }
 
-/// Room for what is held in memory until all of it is here: pieces with a checksum, and small files.
+/// Room for pieces that are held in memory until their checksum is known.
 #[derive(Debug, Clone)]
 pub struct CheckedRoom(Arc<Semaphore>);
 
 impl Default for CheckedRoom {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(CHECKED_AT_ONCE)))
-    }
-}
-
-impl CheckedRoom {
-    /// Takes room for so many bytes, if there is any now.
-    pub(super) fn try_take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 }
 

@@ -15,6 +15,7 @@ pub mod uploads;
 
 pub use body::CheckedRoom;
 pub use finish::queue;
+pub use small::SmallRoom;
 pub use tender::tend;
 
 use crate::routes::Routes;

@@ -55,12 +55,12 @@ pub async fn upload_file(
         ..Metadata::default()
     };
     if let Length::Known(length) = length
-        && let Some(bytes) = small::take(&mut payload, length, &media.uploads, &media.checked).await?
+        && let Some(file) = small::take(&mut payload, length, &media.uploads, &media.small).await?
     {
-        if bytes.is_empty() {
+        if file.is_empty() {
             return Err(HeaderError::Empty.into());
         }
-        let asset = small::put(&media.uploads, &caller.actor, application, metadata, bytes).await?;
+        let asset = small::put(&media.uploads, &caller.actor, application, metadata, file).await?;
         return Ok(kept(&media, asset));
     }
     let mark = Some(UploadMark::OneShot);
