@@ -57,9 +57,15 @@ async fn a_plain_put_is_whole_or_leaves_nothing() {
         admin.send(send(name, b"x".to_vec().into())).await.expect_problem(400, "bad_file_name");
     }
     // A body that breaks off: the client dies in the middle.
-    let pieces = [Ok(clip()[..1000].to_vec()), Err(std::io::Error::other("gone"))];
-    let broken = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
-    assert!(send("broken.mp4", broken).send().await.is_err());
+    let broken = || {
+        let pieces = [Ok(clip()[..1000].to_vec()), Err(std::io::Error::other("gone"))];
+        send("broken.mp4", reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)))
+    };
+    assert!(broken().send().await.is_err());
+    // The same of known length: one that is taken into memory, and one that is written as it comes.
+    for length in [5_000, 5_000_000] {
+        assert!(broken().header("Content-Length", length).send().await.is_err());
+    }
     let list = format!("/applications/{}/assets", node.application());
     wait_for("nothing half uploaded", || async {
         admin.get(&list).await.expect(200)["items"].as_array().unwrap().is_empty().then_some(())
