@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::blob::{BlobKind, RECORD};
 use cluster::disk::{SimulatedDisk, Survival};
-use cluster::id::NodeId;
+use cluster::id::{BlobId, NodeId};
 use cluster::store::{BlobError, LARGEST_WHOLE, Report, Sealed};
 
 use crate::copies_support::*;
@@ -108,6 +108,19 @@ async fn a_slow_node_is_not_waited_for_and_gets_it_all_the_same() {
     assert!(!is_sealed_at(&world, 3, sealed.hash).await, "it was waited for");
     world.sealed_bytes(3).await;
     assert!(is_sealed_at(&world, 3, sealed.hash).await);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_node_that_does_not_answer_is_bounded() {
+    let world = World::three();
+    world.wires.delay(NodeId(3), Duration::from_secs(60));
+    for number in 0..60 {
+        let (replicas, bytes) = (&world.at(1).replicas, content(LARGEST_WHOLE));
+        let put = replicas.put_whole(ASSET, BlobId([number; 16]), BlobKind::Poster, &world.key, bytes);
+        put.await.unwrap();
+    }
+    let most = world.wires.most_under_way(NodeId(3));
+    assert!((2..30).contains(&most), "{most} files of 1.5 MiB each wait in memory for one node");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use cluster::state::BlobRecord;
 use cluster::store::BlobError;
 use cluster::store::BlobReader;
 use cluster::store::BlobWriter;
+use cluster::store::FIRST_EPOCH;
 use cluster::store::LARGEST_WHOLE;
 use cluster::store::Sealed;
 use thiserror::Error;
@@ -37,9 +38,6 @@ use crate::manifest::Manifest;
 use crate::manifest::ManifestError;
 use crate::manifest::SealedRef;
 use crate::problem::Problem;
-
-/// The epoch of a Blob's first writer.
-const FIRST_EPOCH: u64 = 1;
 
 /// Why bytes of an asset could not be read or written.
 #[derive(Debug, Error)]

@@ -47,8 +47,8 @@ pub use reader::{BlobReader, Check, OtherCopies};
 pub use remove::{StoredBlob, StoredState};
 pub use sealing::Sealed;
 pub use space::{Level, Space, Watermarks};
-pub use whole::LARGEST_WHOLE;
 pub(crate) use whole::Whole;
+pub use whole::{FIRST_EPOCH, LARGEST_WHOLE};
 pub use writer::BlobWriter;
 
 /// The most bytes one read gives.

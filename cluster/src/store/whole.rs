@@ -20,8 +20,8 @@ use crate::net::MAX_BODY;
 /// The most plaintext a Blob written in one go may have: sealed, it fits one message between nodes.
 pub const LARGEST_WHOLE: usize = 24 * RECORD;
 
-/// The writer of a new Blob is its first.
-const EPOCH: u64 = 1;
+/// The epoch of a Blob's first writer.
+pub const FIRST_EPOCH: u64 = 1;
 /// Bytes of an index without marks, at most.
 const INDEX: usize = 1024;
 /// Where a large file begins in memory: the disk takes it from there without a copy.
@@ -40,21 +40,18 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    /// The epoch of its writer.
-    pub(crate) const EPOCH: u64 = EPOCH;
-
     fn seal(name: BlobName, kind: BlobKind, key: &DataKey, plaintext: &[u8]) -> Result<Self, BlobError> {
         if plaintext.len() > LARGEST_WHOLE {
             return Err(BlobError::Full);
         }
         let keys = BlobKeys::new(key.clone(), name);
-        let cipher = keys.records(EPOCH)?;
+        let cipher = keys.records(FIRST_EPOCH)?;
         let mut epochs = Epochs::default();
-        if !epochs.push(EPOCH, 0) {
-            return Err(BlobError::Fenced { have: 0, got: EPOCH });
+        if !epochs.push(FIRST_EPOCH, 0) {
+            return Err(BlobError::Fenced { have: 0, got: FIRST_EPOCH });
         }
         let footer = Footer { length: plaintext.len() as u64, epochs, marks: Vec::new() };
-        let index = seal_footer(&keys, EPOCH, &footer)?;
+        let index = seal_footer(&keys, FIRST_EPOCH, &footer)?;
 
         let mut file = room(plaintext.len());
         file.extend_from_slice(&Header { name, kind }.encode(HeaderKind::Records));
@@ -69,7 +66,7 @@ impl Whole {
         }
         file.extend_from_slice(&index);
         let hash = *blake3::hash(&file).as_bytes();
-        let trailer = Trailer { epoch: EPOCH, footer_length: index.len() as u64, hash };
+        let trailer = Trailer { epoch: FIRST_EPOCH, footer_length: index.len() as u64, hash };
         file.extend_from_slice(&trailer.encode());
 
         let plaintext_sha256 = (kind == BlobKind::Original).then(|| {
@@ -116,7 +113,7 @@ impl Blobs {
         blocking(move || {
             inner.running()?;
             inner.room_for_new(whole.kind)?;
-            inner.put_down(whole.name, EPOCH, &whole.file, whole.sealed.hash)
+            inner.put_down(whole.name, FIRST_EPOCH, &whole.file, whole.sealed.hash)
         })
         .await
     }
@@ -210,7 +207,7 @@ mod tests {
             let whole = Whole::seal(NAME, BlobKind::Original, &key, &vec![7; length]).unwrap();
             assert!(whole.file.len() <= MAX_BODY);
             assert_eq!(whole.file.as_ptr().addr() % PAGE, 0, "{length} bytes");
-            check(NAME, EPOCH, whole.sealed.hash, &whole.file).unwrap();
+            check(NAME, FIRST_EPOCH, whole.sealed.hash, &whole.file).unwrap();
             let trailer = read_trailer(&whole.file[whole.file.len() - TRAILER_LENGTH..]).unwrap();
             let at = trailer.footer_at(whole.file.len() as u64).unwrap();
             let last = length % RECORD + TAG_LENGTH;
@@ -226,14 +223,14 @@ mod tests {
         let whole = Whole::seal(NAME, BlobKind::Poster, &key, b"a picture").unwrap();
         let hash = whole.sealed.hash;
         let other = BlobName { blob: BlobId([3; 16]), ..NAME };
-        assert!(check(other, EPOCH, hash, &whole.file).is_err(), "of another name");
-        assert!(check(NAME, EPOCH + 1, hash, &whole.file).is_err(), "of another writer");
-        assert!(check(NAME, EPOCH, [0; 32], &whole.file).is_err(), "of another hash");
+        assert!(check(other, FIRST_EPOCH, hash, &whole.file).is_err(), "of another name");
+        assert!(check(NAME, FIRST_EPOCH + 1, hash, &whole.file).is_err(), "of another writer");
+        assert!(check(NAME, FIRST_EPOCH, [0; 32], &whole.file).is_err(), "of another hash");
         for at in 0..whole.file.len() - 4 {
             let mut changed = whole.file.to_vec();
             changed[at] ^= 1;
-            assert!(check(NAME, EPOCH, hash, &changed).is_err(), "changed at {at}");
-            assert!(check(NAME, EPOCH, hash, &whole.file[..at]).is_err(), "cut at {at}");
+            assert!(check(NAME, FIRST_EPOCH, hash, &changed).is_err(), "changed at {at}");
+            assert!(check(NAME, FIRST_EPOCH, hash, &whole.file[..at]).is_err(), "cut at {at}");
         }
     }
 }

@@ -133,6 +133,7 @@ pub(crate) struct Shared {
     leaving: std::sync::Mutex<BTreeMap<NodeId, Leaving>>,
     pull: pull::Pulls,
     viewers: Viewers,
+    straggling: whole::Straggling,
 }
 
 impl fmt::Debug for Shared {
@@ -158,6 +159,7 @@ impl Replicas {
                 leaving: std::sync::Mutex::default(),
                 pull: pull::Pulls::default(),
                 viewers: Viewers::default(),
+                straggling: whole::Straggling::default(),
             }),
         }
     }

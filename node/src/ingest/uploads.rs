@@ -22,6 +22,7 @@ use cluster::refusal::Refusal;
 use cluster::state::Asset;
 use cluster::state::AssetState;
 use cluster::store::BlobError;
+use cluster::store::FIRST_EPOCH;
 use cluster::store::Level;
 use serde::Deserialize;
 use serde::Serialize;
@@ -306,7 +307,7 @@ impl Uploads {
         let record = self.store.asset(asset)?;
         let key = self.store.key(&record)?;
         let bytes = self.store.cluster().bytes();
-        let writer = bytes.create(asset, original, BlobKind::Original, 1, &key).await?;
+        let writer = bytes.create(asset, original, BlobKind::Original, FIRST_EPOCH, &key).await?;
         if let Some(mark) = mark {
             writer.mark(&encode(mark)).await?;
         }

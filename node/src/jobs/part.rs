@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cluster::command::{BlobKind, JobCommand};
 use cluster::id::{AssetId, BlobId, JobId};
 use cluster::state::{Asset, Part};
+use cluster::store::FIRST_EPOCH;
 use pipeline::transcode::{Share, TranscodeEnd, TranscodeSpec};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +106,7 @@ impl PartWork {
         let (job, part, epoch, blob) = (self.job, self.number, self.epoch, BlobId::generate());
         self.store.tell_job(JobCommand::OpenPart { job, part, epoch, blob }).await?;
         let (kind, key) = (BlobKind::Rendition, self.store.key(asset)?);
-        let writer = self.store.cluster().bytes().create(asset.id, blob, kind, 1, &key).await?;
+        let writer = self.store.cluster().bytes().create(asset.id, blob, kind, FIRST_EPOCH, &key).await?;
         Ok(OpenBlob { id: blob, kind, writer })
     }
 
