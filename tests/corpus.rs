@@ -16,11 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use maker::Maker;
-use pipeline::WorkerProgram;
-use pipeline::tracks::Probe;
-use pipeline::transcode::Patience;
 use recipe::Entry;
 use support::{Client, Node};
 use tokio::sync::Semaphore;
@@ -94,37 +90,6 @@ async fn every_file_becomes_playable_or_is_refused_as_listed() {
     assert!(most < MEMORY_MAX_MIB, "the node held {most} MiB");
     assert_eq!(node.anonymous().get("=/readyz").await.status, 200, "the node goes on");
     node.stop().await;
-}
-
-/// The first look at a source loads every decoder and says what they take; those after it go by that, and load none.
-#[tokio::test]
-async fn a_worker_that_was_told_what_can_be_decoded_says_the_same_of_every_file() {
-    let files = tokio::task::spawn_blocking(corpus).await.unwrap();
-    let worker = || WorkerProgram::at(support::program());
-    let told = worker();
-    let look = async |worker: &WorkerProgram, bytes: Vec<u8>| {
-        let source = Arc::new(Bytes::from(bytes));
-        let found = pipeline::probe::probe_with(worker, source, Patience::default()).await;
-        // The bit rate is that of the packets that happened to have come by then.
-        format!("{:?}", found.map(without_bit_rates))
-    };
-    let first = std::fs::read(&files[0].1).unwrap();
-    look(&told, first).await;
-    let mut differ = Vec::new();
-    for (entry, path) in files {
-        let bytes = std::fs::read(path).unwrap();
-        let (all, few) = (look(&worker(), bytes.clone()).await, look(&told, bytes).await);
-        if all != few {
-            differ.push(format!("{}:\n  {all}\n  {few}", entry.name));
-        }
-    }
-    assert!(differ.is_empty(), "\n{}", differ.join("\n"));
-}
-
-fn without_bit_rates(mut probe: Probe) -> Probe {
-    probe.video.iter_mut().for_each(|track| track.bitrate = None);
-    probe.audio.iter_mut().for_each(|track| track.bitrate = None);
-    probe
 }
 
 fn complaint(entry: &Entry, outcome: &Outcome) -> Option<String> {

@@ -96,10 +96,10 @@ async fn a_transcode_survives_kills_of_node_and_worker() {
         for _ in 0..left.min(3) {
             left -= 1;
             tokio::time::sleep(Duration::from_millis(dice.below(900))).await;
-            let workers = node.workers();
+            let workers = if dice.below(4) > 0 { node.workers() } else { node.nurseries() };
             if dice.below(3) > 0 && !workers.is_empty() {
                 for worker in workers {
-                    let _ = kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL);
+                    let _ = kill_process(Pid::from_raw(worker.cast_signed()).unwrap(), Signal::KILL);
                     worker_kills += 1;
                 }
             } else {
@@ -113,7 +113,7 @@ async fn a_transcode_survives_kills_of_node_and_worker() {
         one_finished_job(&node, &asset).await;
         plays(&node, &asset).await;
     }
-    println!("{worker_kills} of the kills hit a worker");
+    println!("{worker_kills} of the kills hit a worker or what they come from");
     node.kill().await;
 }
 

@@ -3,10 +3,7 @@
 
 mod pipeline_support;
 
-use pipeline_support::{
-    Clips, FileSource, Outcome, decoded_audio_seconds, decoded_frames, probe_by, probe_file, process,
-    stream_field, worker,
-};
+use pipeline_support::{Clips, Outcome, decoded_audio_seconds, decoded_frames, process, stream_field};
 
 const PICTURES: &str = "-f lavfi -i testsrc2=size=320x240:rate=25:duration=3";
 const SOUND: &str = "-f lavfi -i sine=frequency=440:sample_rate=48000:duration=3";
@@ -42,18 +39,6 @@ fn h264_in_every_container_comes_out_whole() {
         ("plain.flv", "-c:v libx264 -preset ultrafast -c:a aac"),
         ("plain.avi", "-c:v libx264 -preset ultrafast -c:a mp3"),
     ]);
-}
-
-#[test]
-fn that_nothing_decodes_a_track_is_said_by_a_worker_that_has_looked_for_what_would() {
-    let clips = Clips::new();
-    let clip =
-        clips.make("plain.mp4", &format!("{PICTURES} {SOUND} -c:v libx264 -preset ultrafast -c:a aac"));
-    let told = probe_by(&worker().told_that_nothing_decodes(), FileSource::open(&clip)).unwrap();
-    assert!(told.left_out.is_empty(), "{told:?}");
-    let same = probe_file(&clip).unwrap();
-    assert_eq!((told.video.len(), told.audio.len()), (1, 1));
-    assert_eq!((same.video.len(), same.audio.len()), (1, 1));
 }
 
 #[test]

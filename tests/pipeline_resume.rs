@@ -16,10 +16,12 @@ use bytes::Bytes;
 use pipeline::tracks::{RenditionId, SegmentInfo};
 use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec};
 use pipeline::{FailureCode, Progress, Sidecar, Sink, SinkError, Source};
+use pipeline_support::processes::workers_of;
 use pipeline_support::{
-    Clips, FileSource, Keeper, Made, Outcome, decoded_frames, keyframe_times, probe, process, rgb_at, run,
-    spec, test_inputs, transcode, worker,
+    Clips, FileSource, Keeper, Made, Outcome, Silent, decoded_frames, keyframe_times, probe, process, rgb_at,
+    run, spec, test_inputs, transcode, worker,
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 fn clip_of(clips: &Clips, seconds: u32) -> std::path::PathBuf {
     let inputs = test_inputs("426x240", "25", seconds);
@@ -32,14 +34,15 @@ struct Killer {
     after: Vec<u64>,
 }
 
-/// The worker of this test program: its only child named so.
-fn kill_workers() {
-    let own = std::process::id().to_string();
-    let children = run("ps", &["--ppid", &own, "-o", "pid=,args="]);
-    for child in children.lines().filter(|line| line.contains("worker")) {
-        let process = child.split_whitespace().next().unwrap();
-        run("kill", &["-9", process]);
+fn signal(processes: Vec<u32>, signal: Signal) {
+    for process in processes {
+        // It may have ended by itself meanwhile.
+        let _ = kill_process(Pid::from_raw(process.cast_signed()).unwrap(), signal);
     }
+}
+
+fn kill_workers() {
+    signal(workers_of(std::process::id()), Signal::KILL);
 }
 
 #[async_trait]
@@ -193,49 +196,111 @@ fn a_source_passed_through_comes_out_the_same_after_kills() {
     assert_eq!(keyframe_times(&file), [0, 2000, 4000, 6000, 8000, 10000, 12000]);
 }
 
-#[test]
-fn a_worker_that_always_dies_ends_as_a_failure() {
-    let program = pipeline::WorkerProgram::at("/bin/false".into());
-    let clips = Clips::new();
-    let plan = spec(&process(&clip_of(&clips, 1), |_| {}).probe);
-    let end = actix::System::new().block_on(async {
-        let mut handle = Transcode::begin_with(
-            program,
-            plan,
-            Arc::new(Bytes::from_static(b"x")),
-            Box::new(Keeper::default()),
-        );
-        tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap()
+/// Sends `signal` to every worker of this process until the guard is dropped.
+fn haunt(of: fn(u32) -> Vec<u32>, with: Signal) -> impl Drop {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = is_over.clone();
+    let haunting = std::thread::spawn(move || {
+        while !over.load(Ordering::Relaxed) {
+            signal(of(std::process::id()), with);
+            std::thread::yield_now();
+        }
     });
-    assert!(
-        matches!(&end, TranscodeEnd::Failed(failure) if failure.code == FailureCode::DecoderCrashed),
-        "{end:?}"
-    );
+    Haunting { is_over, haunting: Some(haunting) }
+}
+
+struct Haunting {
+    is_over: Arc<AtomicBool>,
+    haunting: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Haunting {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let _ = self.haunting.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+fn plan_of_a_clip() -> TranscodeSpec {
+    spec(&process(&clip_of(&Clips::new(), 1), |_| {}).probe)
+}
+
+fn end_of(plan: TranscodeSpec, source: Arc<dyn Source>) -> TranscodeEnd {
+    actix::System::new().block_on(async {
+        let mut handle = Transcode::begin_with(worker(), plan, source, Box::new(Keeper::default()));
+        tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap()
+    })
+}
+
+fn failed(end: &TranscodeEnd, code: FailureCode) -> bool {
+    matches!(end, TranscodeEnd::Failed(failure) if failure.code == code)
 }
 
 #[test]
-fn a_worker_that_hangs_ends_as_a_failure_and_cancelling_stops_at_once() {
-    // `sleep worker` would complain, so the hang is a program that never speaks.
-    let clips = Clips::new();
-    let hang = clips.path("hang");
-    std::fs::write(&hang, "#!/bin/sh\nexec sleep 1000\n").unwrap();
-    run("chmod", &["+x", hang.to_str().unwrap()]);
-    let mut plan = spec(&process(&clip_of(&clips, 1), |_| {}).probe);
-    plan.patience.silence = Duration::from_millis(50);
-    plan.patience.restarts = 1;
-    let silent: Arc<dyn Source> = Arc::new(Bytes::from_static(b"x"));
-    let program = || pipeline::WorkerProgram::at(hang.clone());
-    actix::System::new().block_on(async {
-        let mut handle =
-            Transcode::begin_with(program(), plan.clone(), silent.clone(), Box::new(Keeper::default()));
-        let end = tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap();
-        assert!(
-            matches!(&end, TranscodeEnd::Failed(failure) if failure.code == FailureCode::Stalled),
-            "{end:?}"
-        );
+fn a_worker_that_always_dies_ends_as_a_failure() {
+    let plan = plan_of_a_clip();
+    let _haunting = haunt(workers_of, Signal::KILL);
+    let end = end_of(plan, Arc::new(Silent));
+    assert!(failed(&end, FailureCode::DecoderCrashed), "{end:?}");
+}
 
-        plan.patience.silence = Duration::from_secs(600);
-        let mut handle = Transcode::begin_with(program(), plan, silent, Box::new(Keeper::default()));
+#[test]
+fn where_no_worker_can_be_started_the_file_is_not_blamed() {
+    let mut plan = plan_of_a_clip();
+    plan.patience.restarts = 1;
+    let program = pipeline::WorkerProgram::at("/bin/false".into());
+    let end = actix::System::new().block_on(async {
+        let mut handle = Transcode::begin_with(program, plan, Arc::new(Silent), Box::new(Keeper::default()));
+        tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap()
+    });
+    assert!(failed(&end, FailureCode::Internal), "{end:?}");
+}
+
+#[test]
+fn a_worker_that_hangs_ends_as_a_failure() {
+    let mut plan = plan_of_a_clip();
+    plan.patience.silence = Duration::from_millis(200);
+    plan.patience.restarts = 1;
+    let _haunting = haunt(workers_of, Signal::STOP);
+    let clips = Clips::new();
+    let end = end_of(plan, FileSource::open(&clip_of(&clips, 30)));
+    assert!(failed(&end, FailureCode::Stalled), "{end:?}");
+}
+
+/// Stops whoever asks, and only then answers.
+struct Stopping(Arc<FileSource>);
+
+#[async_trait]
+impl Source for Stopping {
+    async fn length(&self) -> Option<u64> {
+        self.0.length().await
+    }
+
+    async fn read(&self, offset: u64, length: u32) -> io::Result<Bytes> {
+        signal(workers_of(std::process::id()), Signal::STOP);
+        self.0.read(offset, length).await
+    }
+}
+
+/// The node is not still busy with a read whose answer nobody takes.
+#[test]
+fn a_worker_that_does_not_take_what_it_asked_for_ends_as_a_failure() {
+    let mut plan = plan_of_a_clip();
+    plan.patience.silence = Duration::from_millis(200);
+    plan.patience.restarts = 1;
+    let clips = Clips::new();
+    let long = clip_of(&clips, 60);
+    assert!(std::fs::metadata(&long).unwrap().len() > 1 << 20, "more than a socket holds");
+    let end = end_of(plan, Arc::new(Stopping(FileSource::open(&long))));
+    assert!(failed(&end, FailureCode::Stalled), "{end:?}");
+}
+
+#[test]
+fn cancelling_stops_at_once() {
+    let mut plan = plan_of_a_clip();
+    plan.patience.silence = Duration::from_secs(600);
+    actix::System::new().block_on(async {
+        let mut handle = Transcode::begin_with(worker(), plan, Arc::new(Silent), Box::new(Keeper::default()));
         handle.cancel();
         let end = tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap();
         assert_eq!(end, TranscodeEnd::Cancelled);

@@ -1,6 +1,8 @@
 //! What a worker taken over by a hostile file could do: nothing.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+#[path = "pipeline_nursery.rs"]
+mod nursery;
 mod pipeline_support;
 
 use std::sync::Arc;

@@ -55,7 +55,8 @@ struct DevArguments {
 fn main() -> ExitCode {
     // Before anything else is set up: a worker locks itself in and must have one thread until then.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "worker") {
-        return pipeline::worker_main();
+        let idle_ms = std::env::args().nth(2).and_then(|idle_ms| idle_ms.parse().ok());
+        return pipeline::worker_main(idle_ms.unwrap_or_default());
     }
     // One TLS provider for the whole process; a second call would only say that it is set.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::failure::Failure;
-use crate::graph::Decodable;
 use crate::sink::{Progress, Sidecar};
 use crate::tracks::{Probe, RenditionId, SegmentInfo};
 use crate::transcode::{Report, TranscodeSpec, Unpassable};
@@ -49,8 +48,8 @@ pub enum ToWorker {
 /// What a worker is started for.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Job {
-    /// Say what the source is. What can be decoded is told, or else the worker finds out and tells it first.
-    Probe(Option<Decodable>),
+    /// Say what the source is.
+    Probe,
     /// Make the renditions.
     Transcode(Box<TranscodeSpec>),
     /// Try what the sandbox must refuse and say what was possible; for tests.
@@ -69,8 +68,6 @@ pub enum FromWorker {
         /// How many.
         length: u32,
     },
-    /// What can be decoded on this machine.
-    Decodable(Decodable),
     /// The answer to [`Job::Probe`].
     Probed(Box<Probe>),
     /// The body is a rendition's header.

@@ -1,13 +1,16 @@
 //! What the pipeline tests share: clips made by ffmpeg, a sink that keeps everything, and ffprobe as the judge.
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
+#[path = "../support/processes.rs"]
+pub mod processes;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,8 +22,29 @@ use tempfile::TempDir;
 
 /// The real program, as the worker.
 pub fn worker() -> WorkerProgram {
-    let program = WorkerProgram::at(env!("CARGO_BIN_EXE_mediakeep").into());
-    if std::env::var_os("MEDIAKEEP_WORKER_STDERR").is_some() { program.with_errors_shown() } else { program }
+    static PROGRAM: LazyLock<WorkerProgram> = LazyLock::new(|| {
+        let program = WorkerProgram::at(env!("CARGO_BIN_EXE_mediakeep").into());
+        if std::env::var_os("MEDIAKEEP_WORKER_STDERR").is_some() {
+            program.with_errors_shown()
+        } else {
+            program
+        }
+    });
+    PROGRAM.clone()
+}
+
+/// A source that says nothing for long: its reader is there until somebody ends it.
+pub struct Silent;
+
+#[async_trait]
+impl Source for Silent {
+    async fn length(&self) -> Option<u64> {
+        Some(1 << 20)
+    }
+
+    async fn read(&self, _: u64, _: u32) -> io::Result<Bytes> {
+        std::future::pending().await
+    }
 }
 
 /// Runs a command to its end; its standard output.
@@ -187,13 +211,8 @@ pub fn spec(probe: &Probe) -> TranscodeSpec {
 
 /// Probes a source.
 pub fn probe(source: Arc<dyn Source>) -> Result<Probe, Failure> {
-    probe_by(&worker(), source)
-}
-
-/// The same by a worker of this program.
-pub fn probe_by(program: &WorkerProgram, source: Arc<dyn Source>) -> Result<Probe, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(pipeline::probe::probe_with(program, source, patience()))
+    runtime.block_on(pipeline::probe::probe_with(&worker(), source, patience()))
 }
 
 pub fn probe_file(path: &Path) -> Result<Probe, Failure> {

@@ -16,6 +16,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+#[path = "processes.rs"]
+mod processes;
+
+use processes::{nurseries_of, workers_of};
+
 /// Generous: continuous integration has two busy cores.
 pub const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -212,8 +217,13 @@ impl Node {
     }
 
     /// The node's worker processes.
-    pub fn workers(&self) -> Vec<i32> {
-        children(self.pid)
+    pub fn workers(&self) -> Vec<u32> {
+        workers_of(self.pid.cast_unsigned())
+    }
+
+    /// What its workers come from.
+    pub fn nurseries(&self) -> Vec<u32> {
+        nurseries_of(self.pid.cast_unsigned())
     }
 
     /// Kills the node, as a power switch would kill the process, and waits until it is gone.
@@ -233,16 +243,6 @@ impl Node {
         drop(self.child.stdin.take());
         assert!(self.gone().await, "the node did not stop cleanly");
     }
-}
-
-/// Direct children of a process, by the kernel's list.
-fn children(pid: i32) -> Vec<i32> {
-    let mut found = Vec::new();
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-        let list = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        found.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
-    }
-    found
 }
 
 /// Draws for a story; the seed is printed, so that a failure can be repeated.

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "every test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod processes;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,6 +15,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+#[allow(unused_imports, reason = "every test binary uses its own part")]
+pub use processes::{nurseries_of, workers_of};
 
 /// Generous: the tests share two cores with many others.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -164,18 +169,6 @@ impl Node {
         let accepted = self.anonymous().post("/invites/accept?kind=token", &body).await.expect(201);
         self.with_token(accepted["token"].as_str().unwrap())
     }
-}
-
-/// The worker processes below the process `ancestor`.
-pub fn workers_of(ancestor: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap();
-    let processes = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let is_worker = |id: &u32| {
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let below = status.lines().any(|line| line == format!("PPid:\t{ancestor}"));
-        below && std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"))
-    };
-    processes.filter(is_worker).collect()
 }
 
 /// The binary under test.

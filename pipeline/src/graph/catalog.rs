@@ -149,15 +149,7 @@ pub(crate) fn parser_of(caps: &gst::CapsRef) -> Option<&'static str> {
 }
 
 /// Decoders of every layer of MPEG audio. Containers rarely name the layer, and the decoders of a single layer rank alike.
-pub(super) const MPEG_AUDIO_DECODERS: [&str; 2] = ["mpg123audiodec", "avdec_mp3"];
-
-/// The decoders that are loaded.
-pub(super) fn decoders() -> gst::glib::List<gst::ElementFactory> {
-    let kinds = gst::ElementFactoryType::DECODER
-        | gst::ElementFactoryType::MEDIA_VIDEO
-        | gst::ElementFactoryType::MEDIA_AUDIO;
-    gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL)
-}
+const MPEG_AUDIO_DECODERS: [&str; 2] = ["mpg123audiodec", "avdec_mp3"];
 
 /// The best decoder for these caps; `None` when there is none. Raw media needs none and is not asked about.
 pub(crate) fn decoder_for(caps: &gst::Caps) -> Option<gst::ElementFactory> {
@@ -165,8 +157,12 @@ pub(crate) fn decoder_for(caps: &gst::Caps) -> Option<gst::ElementFactory> {
     if parser_of(caps) == Some("mpegaudioparse") {
         return MPEG_AUDIO_DECODERS.into_iter().find_map(gst::ElementFactory::find);
     }
+    let kinds = gst::ElementFactoryType::DECODER
+        | gst::ElementFactoryType::MEDIA_VIDEO
+        | gst::ElementFactoryType::MEDIA_AUDIO;
+    let factories = gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL);
     let mut fitting: Vec<_> =
-        decoders().into_iter().filter(|factory| factory.can_sink_any_caps(caps)).collect();
+        factories.into_iter().filter(|factory| factory.can_sink_any_caps(caps)).collect();
     fitting.sort_by_key(|factory| std::cmp::Reverse(factory.rank()));
     fitting.into_iter().next()
 }

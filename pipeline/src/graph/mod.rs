@@ -9,7 +9,6 @@ mod branches;
 pub(crate) mod catalog;
 mod complaints;
 mod cuts;
-mod decodable;
 pub(crate) mod demux;
 pub(crate) mod elements;
 mod grid;
@@ -38,10 +37,8 @@ use gstreamer as gst;
 
 pub(crate) use alarm::Alarm;
 pub(crate) use branches::Branches;
-pub use decodable::Decodable;
-pub(crate) use decodable::Decoders;
 pub use plugins::PluginError;
-pub(crate) use plugins::{Plugins, load_plugins};
+pub(crate) use plugins::load_plugins;
 pub(crate) use resume::can_begin_in_the_middle;
 
 use crate::failure::{Failure, FailureCode};

@@ -5,16 +5,26 @@ use std::path::PathBuf;
 
 use gstreamer as gst;
 
-/// Without these no source is read.
-const NEEDED_TO_READ: [&str; 7] =
-    ["coreelements", "app", "typefindfunctions", "isomp4", "matroska", "videoparsersbad", "audioparsers"];
+/// Without these nothing works.
+const NEEDED: [&str; 14] = [
+    "coreelements",
+    "app",
+    "typefindfunctions",
+    "isomp4",
+    "matroska",
+    "videoparsersbad",
+    "audioparsers",
+    "libav",
+    "x264",
+    "videoconvertscale",
+    "videorate",
+    "audioconvert",
+    "audioresample",
+    "audiorate",
+];
 
-/// Without these nothing is made of it.
-const NEEDED: [&str; 7] =
-    ["libav", "x264", "videoconvertscale", "videorate", "audioconvert", "audioresample", "audiorate"];
-
-/// Each of these adds a container; a machine without one refuses only the files that need it.
-const WELCOME_TO_READ: [&str; 19] = [
+/// Each of these adds a container, a codec or a nicety; a machine without one refuses only the files that need it.
+const WELCOME: [&str; 37] = [
     "mpegtsdemux",
     "mpegpsdemux",
     "avi",
@@ -28,21 +38,12 @@ const WELCOME_TO_READ: [&str; 19] = [
     "id3demux",
     "apetag",
     "rawparse",
-    "opusparse",
-    "subparse",
-    "aiff",
-    "auparse",
-    "debug",
-    "dv",
-];
-
-/// Each of these adds a codec or a nicety.
-const WELCOME: [&str; 18] = [
     "deinterlace",
     "videofilter",
     "theora",
     "vorbis",
     "opus",
+    "opusparse",
     "vpx",
     "aom",
     "dav1d",
@@ -50,22 +51,18 @@ const WELCOME: [&str; 18] = [
     "png",
     "flac",
     "mpg123",
+    "subparse",
     "openh264",
     "lcms",
     "alaw",
     "mulaw",
+    "aiff",
     "level",
     "adpcmdec",
+    "auparse",
+    "debug",
+    "dv",
 ];
-
-/// Which plugins a worker needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plugins {
-    /// Those that take a source apart.
-    ThatRead,
-    /// Those that decode and make something of it, too.
-    All,
-}
 
 /// The worker cannot work on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -82,19 +79,14 @@ pub enum PluginError {
 }
 
 /// Starts GStreamer and loads the plugins.
-pub(crate) fn load_plugins(which: Plugins) -> Result<(), PluginError> {
+pub(crate) fn load_plugins() -> Result<(), PluginError> {
     gst::init()?;
     super::complaints::listen();
-    let (mut needed, mut welcome) = (NEEDED_TO_READ.to_vec(), WELCOME_TO_READ.to_vec());
-    if which == Plugins::All {
-        gstfmp4::plugin_register_static()?;
-        needed.extend(NEEDED);
-        welcome.extend(WELCOME);
-    }
-    for name in needed {
+    gstfmp4::plugin_register_static()?;
+    for name in NEEDED {
         load(name).ok_or(PluginError::Missing(name))?;
     }
-    for name in welcome {
+    for name in WELCOME {
         if load(name).is_none() {
             tracing::debug!(plugin = name, "not installed");
         }

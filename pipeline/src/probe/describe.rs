@@ -4,8 +4,7 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use super::facts::{Facts, Packet, TrackFacts};
-use crate::graph::Decoders;
-use crate::graph::catalog::{Kind, codec_of, is_raw, is_text};
+use crate::graph::catalog::{Kind, codec_of, decoder_for, is_raw, is_text};
 use crate::tracks::{
     AudioTrack, DynamicRange, FrameRate, LeftOut, LeftOutReason, Probe, Rotation, SubtitleTrack, TrackKind,
     VideoTrack,
@@ -17,10 +16,9 @@ pub(super) fn describe(
     container: &str,
     duration: Option<gst::ClockTime>,
     growing: bool,
-    decoders: &Decoders,
 ) -> Probe {
     let of_kind = |kind: Kind| facts.tracks.iter().filter(move |track| track.kind == kind);
-    let is_fit = |track: &&TrackFacts| unfit(track, decoders).is_none();
+    let is_fit = |track: &&TrackFacts| unfit(track).is_none();
     Probe {
         container: container.to_owned(),
         duration_ms: duration
@@ -31,27 +29,22 @@ pub(super) fn describe(
         audio: of_kind(Kind::Audio).filter(is_fit).map(audio_track).collect(),
         subtitles: of_kind(Kind::Subtitles).map(subtitle_track).collect(),
         streamable: growing,
-        left_out: facts.tracks.iter().filter_map(|track| left_out(track, decoders)).collect(),
+        left_out: facts.tracks.iter().filter_map(left_out).collect(),
     }
 }
 
-fn left_out(facts: &TrackFacts, decoders: &Decoders) -> Option<LeftOut> {
+fn left_out(facts: &TrackFacts) -> Option<LeftOut> {
     let kind = match facts.kind {
         Kind::Video => TrackKind::Video,
         Kind::Audio => TrackKind::Audio,
         Kind::Subtitles | Kind::Other => return None,
     };
-    Some(LeftOut {
-        kind,
-        index: facts.index,
-        codec: codec_of(best_caps(facts)),
-        reason: unfit(facts, decoders)?,
-    })
+    Some(LeftOut { kind, index: facts.index, codec: codec_of(best_caps(facts)), reason: unfit(facts)? })
 }
 
 /// Why nobody could see or hear this track, if so.
-fn unfit(facts: &TrackFacts, decoders: &Decoders) -> Option<LeftOutReason> {
-    if !is_raw(&facts.caps) && !decoders.take(&facts.caps) {
+fn unfit(facts: &TrackFacts) -> Option<LeftOutReason> {
+    if !is_raw(&facts.caps) && decoder_for(&facts.caps).is_none() {
         return Some(LeftOutReason::NoDecoder);
     }
     if facts.count == 0 {

@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureCode};
 use crate::graph::catalog::{Kind, parser_of};
 use crate::graph::demux::{self, Track};
 use crate::graph::elements::{chain, link_pad, make, packet_queue, wake};
-use crate::graph::{Alarm, Branches, Decoders, watch};
+use crate::graph::{Alarm, Branches, watch};
 use crate::outline::{Defect, defect_of_movie};
 use crate::source_element::SourceReader;
 use crate::tracks::Probe;
@@ -62,7 +62,7 @@ impl Shared {
 }
 
 /// What the source is.
-pub(crate) fn examine(reader: &Arc<SourceReader>, decoders: &Decoders) -> Result<Probe, Failure> {
+pub(crate) fn examine(reader: &Arc<SourceReader>) -> Result<Probe, Failure> {
     let container = demux::identify(reader)?;
     let defect = defect(reader, container.name)?;
     if let Some(defect) = defect.filter(|defect| defect.is_final()) {
@@ -94,7 +94,7 @@ pub(crate) fn examine(reader: &Arc<SourceReader>, decoders: &Decoders) -> Result
         track.broken = branches.is_broken(track.kind, track.index);
     }
     let duration = duration_of(&pipeline, &demuxer, reader);
-    let probe = describe(&shared.facts(), container.name, duration, reader.length().is_none(), decoders);
+    let probe = describe(&shared.facts(), container.name, duration, reader.length().is_none());
     if probe.video.is_empty() && probe.audio.is_empty() {
         let failure = ending.failure.unwrap_or_else(|| Failure::new(FailureCode::NoPlayableTracks));
         let explained = defect.filter(|_| failure.code == FailureCode::Damaged).map(Failure::defective);

@@ -42,17 +42,22 @@ pub enum SandboxError {
     /// The system call list could not be installed.
     #[error("seccomp: {0}")]
     Install(#[from] seccompiler::Error),
-    /// A thread started too early would stay outside.
+    /// A thread started too early would stay outside, or be lost by a fork.
     #[error("the worker has {0} threads before it is locked in")]
     Threads(usize),
 }
 
+/// Makes sure that this process has one thread: another would not be there after a fork, with whatever it held locked.
+pub(crate) fn refuse_threads() -> Result<(), SandboxError> {
+    match std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count) {
+        1 => Ok(()),
+        threads => Err(SandboxError::Threads(threads)),
+    }
+}
+
 /// Closes the cage around this process for good.
 pub(crate) fn enter() -> Result<(), SandboxError> {
-    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-    if threads != 1 {
-        return Err(SandboxError::Threads(threads));
-    }
+    refuse_threads()?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::As, ADDRESS_SPACE)?;

@@ -1,6 +1,5 @@
 //! Sees one transcode through: starts a worker, hands its results to the sink, starts another when it dies or hangs.
 
-use std::io;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -46,23 +45,19 @@ pub(super) async fn supervise(
         let stored_before = spec.resume.clone();
         let round = one_worker(program, &mut spec, source.clone(), sink, cancel).await;
         let lost = match round {
-            Ok(Round::Over(TranscodeEnd::Done(mut report))) => {
+            Round::Over(TranscodeEnd::Done(mut report)) => {
                 report.restarts = restarts;
                 return TranscodeEnd::Done(report);
             }
-            Ok(Round::Over(end)) => return end,
-            Ok(Round::Lost(lost)) => lost,
-            Err(_) => return TranscodeEnd::Failed(Failure::internal("starting a worker")),
+            Round::Over(end) => return end,
+            Round::Lost(lost) => lost,
         };
         // Only workers that got nowhere count: each loss after new segments is a new misfortune.
         in_vain = if spec.resume == stored_before { in_vain + 1 } else { 1 };
         restarts += 1;
         tracing::warn!(?lost, in_vain, restarts, "a worker was lost");
         if in_vain > patience.restarts {
-            return TranscodeEnd::Failed(Failure::new(match lost {
-                WorkerEnd::Died => FailureCode::DecoderCrashed,
-                WorkerEnd::Stalled => FailureCode::Stalled,
-            }));
+            return TranscodeEnd::Failed(lost.into());
         }
         let pause = patience.back_off * 2_u32.saturating_pow(in_vain - 1);
         tokio::select! {
@@ -78,25 +73,28 @@ async fn one_worker(
     source: Arc<dyn Source>,
     sink: &mut dyn Sink,
     cancel: &CancellationToken,
-) -> io::Result<Round> {
-    let mut worker =
-        Conversation::start(program, Job::Transcode(Box::new(spec.clone())), source, spec.patience).await?;
+) -> Round {
+    let job = Job::Transcode(Box::new(spec.clone()));
+    let mut worker = match Conversation::start(program, job, source, spec.patience).await {
+        Ok(worker) => worker,
+        Err(end) => return Round::Lost(end),
+    };
     tracing::debug!(process = worker.process_id(), "a worker transcodes");
     loop {
         let next = tokio::select! {
-            () = cancel.cancelled() => return Ok(Round::Over(TranscodeEnd::Cancelled)),
+            () = cancel.cancelled() => return Round::Over(TranscodeEnd::Cancelled),
             next = worker.next() => next,
         };
         let frame = match next {
             Ok(frame) => frame,
-            Err(end) => return Ok(Round::Lost(end)),
+            Err(end) => return Round::Lost(end),
         };
         match take(frame, spec, sink).await {
             Ok(None) => {}
-            Ok(Some(end)) => return Ok(Round::Over(end)),
+            Ok(Some(end)) => return Round::Over(end),
             Err(error) => {
                 tracing::error!(%error, "the sink refused a result");
-                return Ok(Round::Over(TranscodeEnd::Failed(Failure::new(FailureCode::StorageFailed))));
+                return Round::Over(TranscodeEnd::Failed(Failure::new(FailureCode::StorageFailed)));
             }
         }
     }
@@ -124,10 +122,7 @@ async fn take(
         FromWorker::Finished(report) => return Ok(Some(TranscodeEnd::Done(report))),
         FromWorker::Failed(failure) => return Ok(Some(TranscodeEnd::Failed(failure))),
         FromWorker::Unpassable(reason) => return Ok(Some(TranscodeEnd::Unpassable(reason))),
-        FromWorker::Read { .. }
-        | FromWorker::Decodable(_)
-        | FromWorker::Probed(_)
-        | FromWorker::SandboxTried(_) => {}
+        FromWorker::Read { .. } | FromWorker::Probed(_) | FromWorker::SandboxTried(_) => {}
     }
     Ok(None)
 }

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use tokio::io::BufReader;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::Child;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::WorkerProgram;
+use super::process::WorkerProcess;
+use crate::failure::{Failure, FailureCode};
 use crate::protocol::{
     Frame, FromWorker, Job, MAX_READ, MAX_READS_UNDER_WAY, ToWorker, receive_frame, send_frame,
 };
@@ -24,17 +25,33 @@ pub(crate) enum WorkerEnd {
     Died,
     /// It was alive but did nothing.
     Stalled,
+    /// There was none: this machine could not start it.
+    Unborn,
+}
+
+/// What is said when no other worker is to try.
+impl From<WorkerEnd> for Failure {
+    fn from(end: WorkerEnd) -> Self {
+        match end {
+            WorkerEnd::Died => Self::new(FailureCode::DecoderCrashed),
+            WorkerEnd::Stalled => Self::new(FailureCode::Stalled),
+            WorkerEnd::Unborn => Self::internal("starting a worker"),
+        }
+    }
 }
 
 /// One worker process and the source it reads.
 pub(crate) struct Conversation {
     // Killed when dropped.
-    child: Child,
+    process: WorkerProcess,
     frames: mpsc::Receiver<io::Result<Frame<FromWorker>>>,
     writer: Arc<Mutex<OwnedWriteHalf>>,
     reader_task: JoinHandle<()>,
     source: Arc<dyn Source>,
+    /// One permit for each read that the worker may have under way, until it has taken the answer.
     reads: Arc<Semaphore>,
+    /// Held by each read that the source has yet to answer.
+    waiting_for_source: Arc<()>,
     patience: Patience,
     highest_read: u64,
     last_fruit: Instant,
@@ -47,8 +64,11 @@ impl Conversation {
         job: Job,
         source: Arc<dyn Source>,
         patience: Patience,
-    ) -> io::Result<Self> {
-        let (child, socket) = program.start()?;
+    ) -> Result<Self, WorkerEnd> {
+        let (process, socket) = program.start().await.map_err(|error| {
+            tracing::error!(%error, "no worker can be started");
+            WorkerEnd::Unborn
+        })?;
         let (read_half, mut write_half) = socket.into_split();
         let length = source.length().await;
         // A worker that died at once is noticed by the first wait for a frame.
@@ -56,12 +76,13 @@ impl Conversation {
         let (sender, frames) = mpsc::channel(1);
         let reader_task = tokio::spawn(receive_frames(read_half, sender));
         Ok(Self {
-            child,
+            process,
             frames,
             writer: Arc::new(Mutex::new(write_half)),
             reader_task,
             source,
             reads: Arc::new(Semaphore::new(MAX_READS_UNDER_WAY)),
+            waiting_for_source: Arc::default(),
             patience,
             highest_read: 0,
             last_fruit: Instant::now(),
@@ -69,12 +90,20 @@ impl Conversation {
     }
 
     /// The process, for tests that kill it.
-    pub(crate) fn process_id(&self) -> Option<u32> {
-        self.child.id()
+    pub(crate) fn process_id(&self) -> i32 {
+        self.process.id()
     }
 
     /// The worker's next message; its reads are answered meanwhile.
     pub(crate) async fn next(&mut self) -> Result<Frame<FromWorker>, WorkerEnd> {
+        let next = self.next_result().await;
+        if next.as_ref().is_err_and(|end| *end == WorkerEnd::Died) {
+            self.process.has_died();
+        }
+        next
+    }
+
+    async fn next_result(&mut self) -> Result<Frame<FromWorker>, WorkerEnd> {
         loop {
             let Ok(received) = tokio::time::timeout(self.patience.silence, self.frames.recv()).await else {
                 if self.is_reading() {
@@ -94,8 +123,9 @@ impl Conversation {
         }
     }
 
+    /// Whether the worker may be silent because the source is. One that does not take an answer has no such reason.
     fn is_reading(&self) -> bool {
-        self.reads.available_permits() < MAX_READS_UNDER_WAY
+        Arc::strong_count(&self.waiting_for_source) > 1
     }
 
     /// Serves one read in the background, so that results are taken while a read waits for an upload to go on.
@@ -112,8 +142,10 @@ impl Conversation {
         }
         let permit = self.reads.clone().try_acquire_owned().map_err(|_| WorkerEnd::Died)?;
         let (source, writer) = (self.source.clone(), self.writer.clone());
+        let waiting = self.waiting_for_source.clone();
         tokio::spawn(async move {
             let answer = source.read(offset, length).await;
+            drop(waiting);
             let mut writer = writer.lock().await;
             // Whoever waits for an answer that cannot be sent is gone, and that is noticed elsewhere.
             let _ = match answer {
@@ -129,8 +161,6 @@ impl Conversation {
 impl Drop for Conversation {
     fn drop(&mut self) {
         self.reader_task.abort();
-        // A worker that has finished and one that must stop are treated alike; it holds nothing of worth.
-        let _ = self.child.start_kill();
     }
 }
 

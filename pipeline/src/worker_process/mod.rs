@@ -1,12 +1,16 @@
 //! The worker process: the only place where untrusted media meets C code.
 //!
 //! The node starts `mediakeep worker` with one end of a Unix socket pair as its standard input, a cleared environment and
-//! nothing else. The worker loads its plugins, locks itself in (see [`crate::sandbox`]), and only then reads a byte of media,
-//! which it asks the node for by offset and length.
+//! nothing else. That process loads the plugins and is the nursery: for each worker it is sent the end of another socket pair,
+//! forks, and answers with a handle to the new process. The worker locks itself in (see [`crate::sandbox`]), and only then
+//! reads a byte of media, which it asks the node for by offset and length.
 
 mod child;
 mod connection;
 mod conversation;
+mod handover;
+mod nursery;
+mod process;
 mod program;
 mod trial;
 

@@ -1,32 +1,32 @@
 //! How a worker is started.
 
-use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
 
-use crate::graph::Decodable;
+use super::process::{Nursery, WorkerProcess};
 
-/// The program of this process, whatever lies under its name by now. A child that is about to become a worker still is a
+/// The program of this process, whatever lies under its name by now. A child that is about to become a nursery still is a
 /// copy of this process when it looks.
 const RUNNING: &str = "/proc/self/exe";
 
-/// What workers of the running program have told: every one of them would say the same.
-static DECODABLE: LazyLock<Arc<OnceLock<Decodable>>> = LazyLock::new(Arc::default);
+/// A nursery ends after as long without work: a node at rest has no more than itself.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// That of the running program.
+static NURSERY: LazyLock<Arc<Mutex<Option<Nursery>>>> = LazyLock::new(Arc::default);
 
 /// The program that becomes a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerProgram {
     path: PathBuf,
-    arguments: Vec<OsString>,
+    idle: Duration,
     show_errors: bool,
-    decodable: Arc<OnceLock<Decodable>>,
+    nursery: Arc<Mutex<Option<Nursery>>>,
 }
 
 impl WorkerProgram {
@@ -34,60 +34,48 @@ impl WorkerProgram {
     /// replaced by another version meanwhile: the two speak the same protocol.
     pub fn current() -> io::Result<Self> {
         std::fs::metadata(RUNNING)?;
-        Ok(Self { decodable: Arc::clone(&DECODABLE), ..Self::at(PathBuf::from(RUNNING)) })
+        Ok(Self { nursery: Arc::clone(&NURSERY), ..Self::at(PathBuf::from(RUNNING)) })
     }
 
     /// Another `mediakeep` program, for tests.
     #[must_use]
     pub fn at(path: PathBuf) -> Self {
-        Self { path, arguments: vec!["worker".into()], show_errors: false, decodable: Arc::default() }
+        Self { path, idle: IDLE, show_errors: false, nursery: Arc::default() }
     }
 
-    /// As if a worker had told that it can decode nothing, for tests: one that could load no decoder.
+    /// With a nursery that ends after as long without work, for tests.
     #[must_use]
-    pub fn told_that_nothing_decodes(self) -> Self {
-        let decodable = Arc::new(OnceLock::from(Decodable::nothing()));
-        Self { decodable, ..self }
-    }
-
-    /// What can be decoded on this machine, once a worker of this program has told it: for as long as this process runs.
-    pub(crate) fn decodable(&self) -> &OnceLock<Decodable> {
-        &self.decodable
+    pub fn with_idle(self, idle: Duration) -> Self {
+        Self { idle, ..self }
     }
 
     /// Lets the worker's standard error through. What C libraries print there may name the media, so nodes never do this.
     #[must_use]
-    pub fn with_errors_shown(mut self) -> Self {
-        self.show_errors = true;
-        self
+    pub fn with_errors_shown(self) -> Self {
+        Self { show_errors: true, ..self }
     }
 
-    /// Starts a worker. It is killed when the returned child is dropped.
-    pub(crate) fn start(&self) -> io::Result<(Child, UnixStream)> {
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
+    /// Starts a worker. It is killed when the first of what is returned is dropped.
+    pub(crate) async fn start(&self) -> io::Result<(WorkerProcess, UnixStream)> {
+        let program = self.clone();
+        // It waits for another process.
+        let born = tokio::task::spawn_blocking(move || program.have_one_born()).await;
+        let (worker, socket) = born.map_err(io::Error::other)??;
+        Ok((worker, UnixStream::from_std(socket)?))
+    }
+
+    fn have_one_born(&self) -> io::Result<(WorkerProcess, std::os::unix::net::UnixStream)> {
+        let mut nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was idle for long has ended meanwhile.
+        let known = nursery.take().filter(|known| !known.is_distrusted());
+        if let Some((known, born)) = known.and_then(|known| known.bear().ok().map(|born| (known, born))) {
+            *nursery = Some(known);
+            return Ok(born);
+        }
         let errors = if self.show_errors { Stdio::inherit() } else { Stdio::null() };
-        let child = Command::new(&self.path)
-            .args(&self.arguments)
-            .env_clear()
-            .envs(WORKER_ENVIRONMENT)
-            .current_dir("/")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(errors)
-            .kill_on_drop(true)
-            .spawn()?;
-        Ok((child, UnixStream::from_std(ours)?))
+        let new = Nursery::start(self.path.as_os_str(), self.idle, errors)?;
+        let born = new.bear()?;
+        *nursery = Some(new);
+        Ok(born)
     }
 }
-
-/// No plugin registry is read, written or scanned: the worker loads the plugins it wants by name. Few malloc arenas, since
-/// each thread of a pipeline would otherwise keep its own.
-const WORKER_ENVIRONMENT: [(&str, &str); 6] = [
-    ("GST_REGISTRY_DISABLE", "yes"),
-    ("GST_REGISTRY_1_0", "/dev/null"),
-    ("GST_PLUGIN_SYSTEM_PATH_1_0", ""),
-    ("GST_PLUGIN_PATH_1_0", ""),
-    ("LC_ALL", "C.UTF-8"),
-    ("MALLOC_ARENA_MAX", "2"),
-];
