@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+#[allow(clippy::duplicate_mod, reason = "some test binaries use both this and the other kind of node")]
 #[path = "processes.rs"]
 mod processes;
 
