@@ -29,11 +29,11 @@ measure_transcode() {
   ffmpeg -nostdin -v error -y -f lavfi -i "testsrc2=size=1280x720:rate=30:duration=$clip_seconds" \
     -f lavfi -i "sine=sample_rate=48000:duration=$clip_seconds" -c:v libx264 -preset ultrafast -g 300 -c:a aac "$file"
   for _ in $(seq "$rounds"); do
-    before=$(cpu_with_children "$pid")
+    before=$(cpu_with_workers "$pid")
     asset=$(upload "$file")
     ours_rss=$(peak_of_workers "$asset")
     sleep 1
-    ours=$(minus "$(cpu_with_children "$pid")" "$before")
+    ours=$(minus "$(cpu_with_workers "$pid")" "$before")
     peer=$(ffmpeg_ladder "$file")
     sample transcode-cpu "$ours" "${peer% *}" "CPU seconds" lower 1.05
     sample transcode-rss "$ours_rss" "${peer#* }" MiB lower 1
@@ -49,7 +49,7 @@ measure_transcode() {
 peak_of_workers() {
   local most=0 process rss
   until api "$url/api/v1/assets/$1" | jq -e '.state == "ready"' > /dev/null; do
-    for process in $(pgrep -P "$pid" || true); do
+    for process in $(pgrep -P "$(pgrep -d, -P "$pid" || echo 0)" || true); do
       rss=$(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$process/status" 2>/dev/null || echo 0)
       [ "${rss:-0}" -gt "$most" ] && most=$rss
     done

@@ -80,8 +80,8 @@ view() {
   echo "${path%main.m3u8}"
 }
 
-# CPU seconds of the processes in $1 (a list) and the children they have waited for.
-cpu_with_children() { cpu_fields "$1" 11 12 13 14; }
+# CPU seconds of the node $1, of what its workers are forked from, and of those that have ended.
+cpu_with_workers() { cpu_fields "$1 $(pgrep -P "$1" | xargs)" 11 12 13 14; }
 
 # CPU seconds of the processes in $1 (a list) and their living children.
 cpu() {

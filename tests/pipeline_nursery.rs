@@ -70,6 +70,20 @@ async fn the_nursery_keeps_one_thread_and_nothing_of_its_workers() {
 }
 
 #[tokio::test]
+async fn both_are_in_the_cage() {
+    let program = worker();
+    let held = hold_a_worker(&program).await;
+    for process in [nurseries()[0], workers_of(std::process::id())[0]] {
+        let says = |line: &str| {
+            let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+            status.lines().any(|found| found == line)
+        };
+        when("it is locked in", || says("Seccomp:\t2") && says("NoNewPrivs:\t1")).await;
+    }
+    held.abort();
+}
+
+#[tokio::test]
 async fn one_that_is_idle_ends_and_the_next_look_starts_another() {
     let clips = Clips::new();
     let file = clip(&clips);

@@ -17,10 +17,10 @@ use crate::id::NodeId;
 /// Pieces under way at the least: one that comes, and one that is asked for meanwhile, or held back where a viewer is served.
 const FEWEST: f64 = 2.0;
 /// At the most: what one connection carries at once.
-const MOST: f64 = 16.0;
+const MOST: f64 = 32.0;
 /// With fewer waiting pieces than this, there is room for one more; with more than the other, one less is asked for.
-const FEW_WAIT: f64 = 0.5;
-const MANY_WAIT: f64 = 1.0;
+const FEW_WAIT: f64 = 1.0;
+const MANY_WAIT: f64 = 2.0;
 /// The quickest is found anew so often: the way may have become another.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// What was not asked for in time may be made up for within so long.

@@ -15,13 +15,13 @@ use crate::id::NodeId;
 use crate::store::{BlobError, HeldFile, PartCopy, Report};
 
 /// Bytes asked for at a time: little enough that what viewers ask for meanwhile does not wait long behind it.
-const PIECE: u32 = 128 * 1024;
+const PIECE: u32 = 64 * 1024;
 /// Bytes of a piece that is asked for by itself.
 const LARGE_PIECE: u32 = 1024 * 1024;
 /// How often one piece is asked for, of each node.
 const TRIES: u32 = 3;
 /// Pieces of one copy that may be asked for before those in front of them have come.
-const AHEAD: usize = 16;
+const AHEAD: usize = 32;
 
 /// What fetching a copy led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

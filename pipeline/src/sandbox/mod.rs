@@ -1,7 +1,8 @@
 //! The worker's cage, closed before the first byte of untrusted media is read.
 //!
-//! By then all plugins are loaded and the worker has one thread, so that every later thread is inside too. From then on it
-//! has its socket to the node and its memory, and nothing else:
+//! The nursery closes it around itself once all plugins are loaded, while it has one thread, so that every later thread and
+//! every worker is inside too. A worker then gives up what the nursery may do beyond: to fork. From then on it has its socket to
+//! the node and its memory, and nothing else:
 //! - no file: landlock grants nothing, the file size limit is 0, and the system calls that open are refused;
 //! - no network: no system call makes a socket;
 //! - no other process: nothing forks, executes, traces or signals others;
@@ -42,22 +43,17 @@ pub enum SandboxError {
     /// The system call list could not be installed.
     #[error("seccomp: {0}")]
     Install(#[from] seccompiler::Error),
-    /// A thread started too early would stay outside, or be lost by a fork.
-    #[error("the worker has {0} threads before it is locked in")]
+    /// A thread started too early would stay outside, or be lost by a fork with whatever it held locked.
+    #[error("there are {0} threads before the cage is closed")]
     Threads(usize),
 }
 
-/// Makes sure that this process has one thread: another would not be there after a fork, with whatever it held locked.
-pub(crate) fn refuse_threads() -> Result<(), SandboxError> {
-    match std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count) {
-        1 => Ok(()),
-        threads => Err(SandboxError::Threads(threads)),
-    }
-}
-
-/// Closes the cage around this process for good.
+/// Closes the cage around the nursery for good: it may fork, and nothing else that its workers may not.
 pub(crate) fn enter() -> Result<(), SandboxError> {
-    refuse_threads()?;
+    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    if threads != 1 {
+        return Err(SandboxError::Threads(threads));
+    }
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::As, ADDRESS_SPACE)?;
@@ -66,7 +62,12 @@ pub(crate) fn enter() -> Result<(), SandboxError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::thread::set_no_new_privs(true)?;
     close_file_system()?;
-    syscalls::install()
+    syscalls::allow_those_of_a_nursery()
+}
+
+/// Closes it around a worker, which came from within.
+pub(crate) fn enter_as_worker() -> Result<(), SandboxError> {
+    syscalls::allow_those_of_a_worker()
 }
 
 fn limit(resource: Resource, value: u64) -> Result<(), SandboxError> {

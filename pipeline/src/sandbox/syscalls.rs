@@ -1,4 +1,4 @@
-//! The system calls a worker may make. Everything else is refused.
+//! The system calls that workers, and the nursery they come from, may make. Everything else is refused.
 
 use std::collections::BTreeMap;
 
@@ -84,6 +84,21 @@ const TGKILL: i64 = 234;
 #[cfg(target_arch = "x86_64")]
 const SOCKETPAIR: i64 = 53;
 
+/// Allowed to the nursery beyond: to fork, to see its workers end, and what a worker does before it gives all this up.
+#[cfg(target_arch = "x86_64")]
+const ALLOWED_TO_NURSERIES: &[i64] = &[
+    33,  // dup2
+    56,  // clone
+    140, // getpriority
+    141, // setpriority
+    157, // prctl
+    234, // tgkill: what a worker aborts itself with
+    247, // waitid
+    292, // dup3
+    317, // seccomp
+    434, // pidfd_open
+];
+
 /// As above, with the numbers of the generic table.
 #[cfg(target_arch = "aarch64")]
 const ALLOWED: &[i64] = &[
@@ -91,6 +106,8 @@ const ALLOWED: &[i64] = &[
     207, 211, 212, 93, 160, 25, 169, 163, 165, 179, 174, 176, 175, 177, 132, 178, 98, 122, 123, 96, 113, 114,
     115, 94, 72, 99, 19, 59, 168, 278, 283, 293, 435,
 ];
+#[cfg(target_arch = "aarch64")]
+const ALLOWED_TO_NURSERIES: &[i64] = &[24, 220, 141, 140, 167, 131, 95, 277, 434];
 #[cfg(target_arch = "aarch64")]
 const CLONE: i64 = 220;
 #[cfg(target_arch = "aarch64")]
@@ -106,13 +123,20 @@ const AF_UNIX: u64 = 1;
 /// `prctl(PR_SET_NAME)`: threads get names.
 const PR_SET_NAME: u64 = 15;
 
-/// Installs both filters; the stricter answer of the two counts.
-pub(super) fn install() -> Result<(), SandboxError> {
+/// Of all filters that are installed, the strictest answer counts.
+pub(super) fn allow_those_of_a_nursery() -> Result<(), SandboxError> {
     let no_clone3 = BTreeMap::from([(CLONE3, Vec::new())]);
     apply(no_clone3, SeccompAction::Allow, SeccompAction::Errno(ENOSYS))?;
 
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        ALLOWED.iter().map(|number| (*number, Vec::new())).collect();
+    let mut rules = freely(ALLOWED);
+    rules.extend(freely(ALLOWED_TO_NURSERIES));
+    rules.insert(SOCKETPAIR, vec![only(0, SeccompCmpOp::Eq, AF_UNIX)?]);
+    apply(rules, SeccompAction::Errno(EPERM), SeccompAction::Allow)
+}
+
+/// What the nursery may do beyond is given up.
+pub(super) fn allow_those_of_a_worker() -> Result<(), SandboxError> {
+    let mut rules = freely(ALLOWED);
     rules.insert(CLONE, vec![only(0, SeccompCmpOp::MaskedEq(CLONE_THREAD), CLONE_THREAD)?]);
     rules.insert(PRCTL, vec![only(0, SeccompCmpOp::Eq, PR_SET_NAME)?]);
     rules.insert(SOCKETPAIR, vec![only(0, SeccompCmpOp::Eq, AF_UNIX)?]);
@@ -120,6 +144,10 @@ pub(super) fn install() -> Result<(), SandboxError> {
     let own = u64::from(std::process::id());
     rules.insert(TGKILL, vec![only(0, SeccompCmpOp::Eq, own)?]);
     apply(rules, SeccompAction::Errno(EPERM), SeccompAction::Allow)
+}
+
+fn freely(numbers: &[i64]) -> BTreeMap<i64, Vec<SeccompRule>> {
+    numbers.iter().map(|number| (*number, Vec::new())).collect()
 }
 
 fn only(argument: u8, operation: SeccompCmpOp, value: u64) -> Result<SeccompRule, SandboxError> {

@@ -30,7 +30,7 @@ pub fn worker_main(idle_ms: u64) -> ExitCode {
 fn live(idle: Duration) -> Result<(), WorkerError> {
     rustix::thread::set_name(c"nursery")?;
     graph::load_plugins()?;
-    sandbox::refuse_threads()?;
+    sandbox::enter()?;
     let control = std::io::stdin();
     let Some(socket) = nursery::keep(control.as_fd(), idle)? else { return Ok(()) };
     // From here on this is a worker. What leads to the nursery's node is closed with this.
@@ -44,12 +44,11 @@ fn work(socket: UnixStream) -> Result<(), WorkerError> {
     if rustix::process::getpriority_process(None)? < NICENESS {
         rustix::process::setpriority_process(None, NICENESS)?;
     }
-    // The node's own words; nothing of the media comes before it is asked for.
+    sandbox::enter_as_worker()?;
     let start = read_frame::<ToWorker>(&socket)?;
     let ToWorker::Start { job, length } = start.head else {
         return Err(WorkerError::Protocol);
     };
-    sandbox::enter()?;
     let connection = Connection::new(socket.try_clone()?);
     let listener = connection.clone();
     std::thread::Builder::new().name("answers".into()).spawn(move || listener.listen(socket))?;

@@ -1,9 +1,9 @@
 //! The worker process: the only place where untrusted media meets C code.
 //!
 //! The node starts `mediakeep worker` with one end of a Unix socket pair as its standard input, a cleared environment and
-//! nothing else. That process loads the plugins and is the nursery: for each worker it is sent the end of another socket pair,
-//! forks, and answers with a handle to the new process. The worker locks itself in (see [`crate::sandbox`]), and only then
-//! reads a byte of media, which it asks the node for by offset and length.
+//! nothing else. That process loads the plugins, locks itself in (see [`crate::sandbox`]) and is the nursery: for each
+//! worker it is sent the end of another socket pair, forks, and answers with a handle to the new process. The worker gives up
+//! what the nursery may do beyond, and only then reads a byte of media, which it asks the node for by offset and length.
 
 mod child;
 mod connection;

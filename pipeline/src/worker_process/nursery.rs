@@ -1,7 +1,7 @@
 //! The nursery: a process that has loaded every plugin and becomes a worker by forking, each time the node asks for one.
 //!
-//! Loading them takes a process longer than most looks at a source. The nursery has one thread, never sees a byte of media,
-//! and ends by itself: when nobody asked for a while, or when the node is gone, which takes its workers along.
+//! Loading them takes a process longer than most looks at a source. The nursery has one thread, sits in the cage
+//! that its workers are in (see [`crate::sandbox`]), never sees a byte of media, and ends by itself: when nobody asked for a while, or when the node is gone, which takes its workers along.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
