@@ -117,6 +117,32 @@ async fn a_transcode_survives_kills_of_node_and_worker() {
     node.kill().await;
 }
 
+/// One that hangs would otherwise keep a processor busy after the node for as long as it may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_hangs_does_not_outlive_its_node() {
+    let lab = Lab::new();
+    let bytes = clip(lab.outside());
+    let node = lab.start().await;
+    node.put("story.mp4", &bytes).await;
+    let began = Instant::now();
+    let workers = loop {
+        let workers = node.workers();
+        let stopped =
+            |worker: &u32| kill_process(Pid::from_raw(worker.cast_signed()).unwrap(), Signal::STOP).is_ok();
+        // One that had ended by then is no longer listed.
+        if !workers.is_empty() && workers.iter().all(stopped) && node.workers() == workers {
+            break workers;
+        }
+        assert!(began.elapsed() < DEADLINE, "no worker stays");
+    };
+    node.kill().await;
+    let is_there = |worker: &u32| Path::new(&format!("/proc/{worker}/fd/0")).exists();
+    while workers.iter().any(is_there) {
+        assert!(began.elapsed() < DEADLINE, "{workers:?} are still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The asset's job is there once, and ends soon after the asset is ready.
 async fn one_finished_job(node: &Node, asset: &str) {
     let began = Instant::now();

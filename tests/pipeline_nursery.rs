@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::pipeline_support::processes::{nurseries_of, workers_of};
+use crate::pipeline_support::processes::{children_of, nurseries_of, workers_of};
 use crate::pipeline_support::{Clips, FileSource, Silent, worker};
 use pipeline::WorkerProgram;
 use pipeline::tracks::Probe;
@@ -50,7 +50,7 @@ async fn all_workers_come_from_one_nursery_which_buries_them() {
     }
     assert!(looks.join_all().await.iter().all(|probe| probe.video.len() == 1));
     assert_eq!(nurseries(), first);
-    when("all workers are gone", || children(first[0]).is_empty()).await;
+    when("all workers are gone", || children_of(first[0]).is_empty()).await;
 }
 
 /// A worker gets all that it has open.
@@ -62,7 +62,7 @@ async fn the_nursery_keeps_one_thread_and_nothing_of_its_workers() {
     let nursery = nurseries()[0];
     held.abort();
     look(&program, &clip(&clips)).await;
-    when("all workers are gone", || children(nursery).is_empty()).await;
+    when("all workers are gone", || children_of(nursery).is_empty()).await;
     // Whatever else there is came with the start of this very test.
     let count = |kind: &str| open_files(nursery).iter().filter(|file| *file == kind).count();
     when("it has let go of them", || (count("socket"), count("anon_inode")) == (1, 0)).await;
@@ -89,7 +89,7 @@ async fn one_that_is_idle_ends_and_the_next_look_starts_another() {
     let file = clip(&clips);
     let program = worker().with_idle(Duration::from_millis(50));
     look(&program, &file).await;
-    when("it has ended, and is buried", || children(std::process::id()).is_empty()).await;
+    when("it has ended, and is buried", || children_of(std::process::id()).is_empty()).await;
     assert_eq!(look(&program, &file).await.video.len(), 1);
 }
 
@@ -151,12 +151,6 @@ async fn hold_a_worker(program: &WorkerProgram) -> tokio::task::JoinHandle<()> {
     });
     when("there is a worker", || workers_of(std::process::id()).len() > before).await;
     held
-}
-
-fn children(process: u32) -> Vec<String> {
-    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
-    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
-    lists.flatten().flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// What its descriptors lead to.

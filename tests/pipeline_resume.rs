@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pipeline::tracks::{RenditionId, SegmentInfo};
 use pipeline::transcode::{Transcode, TranscodeEnd, TranscodeSpec};
-use pipeline::{FailureCode, Progress, Sidecar, Sink, SinkError, Source};
+use pipeline::{FailureCode, Progress, Sidecar, Sink, SinkError, Source, WorkerProgram};
 use pipeline_support::processes::workers_of;
 use pipeline_support::{
     Clips, FileSource, Keeper, Made, Outcome, Silent, decoded_frames, keyframe_times, probe, process, rgb_at,
@@ -197,12 +197,12 @@ fn a_source_passed_through_comes_out_the_same_after_kills() {
 }
 
 /// Sends `signal` to every worker of this process until the guard is dropped.
-fn haunt(of: fn(u32) -> Vec<u32>, with: Signal) -> impl Drop {
+fn haunt(with: Signal) -> impl Drop {
     let is_over = Arc::new(AtomicBool::new(false));
     let over = is_over.clone();
     let haunting = std::thread::spawn(move || {
         while !over.load(Ordering::Relaxed) {
-            signal(of(std::process::id()), with);
+            signal(workers_of(std::process::id()), with);
             std::thread::yield_now();
         }
     });
@@ -225,9 +225,9 @@ fn plan_of_a_clip() -> TranscodeSpec {
     spec(&process(&clip_of(&Clips::new(), 1), |_| {}).probe)
 }
 
-fn end_of(plan: TranscodeSpec, source: Arc<dyn Source>) -> TranscodeEnd {
+fn end_of(program: WorkerProgram, plan: TranscodeSpec, source: Arc<dyn Source>) -> TranscodeEnd {
     actix::System::new().block_on(async {
-        let mut handle = Transcode::begin_with(worker(), plan, source, Box::new(Keeper::default()));
+        let mut handle = Transcode::begin_with(program, plan, source, Box::new(Keeper::default()));
         tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap()
     })
 }
@@ -239,8 +239,8 @@ fn failed(end: &TranscodeEnd, code: FailureCode) -> bool {
 #[test]
 fn a_worker_that_always_dies_ends_as_a_failure() {
     let plan = plan_of_a_clip();
-    let _haunting = haunt(workers_of, Signal::KILL);
-    let end = end_of(plan, Arc::new(Silent));
+    let _haunting = haunt(Signal::KILL);
+    let end = end_of(worker(), plan, Arc::new(Silent));
     assert!(failed(&end, FailureCode::DecoderCrashed), "{end:?}");
 }
 
@@ -248,11 +248,7 @@ fn a_worker_that_always_dies_ends_as_a_failure() {
 fn where_no_worker_can_be_started_the_file_is_not_blamed() {
     let mut plan = plan_of_a_clip();
     plan.patience.restarts = 1;
-    let program = pipeline::WorkerProgram::at("/bin/false".into());
-    let end = actix::System::new().block_on(async {
-        let mut handle = Transcode::begin_with(program, plan, Arc::new(Silent), Box::new(Keeper::default()));
-        tokio::time::timeout(Duration::from_secs(60), handle.ended()).await.unwrap()
-    });
+    let end = end_of(WorkerProgram::at("/bin/false".into()), plan, Arc::new(Silent));
     assert!(failed(&end, FailureCode::Internal), "{end:?}");
 }
 
@@ -261,9 +257,9 @@ fn a_worker_that_hangs_ends_as_a_failure() {
     let mut plan = plan_of_a_clip();
     plan.patience.silence = Duration::from_millis(200);
     plan.patience.restarts = 1;
-    let _haunting = haunt(workers_of, Signal::STOP);
+    let _haunting = haunt(Signal::STOP);
     let clips = Clips::new();
-    let end = end_of(plan, FileSource::open(&clip_of(&clips, 30)));
+    let end = end_of(worker(), plan, FileSource::open(&clip_of(&clips, 30)));
     assert!(failed(&end, FailureCode::Stalled), "{end:?}");
 }
 
@@ -291,7 +287,7 @@ fn a_worker_that_does_not_take_what_it_asked_for_ends_as_a_failure() {
     let clips = Clips::new();
     let long = clip_of(&clips, 60);
     assert!(std::fs::metadata(&long).unwrap().len() > 1 << 20, "more than a socket holds");
-    let end = end_of(plan, Arc::new(Stopping(FileSource::open(&long))));
+    let end = end_of(worker(), plan, Arc::new(Stopping(FileSource::open(&long))));
     assert!(failed(&end, FailureCode::Stalled), "{end:?}");
 }
 

@@ -12,14 +12,16 @@ pub fn workers_of(node: u32) -> Vec<u32> {
     nurseries.flat_map(|nursery| children_named(nursery, "worker")).collect()
 }
 
-fn children_named(parent: u32, name: &str) -> Vec<u32> {
-    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+/// Its direct children, those that nobody has waited for among them.
+pub fn children_of(process: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
-    let children = lists
-        .flatten()
-        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>());
-    let is_named = |id: &u32| {
-        std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|found| found.trim_end() == name)
-    };
-    children.filter(is_named).collect()
+    let ids = |list: String| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>();
+    lists.flatten().flat_map(ids).collect()
+}
+
+fn children_named(parent: u32, name: &str) -> Vec<u32> {
+    let named = |id: &u32| std::fs::read_to_string(format!("/proc/{id}/comm"));
+    let children = children_of(parent).into_iter();
+    children.filter(|id| named(id).is_ok_and(|found| found.trim_end() == name)).collect()
 }

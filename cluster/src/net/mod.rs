@@ -27,6 +27,8 @@ use crate::id::NodeId;
 pub const MAX_HEAD: usize = 64 * 1024;
 /// The most bytes of a body.
 pub const MAX_BODY: usize = 2 * 1024 * 1024;
+/// Requests with large bodies that may be under way from one node to another; who has as many is not read on from.
+pub const BULK_AT_ONCE: usize = 16;
 
 /// Who a message is for on the other node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

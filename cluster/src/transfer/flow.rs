@@ -13,11 +13,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::id::NodeId;
+use crate::net::BULK_AT_ONCE;
 
 /// Pieces under way at the least: one that comes, and one that is asked for meanwhile, or held back where a viewer is served.
 const FEWEST: f64 = 2.0;
-/// At the most: what one connection carries at once.
-const MOST: f64 = 32.0;
+/// At the most: what the connections to two nodes carry at once.
+const MOST: f64 = 2.0 * BULK_AT_ONCE as f64;
 /// With fewer waiting pieces than this, there is room for one more; with more than the other, one less is asked for.
 const FEW_WAIT: f64 = 1.0;
 const MANY_WAIT: f64 = 2.0;
@@ -66,10 +67,10 @@ impl Flow {
         self.inner.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a piece of so many bytes may be asked for.
-    pub(super) async fn turn(&self, bytes: u64) -> Turn<'_> {
+    /// Waits until a piece of so many bytes may be asked for, of one of `nodes`.
+    pub(super) async fn turn(&self, bytes: u64, nodes: &[NodeId]) -> Turn<'_> {
         let _next = self.inner.next.lock().await;
-        while !self.now().has_room() {
+        while !self.now().has_room(nodes) {
             self.inner.ended.notified().await;
         }
         let due = self.now().take(bytes, self.inner.most_bytes_per_second);
@@ -124,8 +125,12 @@ impl Drop for Turn<'_> {
 }
 
 impl Now {
-    fn has_room(&self) -> bool {
-        f64::from(self.under_way) < self.window.floor()
+    /// A node does not read on while it has as many questions to answer as one connection carries: whatever else is
+    /// sent there would wait, too.
+    fn has_room(&self, nodes: &[NodeId]) -> bool {
+        let is_full =
+            |node: &NodeId| self.asked.get(node).is_some_and(|asked| *asked as usize >= BULK_AT_ONCE);
+        f64::from(self.under_way) < self.window.floor() && !nodes.iter().all(is_full)
     }
 
     fn take(&mut self, bytes: u64, most_bytes_per_second: Option<u64>) -> Instant {
@@ -177,7 +182,7 @@ mod tests {
         for number in 0..pieces {
             let (flow, free, waited) = (flow.clone(), free.clone(), waited.clone());
             coming.spawn(async move {
-                let mut turn = flow.turn(1).await;
+                let mut turn = flow.turn(1, &[NODE]).await;
                 turn.ask(&[NODE]);
                 let asked = Instant::now();
                 let begins = (*free.lock().unwrap()).max(asked);
@@ -217,26 +222,42 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_while_it_waits_leaves_its_place_to_another() {
         let flow = Flow::new(None);
-        let first = flow.turn(1).await;
-        let _second = flow.turn(1).await;
-        let late = tokio::time::timeout(Duration::from_secs(1), flow.turn(1)).await;
+        let first = flow.turn(1, &[NODE]).await;
+        let _second = flow.turn(1, &[NODE]).await;
+        let late = tokio::time::timeout(Duration::from_secs(1), flow.turn(1, &[NODE])).await;
         assert!(late.is_err(), "there is no room for a third");
         drop(first);
-        drop(flow.turn(1).await);
+        drop(flow.turn(1, &[NODE]).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_node_is_asked_for_more_than_its_connection_carries() {
+        let (flow, other) = (Flow::new(None), NodeId(3));
+        over_a_link(&flow, Duration::from_millis(60), Duration::from_micros(100), 600).await;
+        let mut asked = Vec::new();
+        for _ in 0..BULK_AT_ONCE {
+            let mut turn = flow.turn(1, &[NODE]).await;
+            turn.ask(&[NODE]);
+            asked.push(turn);
+        }
+        let one_more = tokio::time::timeout(Duration::from_secs(1), flow.turn(1, &[NODE])).await;
+        assert!(one_more.is_err(), "{flow:?}");
+        drop(one_more);
+        assert_eq!(flow.turn(1, &[NODE, other]).await.ask(&[NODE, other]), Some(other));
     }
 
     #[tokio::test]
     async fn who_has_the_least_to_send_is_asked() {
         let flow = Flow::new(None);
         let both = [NODE, NodeId(3)];
-        let mut held_back = flow.turn(1).await;
+        let mut held_back = flow.turn(1, &[NODE]).await;
         assert_eq!(held_back.ask(&both), Some(NODE));
         for _ in 0..3 {
-            let mut turn = flow.turn(1).await;
+            let mut turn = flow.turn(1, &[NODE]).await;
             assert_eq!(turn.ask(&both), Some(NodeId(3)), "the first still has one to send");
         }
         assert_eq!(held_back.ask(&both[1..]), Some(NodeId(3)), "another one is asked for the same piece");
-        let mut turn = flow.turn(1).await;
+        let mut turn = flow.turn(1, &[NODE]).await;
         assert_eq!(turn.ask(&both), Some(NODE));
         assert_eq!(turn.ask(&[]), None);
     }

@@ -158,7 +158,7 @@ impl Pull<'_> {
     /// The bytes at `offset`, from the node that has the least to send; when one does not give them, from another.
     async fn piece(&self, offset: u64, file_length: u64) -> Result<Bytes, BlobError> {
         let wanted = (file_length - offset).min(u64::from(PIECE));
-        let mut turn = self.flow.turn(wanted).await;
+        let mut turn = self.flow.turn(wanted, self.from).await;
         let (failing, sound): (Vec<NodeId>, Vec<NodeId>) =
             self.from.iter().partition(|node| self.shared.peers.is_failing(**node));
         let mut last = Err(BlobError::NotFound);

@@ -22,7 +22,7 @@ use super::trust::{BULK_PROTOCOL, JOIN_PROTOCOL};
 use crate::authority::{NodeName, Part, ends_at_ms};
 use crate::command::Incarnation;
 use crate::id::NodeId;
-use crate::net::{Message, Service};
+use crate::net::{BULK_AT_ONCE, Message, Service};
 
 /// A connection must have said who it is within this time.
 const GREET_WITHIN: Duration = Duration::from_secs(5);
@@ -30,9 +30,8 @@ const GREET_WITHIN: Duration = Duration::from_secs(5);
 const SILENT_FOR: Duration = Duration::from_secs(5);
 /// Nodes that try to join at once.
 const JOINING: usize = 4;
-/// Requests under way on one connection. Bulk ones are large.
+/// Requests under way on one connection for small ones.
 const URGENT_AT_ONCE: usize = 256;
-const BULK_AT_ONCE: usize = 16;
 const BUFFER: usize = 64 * 1024;
 /// What a node that wants to join may send, in bytes.
 const JOIN_BYTES: usize = 16 * 1024;
