@@ -98,7 +98,7 @@ impl Conversation {
     pub(crate) async fn next(&mut self) -> Result<Frame<FromWorker>, WorkerEnd> {
         let next = self.next_result().await;
         if next.as_ref().is_err_and(|end| *end == WorkerEnd::Died) {
-            self.process.has_died();
+            self.process.distrust_its_nursery();
         }
         next
     }

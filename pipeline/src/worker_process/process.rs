@@ -103,7 +103,7 @@ impl WorkerProcess {
     }
 
     /// Takes note that it died of itself: its nursery bears no more.
-    pub(crate) fn has_died(&self) {
+    pub(crate) fn distrust_its_nursery(&self) {
         self.is_distrusted.store(true, Ordering::Relaxed);
     }
 }
