@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Starts one node with a fresh data folder, imports a short real clip, says where to look, and stays until stopped.
+# Usage: setup/run.sh [CLIP]
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 node=${MEDIAKEEP_BIN:-target/debug/mediakeep}
-clip=$(setup/clip.sh)
+clip=${1:-$(setup/clip.sh)}
 data=$(mktemp -d "${TMPDIR:-/tmp}/mediakeep.XXXXXX")
 mkfifo "$data/ready"
 
 "$node" dev --nodes 1 --dir "$data/nodes" > "$data/ready" 2> "$data/log" &
 server=$!
-trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true; rm -rf "$data"' EXIT
+trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$data"' EXIT
 
 if ! read -r line < "$data/ready"; then
   echo "The node did not start. Its log:" >&2

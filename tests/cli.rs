@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
-use support::{Node, PASSPHRASE, program, started, stop};
-use tokio::io::AsyncWriteExt;
+use support::{Node, PASSPHRASE, children_of, program, started, stop};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 /// Somebody at a terminal with a home folder of their own.
@@ -381,4 +382,32 @@ async fn an_upload_that_was_stopped_goes_on_where_it_stood() {
     assert_eq!((all.as_array().unwrap().len(), &all[0]["id"]), (1, &json!(id)), "one asset, not two");
     assert_eq!(all[0]["size"], json!(96 << 20));
     node.stop().await;
+}
+
+/// In the data folder of `./just run` lie keys and what its command line has logged in with.
+#[tokio::test]
+async fn a_first_look_leaves_nothing_behind_however_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clip, data) = (folder.path().join("clip.mp4"), folder.path().join("data"));
+    make_clip(&clip).await;
+    std::fs::create_dir(&data).unwrap();
+    for is_interrupted in [true, false] {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../setup/run.sh"));
+        command.arg(&clip).env("MEDIAKEEP_BIN", program()).env("TMPDIR", &data);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        let mut running = command.spawn().unwrap();
+        let script = running.id().unwrap();
+        let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+        while !lines.next_line().await.unwrap().expect("it gets ready").contains("Ready to watch") {}
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 1);
+        let id = |process: u32| Pid::from_raw(process.cast_signed()).unwrap();
+        if is_interrupted {
+            kill_process_group(id(script), Signal::INT).unwrap();
+        } else {
+            kill_process(id(children_of(script)[0]), Signal::INT).unwrap();
+        }
+        tokio::time::timeout(support::DEADLINE, running.wait()).await.expect("it ends").unwrap();
+        let left = std::fs::read_dir(&data).unwrap().count();
+        assert_eq!(left, 0, "the data folder is still there, interrupted: {is_interrupted}");
+    }
 }

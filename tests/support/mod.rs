@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 #[allow(unused_imports, reason = "every test binary uses its own part")]
-pub use processes::{nurseries_of, workers_of};
+pub use processes::{children_of, nurseries_of, workers_of};
 
 /// Generous: the tests share two cores with many others.
 pub const DEADLINE: Duration = Duration::from_secs(60);
