@@ -110,7 +110,12 @@ async fn people(story: &mut Story<'_>) {
     let path = format!("/applications/{}", id(&made));
     let request = story.admin.request(Method::PATCH, &path).json(&json!({ "name": "C" }));
     story.does("application_update", "application.update", request).await;
-    story.asks("application_delete", "application.delete", Method::DELETE, &path).await;
+    story.asks("application_delete", "application.trash", Method::DELETE, &path).await;
+    let trashed = format!("/trashed-applications/{}", id(&made));
+    let restore = format!("{trashed}/restore");
+    story.asks("trashed_application_restore", "application.restore", Method::POST, &restore).await;
+    story.asks("application_delete", "application.trash", Method::DELETE, &path).await;
+    story.asks("trashed_application_purge", "application.purge", Method::DELETE, &trashed).await;
 }
 
 async fn assets(story: &mut Story<'_>) {
@@ -120,6 +125,8 @@ async fn assets(story: &mut Story<'_>) {
     let path = format!("/collections/{}", id(&made));
     let request = story.admin.request(Method::PATCH, &path).json(&json!({ "name": "B" }));
     story.does("collection_update", "collection.update", request).await;
+    let request = story.admin.request(Method::PUT, &format!("{path}/retention")).json(&json!({ "days": 30 }));
+    story.does("retention_set", "collection.set_retention", request).await;
     story.asks("collection_delete", "collection.delete", Method::DELETE, &path).await;
 
     let asset = upload(story).await;

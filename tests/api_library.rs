@@ -1,8 +1,9 @@
-//! The library without media: lists in pages, collections, events, status.
+//! The library without media: lists in pages, collections and how long they keep assets, the trash of applications, events,
+//! status.
 
 use serde_json::json;
 
-use crate::support::{DEADLINE, Node};
+use crate::support::{DEADLINE, Node, wait_for};
 
 #[tokio::test]
 async fn a_long_list_is_walked_in_pages_and_loses_nothing() {
@@ -78,5 +79,76 @@ async fn a_restart_keeps_everything_and_sessions_go_on() {
     assert_eq!(status["key_mode"], "key_file");
     assert!(status["key_mode_warning"].as_str().unwrap().contains("stolen"));
     assert_eq!(status["disk"]["level"].as_str().map(|level| !level.is_empty()), Some(true));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_rule_on_how_long_assets_are_kept_is_shown_and_its_bounds_are_told() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let collections = format!("/applications/{}/collections", node.application());
+    let made = admin.post(&collections, &json!({ "name": "Lectures" })).await.expect(201);
+    let path = format!("/collections/{}", made["id"].as_str().unwrap());
+    let rule = format!("{path}/retention");
+    assert_eq!(made["retention_days"], json!(null));
+    let upload =
+        admin.request(reqwest::Method::PUT, &format!("/applications/{}/files/a.mp4", node.application()));
+    admin.send(upload.body("no video at all")).await.expect(201);
+    let list = admin.get(&format!("/applications/{}/assets", node.application())).await.expect(200);
+    let asset = format!("/assets/{}", list["items"][0]["id"].as_str().unwrap());
+    let shown = admin.patch(&asset, &json!({ "collections": [made["id"]] })).await.expect(200);
+    assert_eq!(shown["purge_after_ms"], json!(null));
+    assert_eq!(admin.put(&rule, &json!({ "days": 30 })).await.expect(200)["retention_days"], 30);
+    let shown = admin.get(&asset).await.expect(200);
+    let until_ms = shown["created_ms"].as_u64().unwrap() + 30 * 24 * 60 * 60 * 1000;
+    assert_eq!(shown["purge_after_ms"], until_ms);
+    for wrong in [json!({ "days": 0 }), json!({ "days": 36_501 }), json!({ "days": -1 }), json!({})] {
+        let answer = admin.put(&rule, &wrong).await;
+        assert!([400, 422].contains(&answer.status), "{wrong}: {}", answer.text());
+    }
+    let listed = admin.get(&collections).await.expect(200);
+    assert_eq!(listed["items"][0]["retention_days"], 30, "what was refused changed nothing");
+    assert_eq!(admin.put(&rule, &json!({ "days": null })).await.expect(200)["retention_days"], json!(null));
+    let user = node.member(&admin, node.application(), "user", "una").await;
+    user.put(&rule, &json!({ "days": 1 })).await.expect(403);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_application_comes_back_or_is_deleted_for_good() {
+    let node = Node::start().await;
+    let admin = node.admin().await;
+    let made = admin.post("/applications", &json!({ "name": "Surgery" })).await.expect(201);
+    let app = made["id"].as_str().unwrap();
+    let path = format!("/applications/{app}");
+    let member = node.member(&admin, app, "admin", "mia").await;
+    let upload = admin.request(reqwest::Method::PUT, &format!("{path}/files/a.mp4"));
+    admin.send(upload.body("no video at all")).await.expect(201);
+    let list = admin.get(&format!("{path}/assets")).await.expect(200);
+    let asset = format!("/assets/{}", list["items"][0]["id"].as_str().unwrap());
+    admin.delete(&path).await.expect(204);
+    for client in [&admin, &member] {
+        client.get(&path).await.expect(404);
+        client.get(&format!("{path}/assets")).await.expect(404);
+        client.get(&asset).await.expect(404);
+    }
+    let trash = admin.get("/trashed-applications").await.expect(200);
+    assert_eq!(trash["items"][0]["name"], "Surgery");
+    assert_eq!(trash["items"][0]["asset_count"], 1);
+    member.get("/trashed-applications").await.expect(403);
+    let trashed = format!("/trashed-applications/{app}");
+    member.post(&format!("{trashed}/restore"), &json!({})).await.expect(403);
+    admin.post(&format!("{trashed}/restore"), &json!({})).await.expect(204);
+    member.get(&asset).await.expect(200);
+    admin.delete(&trashed).await.expect(404);
+    admin.delete(&path).await.expect(204);
+    admin.delete(&trashed).await.expect(204);
+    wait_for("the end of the application", || async {
+        let trash = admin.get("/trashed-applications").await.expect(200);
+        trash["items"].as_array().unwrap().is_empty().then_some(())
+    })
+    .await;
+    admin.post(&format!("{trashed}/restore"), &json!({})).await.expect(404);
+    admin.post("/applications", &json!({ "name": "Surgery" })).await.expect(201);
     node.stop().await;
 }

@@ -35,6 +35,7 @@ impl Place {
         let nothing = "999999".to_owned();
         let id = [
             ("/alerts/", &nothing),
+            ("/trashed-applications/", &self.application),
             ("/edges/warm/", &self.asset),
             ("/edges/", &nothing),
             ("/collections/", &self.collection),
@@ -139,6 +140,10 @@ async fn put_back(stage: &mut Stage, operation: &str, foreign: bool, round: usiz
     match operation {
         "asset_cancel" | "asset_unpublish" | "asset_trash" | "asset_purge" | "upload_delete" => {
             place.asset = upload(admin, &place.application).await;
+        }
+        "application_delete" => {
+            let path = format!("/trashed-applications/{}/restore", place.application);
+            admin.post(&path, &json!({})).await.expect(204);
         }
         "collection_delete" => {
             let name = format!("C{round}");

@@ -1,5 +1,6 @@
 //! How long a backup is kept, by a clock that is turned on: there on day 29, gone after day 30, and what a kept one names
-//! stays. And what is restored is State as it was at the run's index, not as it became.
+//! stays. And what is restored is State as it was at the run's index, not as it became. By the same clock: how long an asset
+//! is kept by its collection.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,9 @@ use cluster::command::{
     AccessCommand, AssetCommand, AssetPatch, BackupCommand, BackupKind, BlobKind, Command, PasswordHash,
     SecretHash, TargetPlace, TargetSettings,
 };
-use cluster::id::{ApplicationId, AssetId, BackupRunId, BackupTargetId, BlobId, SessionId, UserId};
+use cluster::id::{
+    ApplicationId, AssetId, BackupRunId, BackupTargetId, BlobId, CollectionId, SessionId, UserId,
+};
 use cluster::recovery::RecoveryKey;
 use cluster::seal::KeyFileSeal;
 use cluster::state::RunState;
@@ -256,5 +259,69 @@ async fn a_backup_is_there_on_day_29_and_gone_after_day_30_with_what_only_it_nam
     world.set_target(30).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(world.is_there(second) && world.blobs(kept) == 1);
+    world.cluster.shutdown().await;
+}
+
+/// Files of an asset on the node's own disk.
+fn files_of(folder: &Path, asset: AssetId) -> usize {
+    let name = asset.to_string();
+    let mut folders = vec![folder.join("data")];
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.to_string_lossy().contains(&name) {
+                found += 1;
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_asset_is_gone_when_its_collection_keeps_it_no_longer_and_a_held_one_stays() {
+    let world = World::new().await;
+    let (asset, held, free) =
+        (world.asset(1, "old").await, world.asset(2, "held").await, world.asset(3, "free").await);
+    let collection = CollectionId([1; 16]);
+    let name = "Thirty days".to_owned();
+    world.owner(AssetCommand::CreateCollection { collection, application: APPLICATION, name }).await;
+    // Also wakes whoever looks for what is over.
+    let keep = async || {
+        let rule = AssetCommand::SetRetention { collection, days: Some(30), delete_overdue: true };
+        world.owner(rule).await;
+    };
+    keep().await;
+    for asset in [asset, held] {
+        let patch = AssetPatch { collections: Some(vec![collection]), ..AssetPatch::default() };
+        world.owner(AssetCommand::Describe { asset, patch }).await;
+    }
+    world.owner(AssetCommand::SetLegalHold { asset: held, hold: true, reason: "case 7".to_owned() }).await;
+    let noted = |world: &World| {
+        let (over, _) = world.cluster.state().over_in(collection, None, world.cluster.now_ms(), 10);
+        over.is_empty()
+    };
+    world.later(29 * DAY_MS);
+    assert!(noted(&world), "nothing is over on day 29");
+    assert!(files_of(world.folder.path(), asset) > 0);
+    world.later(DAY_MS);
+    assert!(!noted(&world));
+    world
+        .owner(AssetCommand::CreateCollection {
+            collection: CollectionId([2; 16]),
+            application: APPLICATION,
+            name: "Another".to_owned(),
+        })
+        .await;
+    world.until("the note", noted).await;
+    assert!(world.cluster.state().asset(asset).is_some(), "noted first");
+    world.later(HOUR_MS);
+    world.owner(AssetCommand::UpdateCollection { collection, name: "A month".to_owned() }).await;
+    world.until("the end of the asset", |world| world.cluster.state().asset(asset).is_none()).await;
+    world.until("the end of its files", |world| files_of(world.folder.path(), asset) == 0).await;
+    for kept in [held, free] {
+        assert!(world.cluster.state().asset(kept).is_some() && files_of(world.folder.path(), kept) > 0);
+    }
     world.cluster.shutdown().await;
 }

@@ -325,6 +325,17 @@ pub enum Refusal {
         /// How many they may.
         limit: u32,
     },
+    /// Assets would be older than their collections keep them.
+    #[error(
+        "{assets} videos are older than they would be kept then, and would be deleted for good within two hours"
+    )]
+    WouldEnd {
+        /// How many; no more than ten thousand are counted.
+        assets: u32,
+    },
+    /// It is being purged: nothing brings it back.
+    #[error("this is being deleted for good already")]
+    BeingPurged,
 }
 
 impl Refusal {
@@ -386,6 +397,8 @@ impl Refusal {
             Self::AuthorityChanging => "authority_changing",
             Self::AuthoritySettled => "authority_settled",
             Self::TooManyViews { .. } => "too_many_views",
+            Self::WouldEnd { .. } => "would_end",
+            Self::BeingPurged => "being_purged",
         }
     }
 

@@ -19,6 +19,7 @@ mod parts;
 mod properties;
 mod recover;
 mod requests;
+mod retention;
 mod samples;
 mod views;
 mod watching;

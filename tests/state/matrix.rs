@@ -116,6 +116,7 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::SeeCertificate, vec!["cluster"]),
         (Action::SeeBackups, vec!["cluster"]),
         (Action::SeeAlerts, vec!["cluster"]),
+        (Action::ListTrashedApplications, vec!["cluster"]),
     ]
 }
 

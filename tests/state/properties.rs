@@ -68,6 +68,10 @@ fn access() -> impl Strategy<Value = AccessCommand> {
             name: format!("App {}", number % 3)
         }),
         few().prop_map(|number| AccessCommand::DeleteApplication { application: app_id(number) }),
+        few().prop_map(|number| AccessCommand::TrashApplication { application: app_id(number) }),
+        few().prop_map(|number| AccessCommand::RestoreApplication { application: app_id(number) }),
+        few().prop_map(|number| AccessCommand::PurgeApplication { application: app_id(number) }),
+        few().prop_map(|number| AccessCommand::ExpireApplication { application: app_id(number) }),
         (few(), few(), role()).prop_map(|(number, application, role)| create_api_key(
             number + 69,
             app_id(application),
@@ -131,6 +135,11 @@ fn asset() -> impl Strategy<Value = AssetCommand> {
             name: "Name".into()
         }),
         1 => few().prop_map(|n| AssetCommand::DeleteCollection { collection: collection_id(n) }),
+        1 => (few(), 0..3_u16).prop_map(|(n, days)| AssetCommand::SetRetention {
+            collection: collection_id(n),
+            days: (days > 0).then_some(days),
+            delete_overdue: days == 1
+        }),
     ]
 }
 

@@ -33,10 +33,10 @@ variants! {
     Access(AccessCommand): Claim CreateUser CreateInvite AcceptInvite JoinByInvite RevokeInvite SetPassword StartReset
         FinishReset SuspendUser DeleteUser SetClusterAdmin CreateSession EndSession EndSessions CreateApiKey
         RevokeApiKey CreateApplication UpdateApplication DeleteApplication SetMember RemoveMember
-        ForgetEndedLinks LimitViews;
+        ForgetEndedLinks LimitViews TrashApplication RestoreApplication PurgeApplication ExpireApplication;
     Asset(AssetCommand): Create OpenBlob TakeOverBlob SealBlob DropBlob UploadFinished SetWatchable SetManifest Describe
         Publish SetAccess EndViews Trash Restore Purge AbandonUpload Expire SetLegalHold SetPoster CreateCollection
-        UpdateCollection DeleteCollection Place AddHolder DropHolder ReplaceHolder FinishUpload;
+        UpdateCollection DeleteCollection Place AddHolder DropHolder ReplaceHolder FinishUpload SetRetention;
     Job(JobCommand): Queue Lease Finish Fail Cancel Retry Split LeasePart OpenPart FinishPart FailPart KeepPart;
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
@@ -51,7 +51,7 @@ variants! {
 
 /// What the samples act on, made by [`stage`].
 pub mod on {
-    use cluster::id::NodeId;
+    use cluster::id::{ApplicationId, NodeId};
 
     pub const UPLOADING: u8 = 20;
     pub const PART_BLOBS: u8 = 121;
@@ -64,6 +64,7 @@ pub mod on {
     pub const DUE: u8 = 27;
     /// A member of the application that nobody else acts as.
     pub const BYSTANDER: u8 = 90;
+    pub const TRASHED_APPLICATION: ApplicationId = ApplicationId([7; 16]);
     pub const COLLECTION: u8 = 1;
     pub const INVITE: u8 = 60;
     pub const RESET: u8 = 61;
@@ -145,6 +146,11 @@ pub fn stage() -> World {
     world.ok(&node(), authority);
     world.ok(&owner(), limit_views(Some(2)));
     world.ok(&owner(), start_view(on::VIEW, asset_id(on::READY), START + HOUR));
+    let application = on::TRASHED_APPLICATION;
+    world.ok(&owner(), AccessCommand::CreateApplication { application, name: "Seventh".into() });
+    let patch = ApplicationPatch { name: None, policy: Some(policy) };
+    world.ok(&owner(), AccessCommand::UpdateApplication { application, patch });
+    world.ok(&owner(), AccessCommand::TrashApplication { application });
     world
 }
 
@@ -261,6 +267,10 @@ fn access() -> Vec<Command> {
         AccessCommand::RemoveMember { application: APP, user },
         AccessCommand::ForgetEndedLinks,
         limit_views(Some(1)),
+        AccessCommand::TrashApplication { application: EMPTY },
+        AccessCommand::RestoreApplication { application: on::TRASHED_APPLICATION },
+        AccessCommand::PurgeApplication { application: on::TRASHED_APPLICATION },
+        AccessCommand::ExpireApplication { application: on::TRASHED_APPLICATION },
     ]
     .map(Command::from)
     .into()
@@ -333,6 +343,11 @@ fn assets() -> Vec<Command> {
         AssetCommand::AddHolder { asset, node: on::JOINED, generation: 0 },
         AssetCommand::DropHolder { asset, node: NODE, generation: 0 },
         AssetCommand::ReplaceHolder { asset, old: NODE, new: on::JOINED, generation: 0 },
+        AssetCommand::SetRetention {
+            collection: collection_id(on::COLLECTION),
+            days: Some(365),
+            delete_overdue: false,
+        },
     ]
     .map(Command::from)
     .into()

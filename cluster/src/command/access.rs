@@ -169,7 +169,7 @@ pub enum AccessCommand {
         /// What changes.
         patch: ApplicationPatch,
     },
-    /// Removes an application, once it holds no assets.
+    /// Removes an application that holds no assets, at once. What came before [`TrashApplication`](Self::TrashApplication).
     DeleteApplication {
         /// Which.
         application: ApplicationId,
@@ -201,6 +201,29 @@ pub enum AccessCommand {
         patch: ApplicationPatch,
         /// How many; `None`: as many as they like.
         views_at_once: Option<u32>,
+    },
+    /// To the trash: nobody gets at the application or anything in it, until it is restored or its time there is over.
+    TrashApplication {
+        /// Which.
+        application: ApplicationId,
+    },
+    /// Back from the trash, with everything in it.
+    RestoreApplication {
+        /// Which.
+        application: ApplicationId,
+    },
+    /// Forgets an application in the trash and the keys of all its assets. Nothing brings it back; a node carries it out by
+    /// [`ExpireApplication`](Self::ExpireApplication).
+    PurgeApplication {
+        /// Which.
+        application: ApplicationId,
+    },
+    /// By a node: an application whose time in the trash is over. The first time it is only noted (`Outcome::NotedDue`);
+    /// when still due an hour later some of its assets are purged (`Outcome::Count`), again and again, and it itself at last
+    /// (`Outcome::Purged`).
+    ExpireApplication {
+        /// Which.
+        application: ApplicationId,
     },
 }
 

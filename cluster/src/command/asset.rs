@@ -252,6 +252,16 @@ pub enum AssetCommand {
         /// The Job, when there is none on the asset yet.
         job: JobId,
     },
+    /// How long the assets of a collection are kept before they are deleted: `None` is for as long as nobody deletes them.
+    /// Where an asset is in several collections, the longest time counts.
+    SetRetention {
+        /// Which.
+        collection: CollectionId,
+        /// Days from the upload on.
+        days: Option<u16>,
+        /// Assets that are older already may be deleted. Refused without, when there are some.
+        delete_overdue: bool,
+    },
 }
 
 /// What changes of an asset's description; `None` stays.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 
 use super::{
-    AccessCommand, AlertCommand, AlertScope, AssetCommand, AuditCommand, BackupCommand, BackupKind,
-    ChannelKind, ClusterCommand, Command, JobCommand,
+    AccessCommand, AlertCommand, AlertScope, AuditCommand, BackupCommand, BackupKind, ChannelKind,
+    ClusterCommand, Command, JobCommand,
 };
 use crate::actor::Actor;
 use crate::audit_record::AuditRecord;
@@ -162,6 +162,10 @@ impl AccessCommand {
             Self::CreateApplication { .. } => "application.create",
             Self::UpdateApplication { .. } | Self::LimitViews { .. } => "application.update",
             Self::DeleteApplication { .. } => "application.delete",
+            Self::TrashApplication { .. } => "application.trash",
+            Self::RestoreApplication { .. } => "application.restore",
+            Self::PurgeApplication { .. } => "application.purge",
+            Self::ExpireApplication { .. } => "application.expire",
             Self::SetMember { .. } => "member.set",
             Self::RemoveMember { .. } => "member.remove",
             Self::ForgetEndedLinks => "link.forget_ended",
@@ -214,6 +218,16 @@ impl AccessCommand {
             Self::UpdateApplication { application, .. } | Self::DeleteApplication { application } => {
                 Subject::of("application", application).inside(Some(*application))
             }
+            Self::TrashApplication { application }
+            | Self::RestoreApplication { application }
+            | Self::PurgeApplication { application }
+            | Self::ExpireApplication { application } => {
+                let subject = Subject::of("application", application).inside(Some(*application));
+                match state.application(*application) {
+                    Some(found) => subject.with("name", &found.name),
+                    None => subject,
+                }
+            }
             Self::LimitViews { application, views_at_once, .. } => {
                 let limit = views_at_once.map_or("none".to_owned(), |limit| limit.to_string());
                 Subject::of("application", application)
@@ -247,103 +261,11 @@ fn role_name(role: super::Role) -> &'static str {
     }
 }
 
-fn titled_asset(state: &State, asset: AssetId) -> Subject {
+pub(super) fn titled_asset(state: &State, asset: AssetId) -> Subject {
     let subject = Subject::of("asset", asset);
     match state.asset(asset) {
         Some(asset) => subject.inside(Some(asset.application)).with("title", &asset.title),
         None => subject,
-    }
-}
-
-impl AssetCommand {
-    fn action_name(&self) -> &'static str {
-        match self {
-            Self::Create { .. } => "asset.create",
-            Self::OpenBlob { .. } => "blob.open",
-            Self::TakeOverBlob { .. } => "blob.take_over",
-            Self::SealBlob { .. } => "blob.seal",
-            Self::DropBlob { .. } => "blob.drop",
-            Self::UploadFinished { .. } | Self::FinishUpload { .. } => "asset.upload_finished",
-            Self::SetWatchable { .. } => "asset.watchable",
-            Self::SetManifest { .. } => "asset.set_manifest",
-            Self::Describe { .. } => "asset.describe",
-            Self::Publish { published: true, .. } => "asset.publish",
-            Self::Publish { published: false, .. } => "asset.unpublish",
-            Self::SetAccess { .. } => "asset.set_access",
-            Self::EndViews { .. } => "asset.end_views",
-            Self::Trash { .. } => "asset.trash",
-            Self::Restore { .. } => "asset.restore",
-            Self::Purge { .. } => "asset.purge",
-            Self::AbandonUpload { .. } => "asset.abandon_upload",
-            Self::Expire { .. } => "asset.expire",
-            Self::SetLegalHold { hold: true, .. } => "asset.hold",
-            Self::SetLegalHold { hold: false, .. } => "asset.release_hold",
-            Self::SetPoster { .. } => "asset.set_poster",
-            Self::CreateCollection { .. } => "collection.create",
-            Self::UpdateCollection { .. } => "collection.update",
-            Self::DeleteCollection { .. } => "collection.delete",
-            Self::Place { .. } => "asset.place",
-            Self::AddHolder { .. } => "asset.add_holder",
-            Self::DropHolder { .. } => "asset.drop_holder",
-            Self::ReplaceHolder { .. } => "asset.replace_holder",
-        }
-    }
-
-    fn subject(&self, state: &State) -> Subject {
-        match self {
-            Self::Create { asset, application, title, .. } => {
-                Subject::of("asset", asset).inside(Some(*application)).with("title", title)
-            }
-            Self::OpenBlob { asset, blob, label, .. } => {
-                titled_asset(state, *asset).with("blob", blob).with("label", label)
-            }
-            Self::TakeOverBlob { asset, blob }
-            | Self::SealBlob { asset, blob, .. }
-            | Self::DropBlob { asset, blob } => titled_asset(state, *asset).with("blob", blob),
-            Self::SetLegalHold { asset, reason, .. } => titled_asset(state, *asset).with("reason", reason),
-            Self::SetAccess { asset, rule } => titled_asset(state, *asset).with("rule", rule_name(rule)),
-            Self::UploadFinished { asset, .. }
-            | Self::FinishUpload { asset, .. }
-            | Self::SetWatchable { asset, .. }
-            | Self::SetManifest { asset, .. }
-            | Self::Describe { asset, .. }
-            | Self::Publish { asset, .. }
-            | Self::EndViews { asset }
-            | Self::Trash { asset }
-            | Self::Restore { asset }
-            | Self::Purge { asset }
-            | Self::AbandonUpload { asset }
-            | Self::Expire { asset }
-            | Self::SetPoster { asset, .. } => titled_asset(state, *asset),
-            Self::Place { asset, holders } => {
-                let named: Vec<String> = holders.iter().map(ToString::to_string).collect();
-                titled_asset(state, *asset).with("holders", named.join(" "))
-            }
-            Self::AddHolder { asset, node, .. } | Self::DropHolder { asset, node, .. } => {
-                titled_asset(state, *asset).with("node", node)
-            }
-            Self::ReplaceHolder { asset, old, new, .. } => {
-                titled_asset(state, *asset).with("old", old).with("new", new)
-            }
-            Self::CreateCollection { collection, application, name } => {
-                Subject::of("collection", collection).inside(Some(*application)).with("name", name)
-            }
-            Self::UpdateCollection { collection, .. } | Self::DeleteCollection { collection } => {
-                let subject = Subject::of("collection", collection);
-                match state.collection(*collection) {
-                    Some(kept) => subject.inside(Some(kept.application)).with("name", &kept.name),
-                    None => subject,
-                }
-            }
-        }
-    }
-}
-
-fn rule_name(rule: &super::AccessRule) -> &'static str {
-    match rule {
-        super::AccessRule::Members => "members",
-        super::AccessRule::Users(_) => "users",
-        super::AccessRule::Editors => "editors",
     }
 }
 

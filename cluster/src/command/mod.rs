@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod cluster;
 mod describe;
+mod describe_asset;
 mod edge;
 mod job;
 mod values;
@@ -104,6 +105,13 @@ impl Command {
             | Self::View(_)
             | Self::Access(AccessCommand::LimitViews { .. }) => 1,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
+            Self::Asset(AssetCommand::SetRetention { .. })
+            | Self::Access(
+                AccessCommand::TrashApplication { .. }
+                | AccessCommand::RestoreApplication { .. }
+                | AccessCommand::PurgeApplication { .. }
+                | AccessCommand::ExpireApplication { .. },
+            ) => 2,
             Self::Job(command) if command.is_about_parts() => JobCommand::PARTS_LEVEL,
             // The only node there is then is the one that proposes it.
             Self::Backup(BackupCommand::Restored { .. }) => 0,

@@ -166,8 +166,16 @@ actions! {
     CreateApplication => Rule::ClusterAdmin,
     /// An application's name and settings.
     UpdateApplication => Rule::PersonRole(Role::Admin),
-    /// Removing an application.
+    /// Removing an application, or to the trash with it.
     DeleteApplication => Rule::ClusterAdmin,
+    /// Applications in the trash. On the cluster: in the application itself nobody has a role.
+    ListTrashedApplications => Rule::ClusterAdmin,
+    /// An application back from the trash. On the cluster.
+    RestoreApplication => Rule::ClusterAdmin,
+    /// An application out of the trash, for good. On the cluster.
+    PurgeApplication => Rule::ClusterAdmin,
+    /// Purging what is due of applications. On the cluster.
+    ExpireApplication => Rule::Node,
     /// Adding a member or changing a role.
     SetMember => Rule::PersonRole(Role::Admin),
     /// Taking a member out, or leaving.
@@ -220,6 +228,8 @@ actions! {
     UpdateCollection => Rule::Role(Role::User),
     /// Removing a collection.
     DeleteCollection => Rule::Role(Role::User),
+    /// How long a collection's assets are kept.
+    SetRetention => Rule::Role(Role::Admin),
 
     // --- Jobs ------------------------------------------------------------------------------------------------------
     /// Queueing work on an asset.

@@ -49,6 +49,10 @@ fn access(command: &AccessCommand) -> (Action, Target) {
         C::DeleteApplication { application } => {
             (Action::DeleteApplication, Target::Application(*application))
         }
+        C::TrashApplication { application } => (Action::DeleteApplication, Target::Application(*application)),
+        C::RestoreApplication { .. } => (Action::RestoreApplication, Target::Cluster),
+        C::PurgeApplication { .. } => (Action::PurgeApplication, Target::Cluster),
+        C::ExpireApplication { .. } => (Action::ExpireApplication, Target::Cluster),
         C::SetMember { application, .. } => (Action::SetMember, Target::Application(*application)),
         C::ForgetEndedLinks => (Action::ForgetEndedLinks, Target::Cluster),
         C::RemoveMember { application, user } => (Action::RemoveMember, Target::Member(*application, *user)),
@@ -67,6 +71,9 @@ fn asset(command: &AssetCommand) -> (Action, Target) {
         }
         C::DeleteCollection { collection } => {
             return (Action::DeleteCollection, Target::Collection(*collection));
+        }
+        C::SetRetention { collection, .. } => {
+            return (Action::SetRetention, Target::Collection(*collection));
         }
         C::OpenBlob { asset, .. }
         | C::TakeOverBlob { asset, .. }

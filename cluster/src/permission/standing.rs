@@ -69,13 +69,16 @@ fn person(state: &State, user: UserId, session: SessionId, now_ms: u64) -> Resul
 }
 
 impl Standing {
-    /// The role in an application. A cluster admin is admin in every one there is.
+    /// The role in an application. A cluster admin is admin in every one there is; in one in the trash nobody has a role.
     #[must_use]
     pub fn role_in(&self, state: &State, application: ApplicationId) -> Option<Role> {
         match self {
             Self::Nobody | Self::Node => None,
             Self::Person { user, .. } => state.role_of(*user, application),
-            Self::Key { application: own, role, .. } => (*own == application).then_some(*role),
+            Self::Key { application: own, role, .. } => {
+                let is_there = *own == application && state.trashed_application(application).is_none();
+                is_there.then_some(*role)
+            }
         }
     }
 

@@ -59,6 +59,10 @@ impl Change<'_> {
             C::SetMember { application, user, role } => self.set_member(*application, *user, *role),
             C::RemoveMember { application, user } => self.remove_member(*application, *user),
             C::ForgetEndedLinks => self.forget_ended_links(),
+            C::TrashApplication { application } => self.trash_application(*application),
+            C::RestoreApplication { application } => self.restore_application(*application),
+            C::PurgeApplication { application } => self.purge_application(*application),
+            C::ExpireApplication { application } => self.expire_application(*application),
             C::LimitViews { application, patch, views_at_once } => {
                 self.limit_views(*application, patch, *views_at_once)
             }
@@ -181,7 +185,7 @@ impl Change<'_> {
     /// The invitation with this secret, used up.
     fn take_invite(&mut self, secret_hash: &SecretHash) -> Result<(ApplicationId, Role), Refusal> {
         let invite = self.state.invite_by_secret(secret_hash).ok_or(Refusal::LinkNotValid)?;
-        if invite.expires_ms <= self.now_ms {
+        if invite.expires_ms <= self.now_ms || self.state.trashed_application(invite.application).is_some() {
             return Err(Refusal::LinkNotValid);
         }
         let (id, application, role) = (invite.id, invite.application, invite.role);

@@ -62,7 +62,10 @@ impl Change<'_> {
         members.into_iter().for_each(|user| drop(self.state.remove_member((id, user))));
         keys.into_iter().for_each(|key| drop(self.state.remove_api_key(key)));
         invites.into_iter().for_each(|invite| drop(self.state.remove_invite(invite)));
-        collections.into_iter().for_each(|collection| drop(self.state.remove_collection(collection)));
+        for collection in collections {
+            self.state.remove_collection(collection);
+            self.state.records.retention.forget_collection(collection);
+        }
         jobs.into_iter().for_each(|job| drop(self.state.remove_job(job)));
         self.state.records.views.forget_application(id);
         self.state.remove_application(id).ok_or(Refusal::NotFound(Noun::Application))?;

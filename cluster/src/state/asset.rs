@@ -61,6 +61,9 @@ impl Change<'_> {
             C::Purge { asset } => self.purge_trashed(*asset),
             C::AbandonUpload { asset } => self.abandon_upload(*asset),
             C::Expire { asset } => self.expire(*asset),
+            C::SetRetention { collection, days, delete_overdue } => {
+                self.set_retention(*collection, *days, *delete_overdue)
+            }
             C::SetLegalHold { asset, hold, reason } => self.set_legal_hold(*asset, *hold, reason),
             C::CreateCollection { collection, application, name } => {
                 self.create_collection(*collection, *application, name)
@@ -188,6 +191,11 @@ impl Change<'_> {
                 }
             }
             asset.collections.clone_from(collections);
+            self.state.records.retention.forget_note(id);
+            let before = self.state.clone();
+            self.put_changed(asset);
+            self.refuse_new_ends(&before, &[id])?;
+            return Ok(Outcome::Done);
         }
         self.put_changed(asset);
         Ok(Outcome::Done)
@@ -221,9 +229,11 @@ impl Change<'_> {
         }
         let days = self.state.application(asset.application).map_or(0, |found| found.policy.trash_days);
         let (at_ms, kept_ms) = (self.now_ms, u64::from(days) * Limits::DAY_MS);
+        let until_ms = self.trashed_until_ms(&asset, kept_ms);
         self.cancel_active_job(id);
+        self.state.records.retention.forget_note(id);
         let change = |asset: &mut Asset| {
-            asset.life = Life::Trashed { at_ms, until_ms: at_ms.saturating_add(kept_ms), noted_due_ms: None };
+            asset.life = Life::Trashed { at_ms, until_ms, noted_due_ms: None };
             // A View from before the trash does not come back with the asset.
             asset.view_epoch += 1;
         };
@@ -267,7 +277,7 @@ impl Change<'_> {
             return Err(Refusal::LegalHold);
         }
         let Life::Trashed { at_ms, until_ms, noted_due_ms } = asset.life else {
-            return Err(Refusal::NotDue);
+            return self.expire_kept(&asset);
         };
         if self.now_ms < until_ms {
             return Err(Refusal::NotDue);
@@ -287,7 +297,7 @@ impl Change<'_> {
     }
 
     /// Forgets the asset with its wrapped key. Only a tombstone stays.
-    fn purge(&mut self, asset: &Asset) -> Ruled {
+    pub(super) fn purge(&mut self, asset: &Asset) -> Ruled {
         if asset.legal_hold.is_some() {
             return Err(Refusal::LegalHold);
         }
@@ -295,6 +305,7 @@ impl Change<'_> {
         self.forget_jobs(id);
         self.state.remove_asset(id);
         self.state.records.holders.remove(&id);
+        self.state.records.retention.forget_note(id);
         self.state.bury(Tombstone::of(asset, self.now_ms));
         self.forget_unused_keys();
         self.event(Event::AssetPurged { asset: id, application: asset.application });

@@ -2,11 +2,11 @@
 
 use super::apply::Change;
 use super::limits::Limits;
-use super::shelf::{Shelf, Sort, folded};
+use super::shelf::folded;
 use super::validate;
 use super::{Asset, Collection};
 use crate::event::Event;
-use crate::id::{ApplicationId, AssetId, CollectionId};
+use crate::id::{ApplicationId, CollectionId};
 use crate::outcome::Outcome;
 use crate::refusal::{Noun, Refusal};
 
@@ -55,15 +55,20 @@ impl Change<'_> {
     }
 
     pub(super) fn delete_collection(&mut self, id: CollectionId) -> Ruled {
+        let before = self.state.clone();
         let found = self.state.remove_collection(id).ok_or(Refusal::NotFound(Noun::Collection))?;
+        let had_rule = self.state.retention_days(id).is_some();
+        self.state.records.retention.forget_collection(id);
         // Assets in the trash keep the name of a collection that is gone; restoring drops it.
-        let shelf = Shelf::Collection(id);
-        let inside: Vec<AssetId> =
-            self.state.indexes.shelves.walk(&shelf, Sort::NEWEST, None).map(|(_, asset)| asset).collect();
-        for asset in inside {
+        let inside = self.inside(id);
+        for asset in inside.iter().copied() {
             let mut asset: Asset = self.asset_copy(asset)?;
             asset.collections.retain(|collection| *collection != id);
+            self.state.records.retention.forget_note(asset.id);
             self.put_changed(asset);
+        }
+        if had_rule {
+            self.refuse_new_ends(&before, &inside)?;
         }
         self.event(Event::CollectionChanged { collection: id, application: found.application });
         Ok(Outcome::Done)

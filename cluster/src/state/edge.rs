@@ -341,7 +341,9 @@ impl State {
     /// Whether an edge is to hold `asset` before anybody asks for it.
     #[must_use]
     pub fn is_warm_at(&self, edge: NodeId, asset: &Asset) -> bool {
-        asset.is_live() && asset.watchable && self.warm_of(edge).any(|warm| warm.selection.takes(asset))
+        self.is_within_reach(asset)
+            && asset.watchable
+            && self.warm_of(edge).any(|warm| warm.selection.takes(asset))
     }
 
     /// The assets that one entry of what is kept warm means now.
@@ -352,7 +354,7 @@ impl State {
         };
         let all = one.is_none().then(|| self.assets_by_id(None)).into_iter().flatten();
         let meant = one.flatten().into_iter().chain(all);
-        meant.filter(|asset| asset.is_live() && asset.watchable && warm.selection.takes(asset))
+        meant.filter(|asset| self.is_within_reach(asset) && asset.watchable && warm.selection.takes(asset))
     }
 
     /// Whether an edge may keep what it fetched of an asset at Entry `fetched`: the asset is there, not in the trash, and
@@ -360,7 +362,7 @@ impl State {
     #[must_use]
     pub fn may_keep_at_edge(&self, asset: crate::id::AssetId, fetched: u64) -> bool {
         let edges = &self.records.edges;
-        let Some(asset) = self.asset(asset).filter(|asset| asset.is_live()) else { return false };
+        let Some(asset) = self.asset(asset).filter(|asset| self.is_within_reach(asset)) else { return false };
         let newer = |purge: &&EdgePurge| purge.index > fetched;
         fetched >= edges.forgotten_to
             && !edges.purges.iter().filter(newer).any(|purge| purge.selection.takes(asset))

@@ -110,6 +110,8 @@ impl Limits {
     pub const DUE_AGAIN_MS: u64 = 60 * 60 * 1000;
     /// The longest offline grace: one day.
     pub const OFFLINE_GRACE_MS: u64 = Self::DAY_MS;
+    /// The longest that a collection keeps its assets before they are deleted: a hundred years.
+    pub const RETENTION_DAYS: u16 = 36_500;
     /// The longest an asset stays in the trash: ten years.
     pub const TRASH_DAYS: u16 = 3_650;
 }

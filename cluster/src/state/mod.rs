@@ -28,6 +28,7 @@ mod records;
 mod recover;
 mod requests;
 mod restored;
+mod retention;
 mod session;
 mod shelf;
 mod site;
@@ -54,7 +55,8 @@ pub use records::{
 };
 pub use recover::ENTRIES_UNHEARD;
 pub use restored::NewHome;
-pub use shelf::{Shelf, Sort, SortBy, folded};
+pub use retention::TrashedApplication;
+pub use shelf::{Position, Shelf, Sort, SortBy, folded};
 pub use validate::{normalised_username, title as checked_title};
 pub use views::{RunningView, Views, Watcher};
 

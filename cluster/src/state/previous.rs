@@ -1,4 +1,4 @@
-//! State as version 2 wrote it: without a site map, what each node runs, answers to requests, backups, alerts and edges.
+//! State as version 2 wrote it: without a site map, what each node runs, answers to requests, backups, alerts, edges and what ends by itself.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::records::{
     ApiKey, Application, Backups, ClusterInfo, Collection, Invite, Job, JoinToken, Member, Node, Reset,
     SealedEpoch, Session, Tombstone, User,
 };
+use super::retention::Retention;
 use super::store::Records;
 use super::views::Views;
 use crate::audit_record::ChainHead;
@@ -91,6 +92,7 @@ impl From<PreviousState> for State {
             edges: Edges::default(),
             authorities: Authorities::default(),
             views: Views::default(),
+            retention: Retention::default(),
         };
         Self::from(records)
     }

@@ -184,13 +184,15 @@ impl State {
             .filter_map(|(user, application)| self.member(*application, *user))
     }
 
-    /// The role of a person in an application: a cluster admin is admin everywhere.
+    /// The role of a person in an application: a cluster admin is admin everywhere. Nobody has one in an application in the
+    /// trash.
     #[must_use]
     pub fn role_of(&self, user: UserId, application: ApplicationId) -> Option<Role> {
-        // All three are looked up whatever comes of it: the time taken tells nothing of what there is.
+        // All of it is looked up whatever comes of it: the time taken tells nothing of what there is.
         let member = self.member(application, user);
+        let is_trashed = self.trashed_application(application).is_some();
         let (application, user) = (self.application(application), self.user(user));
-        let user = application.and(user)?;
+        let user = application.and(user).filter(|_| !is_trashed)?;
         if user.cluster_admin { Some(Role::Admin) } else { member.map(|member| member.role) }
     }
 
@@ -237,6 +239,12 @@ impl State {
     pub fn assets_to_rewrap(&self) -> impl Iterator<Item = &Arc<Asset>> {
         let current = self.cluster_info().map_or(0, |cluster| cluster.key_epoch);
         self.indexes.key_epochs.range(..(current, AssetId::ZERO)).filter_map(|(_, id)| self.asset(*id))
+    }
+
+    /// Whether a legal hold keeps something in an application.
+    pub(crate) fn has_held_assets(&self, application: ApplicationId) -> bool {
+        let all = (application, AssetId::ZERO)..=(application, AssetId([0xff; 16]));
+        self.indexes.held.range(all).next().is_some()
     }
 
     /// Trashed assets whose time is over at `now_ms`.

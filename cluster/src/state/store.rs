@@ -18,6 +18,7 @@ use super::records::{
     SealedEpoch, Session, Tombstone, User,
 };
 use super::requests::Answered;
+use super::retention::Retention;
 use super::shelf::{Shelves, folded};
 use super::views::Views;
 use crate::audit_record::ChainHead;
@@ -73,6 +74,7 @@ pub(super) struct Records {
     pub(super) edges: Edges,
     pub(super) authorities: Authorities,
     pub(super) views: Views,
+    pub(super) retention: Retention,
 }
 
 /// What follows from the records, kept so that nothing is searched for.
@@ -92,6 +94,7 @@ pub(super) struct Indexes {
     pub(super) shelves: Shelves,
     pub(super) key_epochs: OrdSet<(KeyEpoch, AssetId)>,
     pub(super) due: OrdSet<(u64, AssetId)>,
+    pub(super) held: OrdSet<(ApplicationId, AssetId)>,
     pub(super) active_jobs: OrdSet<(u64, JobId)>,
     pub(super) ended_jobs: OrdSet<(u64, JobId)>,
     pub(super) application_jobs: OrdSet<(ApplicationId, u64, JobId)>,
@@ -196,11 +199,17 @@ impl Indexes {
             if let Life::Trashed { until_ms, .. } = asset.life {
                 self.due.remove(&(until_ms, asset.id));
             }
+            if asset.legal_hold.is_some() {
+                self.held.remove(&(asset.application, asset.id));
+            }
         }
         if let Some(asset) = after {
             self.key_epochs.insert((asset.key_epoch, asset.id));
             if let Life::Trashed { until_ms, .. } = asset.life {
                 self.due.insert((until_ms, asset.id));
+            }
+            if asset.legal_hold.is_some() {
+                self.held.insert((asset.application, asset.id));
             }
         }
     }

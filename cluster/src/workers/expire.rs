@@ -1,33 +1,45 @@
-//! Ends what is over: assets whose time in the trash is up, sign-ins, invitations and reset links past their end.
+//! Ends what is over: assets and applications whose time in the trash is up, assets that their collections keep no longer,
+//! sign-ins, invitations and reset links past their end.
 //!
 //! An asset is purged only when it was due by two stamps an hour apart, which State itself sees to: a clock that jumped for a
 //! moment deletes nothing.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::broadcast;
 
 use super::copy_node::CopyNode;
 use crate::cluster::ProposeError;
 use crate::command::{AccessCommand, AssetCommand, Command};
-use crate::state::{Life, Limits, State};
+use crate::event::Event;
+use crate::id::CollectionId;
+use crate::outcome::Outcome;
+use crate::state::{Life, Limits, Position, State};
 use crate::worker::{WorkError, Worked, Worker};
 
 /// How often it looks. An hour more or less in the trash hurts nobody.
 pub(super) const EVERY: Duration = Duration::from_secs(60);
 /// What is ended in one piece of work.
 const TOGETHER: usize = 100;
+/// Assets of one collection that are looked at in one piece of work. Some may be old and stay, by a legal hold or by the rule
+/// of another collection.
+const LOOKED_AT: usize = 2_000;
 
 pub(crate) struct Expire<N> {
     node: N,
     every: Duration,
     ended: u64,
+    events: broadcast::Receiver<Event>,
+    /// Where to go on in collections that were not looked through to their end.
+    places: HashMap<CollectionId, Position>,
 }
 
 impl<N: CopyNode> Expire<N> {
     /// For `node`; it looks this often.
     pub(crate) fn new(node: N, every: Duration) -> Self {
-        Self { node, every, ended: 0 }
+        Self { events: node.events(), node, every, ended: 0, places: HashMap::new() }
     }
 }
 
@@ -45,12 +57,22 @@ impl<N: CopyNode> Worker for Expire<N> {
         if !self.node.leads() {
             return Ok(Worked::Idle);
         }
-        let due = due(&self.node.state(), self.node.now_ms());
-        let more = due.len() == TOGETHER;
+        let (state, now_ms) = (self.node.state(), self.node.now_ms());
+        if state.cluster_info().is_none_or(|cluster| cluster.time_held) {
+            return Ok(Worked::Idle);
+        }
+        let mut due = due(&state, now_ms);
+        due.extend(self.kept_no_longer(&state, now_ms));
+        let mut more = due.len() >= TOGETHER || !self.places.is_empty();
         for command in due {
             match self.node.propose(command).await {
+                Ok(outcome) => {
+                    // There may be more of what was ended in part.
+                    more |= matches!(outcome, Outcome::Count(_));
+                    self.ended += 1;
+                }
                 // What was due may have been changed since.
-                Ok(_) | Err(ProposeError::Refused(_)) => self.ended += 1,
+                Err(ProposeError::Refused(_)) => {}
                 // Whoever leads does the same.
                 Err(ProposeError::NotLeader { .. } | ProposeError::ReadOnly(_)) => return Ok(Worked::Idle),
                 Err(error) => return Err(WorkError::new(&error)),
@@ -60,15 +82,35 @@ impl<N: CopyNode> Worker for Expire<N> {
     }
 
     async fn wait(&mut self) {
-        tokio::time::sleep(self.every).await;
+        let begun = async {
+            // One that lagged behind may have missed it.
+            while !matches!(
+                self.events.recv().await,
+                Ok(Event::ApplicationRemoved { .. } | Event::CollectionChanged { .. }) | Err(_)
+            ) {}
+        };
+        // Over time, and when a rule has changed, or an application is to be purged at once.
+        drop(tokio::time::timeout(self.every, begun).await);
     }
 }
 
-/// What is over by `now_ms`, some of it.
-fn due(state: &State, now_ms: u64) -> Vec<Command> {
-    if state.cluster_info().is_none_or(|cluster| cluster.time_held) {
-        return Vec::new();
+impl<N> Expire<N> {
+    /// Assets that the rules of their collections keep no longer, some of them.
+    fn kept_no_longer(&mut self, state: &State, now_ms: u64) -> Vec<Command> {
+        let mut due = Vec::new();
+        self.places.retain(|collection, _| state.retention_days(*collection).is_some());
+        for collection in state.retaining_collections() {
+            let place = self.places.remove(&collection);
+            let (over, next) = state.over_in(collection, place.as_ref(), now_ms, LOOKED_AT);
+            self.places.extend(next.map(|next| (collection, next)));
+            due.extend(over.into_iter().map(|asset| Command::Asset(AssetCommand::Expire { asset })));
+        }
+        due
     }
+}
+
+/// What else is over by `now_ms`, some of it.
+fn due(state: &State, now_ms: u64) -> Vec<Command> {
     let asked_too_early = |noted_ms: u64| now_ms < noted_ms.saturating_add(Limits::DUE_AGAIN_MS);
     let assets = state.assets_due(now_ms).filter(|asset| asset.legal_hold.is_none()).filter(|asset| {
         !matches!(asset.life, Life::Trashed { noted_due_ms: Some(noted_ms), .. } if asked_too_early(noted_ms))
@@ -81,5 +123,8 @@ fn due(state: &State, now_ms: u64) -> Vec<Command> {
     let (invites, resets) = state.ended_links(now_ms);
     let forgettable = invites.len() + resets.len() > 0 || state.has_ended_views(now_ms);
     let links = forgettable.then_some(Command::Access(AccessCommand::ForgetEndedLinks));
-    links.into_iter().chain(assets).chain(sessions).take(TOGETHER).collect()
+    let applications = state.applications_due(now_ms);
+    let applications =
+        applications.map(|application| Command::Access(AccessCommand::ExpireApplication { application }));
+    links.into_iter().chain(applications).chain(assets).chain(sessions).take(TOGETHER).collect()
 }

@@ -109,6 +109,7 @@ fn reads(operation: &str) -> Option<Need> {
     use Action as A;
     use Place as P;
     Some(match operation {
+        "trashed_application_list" => see(A::ListTrashedApplications, P::Cluster),
         "application_list" => see(A::ListApplications, P::Cluster),
         "application_view" => see(A::SeeApplication, P::Application),
         "api_key_list" => see(A::ListApiKeys, P::Application),
@@ -145,7 +146,9 @@ fn people(operation: &str) -> Option<Need> {
     Some(match operation {
         "application_create" => change("application.create", A::CreateApplication, P::Cluster),
         "application_update" => change("application.update", A::UpdateApplication, P::Application),
-        "application_delete" => change("application.delete", A::DeleteApplication, P::Application),
+        "application_delete" => change("application.trash", A::DeleteApplication, P::Application),
+        "trashed_application_restore" => change("application.restore", A::RestoreApplication, P::Cluster),
+        "trashed_application_purge" => change("application.purge", A::PurgeApplication, P::Cluster),
         "api_key_create" => change("api_key.create", A::CreateApiKey, P::Application),
         "api_key_revoke" => change("api_key.revoke", A::RevokeApiKey, P::ApiKey),
         "invite_create" => change("invite.create", A::CreateInvite, P::Application),
@@ -212,6 +215,7 @@ fn assets(operation: &str) -> Option<Need> {
         "captions_set" | "captions_delete" => change("asset.set_manifest", A::SetAssetMedia, P::Asset),
         "collection_create" => change("collection.create", A::CreateCollection, P::Application),
         "collection_update" => change("collection.update", A::UpdateCollection, P::Collection),
+        "retention_set" => change("collection.set_retention", A::SetRetention, P::Collection),
         "collection_delete" => change("collection.delete", A::DeleteCollection, P::Collection),
         "job_cancel" => change("job.cancel", A::CancelJob, P::Job),
         "job_retry" => change("job.retry", A::RetryJob, P::Job),

@@ -164,14 +164,15 @@ pub async fn application_update(
     ok(&view(&caller, application)?)
 }
 
-/// Remove an application that holds no assets. For cluster admins.
+/// Put an application in the trash, with everything in it: nobody gets at it until it is restored, and after as many days as
+/// its own trash keeps things it is deleted for good. Not while a legal hold keeps something in it. For cluster admins.
 #[utoipa::path(delete, path = "/applications/{app}", tag = "applications", params(("app" = String, Path, description = "Application")),
     responses((status = 204), (status = 409, body = ProblemBody)))]
 pub async fn application_delete(
     caller: Caller,
     app: web::Path<ApplicationId>,
 ) -> Result<HttpResponse, Problem> {
-    caller.propose(AccessCommand::DeleteApplication { application: *app }).await?;
+    caller.propose(AccessCommand::TrashApplication { application: *app }).await?;
     Ok(done())
 }
 

@@ -26,6 +26,8 @@ pub struct CollectionView {
     pub name: String,
     /// How many assets are in it.
     pub asset_count: u64,
+    /// Days after their upload that its assets are deleted for good; without it they are kept.
+    pub retention_days: Option<u16>,
     /// When it was made.
     pub created_ms: u64,
 }
@@ -37,6 +39,7 @@ impl CollectionView {
             application: collection.application.to_string(),
             name: collection.name.clone(),
             asset_count: state.count(&Shelf::Collection(collection.id)),
+            retention_days: state.retention_days(collection.id),
             created_ms: collection.created_ms,
         }
     }
@@ -49,6 +52,19 @@ pub struct CollectionName {
     /// The name.
     #[schema(value_type = forms::Name)]
     pub name: String,
+}
+
+/// How long a collection's assets are kept.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSet {
+    /// Days after their upload that assets are deleted for good: 1 to 36,500; `null` for never.
+    #[schema(required, minimum = 1, maximum = 36_500)]
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub days: Option<u16>,
+    /// Assets that are older already may be deleted. Without it, they are counted and the request is refused.
+    #[serde(default)]
+    pub delete_overdue: bool,
 }
 
 /// A word to find assets by, and how many have it.
@@ -106,6 +122,22 @@ pub async fn collection_update(
     ok(&view(&caller, *id)?)
 }
 
+/// Say how long a collection's assets are kept. Where an asset is in several collections the longest time counts, and a
+/// legal hold keeps it in any case. Assets that would be deleted at once are counted first: `would_end` tells how many, and
+/// nothing changes until the request says `delete_overdue`. For the application's admins.
+#[utoipa::path(put, path = "/collections/{id}/retention", tag = "collections", params(("id" = String, Path, description = "Collection")),
+    request_body = RetentionSet, responses((status = 200, body = CollectionView), (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody, description = "`would_end`: assets are older than that already")))]
+pub async fn retention_set(
+    caller: Caller,
+    id: web::Path<CollectionId>,
+    body: Body<RetentionSet>,
+) -> Result<HttpResponse, Problem> {
+    let RetentionSet { days, delete_overdue } = body.0;
+    caller.propose(AssetCommand::SetRetention { collection: *id, days, delete_overdue }).await?;
+    ok(&view(&caller, *id)?)
+}
+
 /// Remove a collection; its assets stay.
 #[utoipa::path(delete, path = "/collections/{id}", tag = "collections", params(("id" = String, Path, description = "Collection")),
     responses((status = 204), (status = 404, body = ProblemBody)))]
@@ -134,5 +166,6 @@ pub fn configure(routes: &mut Routes) {
     routes.api(__path_collection_create, collection_create);
     routes.api(__path_collection_update, collection_update);
     routes.api(__path_collection_delete, collection_delete);
+    routes.api(__path_retention_set, retention_set);
     routes.api(__path_tag_list, tag_list);
 }

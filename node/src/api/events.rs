@@ -167,6 +167,10 @@ impl Reader {
                 let seen = self.sees(&state, Action::SeeApplication, *application);
                 seen.then_some(("access", in_application("application_changed", *application)))
             }
+            Event::ApplicationRemoved { application } => {
+                let seen = self.caller.may(&state, Action::ListTrashedApplications, Target::Cluster).is_ok();
+                seen.then(|| ("access", in_application("application_changed", *application)))
+            }
             Event::UserChanged { .. } | Event::UserRemoved { .. } => {
                 let seen = self.caller.may(&state, Action::ListUsers, Target::Cluster).is_ok();
                 seen.then(|| {

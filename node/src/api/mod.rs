@@ -22,6 +22,7 @@ pub mod paging;
 pub mod roles;
 pub mod sessions;
 pub mod system;
+pub mod trashed_applications;
 pub mod users;
 
 use crate::routes::Routes;
@@ -45,6 +46,7 @@ pub fn configure(routes: &mut Routes) {
     sessions::configure(routes);
     users::configure(routes);
     applications::configure(routes);
+    trashed_applications::configure(routes);
     members::configure(routes);
     api_keys::configure(routes);
     collections::configure(routes);

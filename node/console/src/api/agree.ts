@@ -27,6 +27,7 @@ export type Agreement = [
   Reads<model.Invite, Schemas['InviteView']>,
   Reads<model.ApiKey, Schemas['ApiKeyView']>,
   Reads<model.Collection, Schemas['CollectionView']>,
+  Reads<model.TrashedApplication, Schemas['TrashedApplicationView']>,
   Reads<model.Session, Schemas['SessionView']>,
   Reads<model.Job, Schemas['JobView']>,
   Reads<model.AuditRecord, Schemas['AuditView']>,

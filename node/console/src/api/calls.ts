@@ -29,6 +29,7 @@ import type {
   Session,
   Status,
   System,
+  TrashedApplication,
   User,
   View,
 } from './model';
@@ -190,6 +191,9 @@ export const createCollection = (app: string, name: string) =>
   call<Collection>('POST', `/applications/${app}/collections`, { json: { name } });
 export const renameCollection = (id: string, name: string) =>
   call<void>('PATCH', `/collections/${id}`, { json: { name } });
+/** Without `deleteOverdue`, a rule that would delete assets at once is refused and tells how many. */
+export const setRetention = (id: string, days: number | null, deleteOverdue: boolean) =>
+  call<Collection>('PUT', `/collections/${id}/retention`, { json: { days, delete_overdue: deleteOverdue } });
 export const deleteCollection = (id: string) => call<void>('DELETE', `/collections/${id}`);
 
 // Jobs
@@ -217,6 +221,9 @@ export const changeApplication = (
   change: { name?: string; policy?: Policy; views_at_once?: number | null },
 ) => call<void>('PATCH', `/applications/${app}`, { json: change });
 export const deleteApplication = (app: string) => call<void>('DELETE', `/applications/${app}`);
+export const trashedApplications = () => list<TrashedApplication>('/trashed-applications');
+export const restoreApplication = (app: string) => call<void>('POST', `/trashed-applications/${app}/restore`);
+export const purgeApplication = (app: string) => call<void>('DELETE', `/trashed-applications/${app}`);
 export const members = (app: string) => list<Member>(`/applications/${app}/members`);
 export const setMember = (app: string, user: string, role: Role) =>
   call<void>('PUT', `/applications/${app}/members/${user}`, { json: { role } });

@@ -135,6 +135,17 @@ export interface Collection {
   id: string;
   name: string;
   asset_count?: number | null;
+  retention_days?: number | null;
+}
+
+/** An application in the trash. */
+export interface TrashedApplication {
+  id: string;
+  name: string;
+  asset_count: number;
+  trashed_ms: number;
+  purge_after_ms: number;
+  being_purged: boolean;
 }
 
 export interface Job {

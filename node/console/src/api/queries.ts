@@ -79,6 +79,10 @@ export const jobsQuery = (filter: api.JobFilter) =>
   });
 export const usersQuery = queryOptions({ queryKey: keys.users, queryFn: api.users });
 export const applicationsQuery = queryOptions({ queryKey: keys.applications, queryFn: api.applications });
+export const trashedApplicationsQuery = queryOptions({
+  queryKey: [...keys.applications, 'trashed'],
+  queryFn: api.trashedApplications,
+});
 export const applicationQuery = (app: string) =>
   queryOptions({ queryKey: keys.application(app), queryFn: () => api.application(app) });
 export const membersQuery = (app: string) =>

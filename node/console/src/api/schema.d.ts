@@ -204,7 +204,10 @@ export interface paths {
         get: operations["application_view"];
         put?: never;
         post?: never;
-        /** Remove an application that holds no assets. For cluster admins. */
+        /**
+         * Put an application in the trash, with everything in it: nobody gets at it until it is restored, and after as many days as
+         *     its own trash keeps things it is deleted for good. Not while a legal hold keeps something in it. For cluster admins.
+         */
         delete: operations["application_delete"];
         options?: never;
         head?: never;
@@ -987,6 +990,27 @@ export interface paths {
         patch: operations["collection_update"];
         trace?: never;
     };
+    "/api/v1/collections/{id}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say how long a collection's assets are kept. Where an asset is in several collections the longest time counts, and a
+         *     legal hold keeps it in any case. Assets that would be deleted at once are counted first: `would_end` tells how many, and
+         *     nothing changes until the request says `delete_overdue`. For the application's admins.
+         */
+        put: operations["retention_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/edges": {
         parameters: {
             query?: never;
@@ -1434,6 +1458,60 @@ export interface paths {
         get: operations["system_status"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trashed-applications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The applications in the trash, by name. For cluster admins. */
+        get: operations["trashed_application_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trashed-applications/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete an application in the trash for good, with everything in it. It begins within a minute, and is done when the
+         *     application is not in the list any more. For cluster admins.
+         */
+        delete: operations["trashed_application_purge"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trashed-applications/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restore an application from the trash, with everything in it. For cluster admins. */
+        post: operations["trashed_application_restore"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1911,7 +1989,7 @@ export interface components {
             published: boolean;
             /**
              * Format: int64
-             * @description Leaves the trash for good after that.
+             * @description Deleted for good after that: in the trash, or by how long its collections keep it. A hold keeps it for longer.
              */
             purge_after_ms?: number | null;
             /** @description For `failed`: for people. */
@@ -2352,6 +2430,11 @@ export interface components {
             id: string;
             /** @description Its name. */
             name: string;
+            /**
+             * Format: int32
+             * @description Days after their upload that its assets are deleted for good; without it they are kept.
+             */
+            retention_days?: number | null;
         };
         /** @description How many nodes hold each asset. */
         CopiesView: {
@@ -3059,7 +3142,7 @@ export interface components {
                 published: boolean;
                 /**
                  * Format: int64
-                 * @description Leaves the trash for good after that.
+                 * @description Deleted for good after that: in the trash, or by how long its collections keep it. A hold keeps it for longer.
                  */
                 purge_after_ms?: number | null;
                 /** @description For `failed`: for people. */
@@ -3229,6 +3312,11 @@ export interface components {
                 id: string;
                 /** @description Its name. */
                 name: string;
+                /**
+                 * Format: int32
+                 * @description Days after their upload that its assets are deleted for good; without it they are kept.
+                 */
+                retention_days?: number | null;
             }[];
             /** @description Where the next page begins; absent at the end. */
             next_cursor?: string | null;
@@ -3351,6 +3439,35 @@ export interface components {
                 asset_count: number;
                 /** @description The tag. */
                 tag: string;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
+        Page_TrashedApplicationView: {
+            /** @description The items. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description How many assets are in it.
+                 */
+                asset_count: number;
+                /** @description Is being deleted: nothing brings it back. */
+                being_purged: boolean;
+                /** @description Its id. */
+                id: string;
+                /** @description Its name. */
+                name: string;
+                /**
+                 * Format: int64
+                 * @description Deleted for good after that.
+                 */
+                purge_after_ms: number;
+                /**
+                 * Format: int64
+                 * @description In the trash since then.
+                 */
+                trashed_ms: number;
             }[];
             /** @description Where the next page begins; absent at the end. */
             next_cursor?: string | null;
@@ -3574,6 +3691,16 @@ export interface components {
             expires_ms: number;
             /** @description Send it to the person: `POST /resets` takes it. */
             secret: string;
+        };
+        /** @description How long a collection's assets are kept. */
+        RetentionSet: {
+            /**
+             * Format: int32
+             * @description Days after their upload that assets are deleted for good: 1 to 36,500; `null` for never.
+             */
+            days: number | null;
+            /** @description Assets that are older already may be deleted. Without it, they are counted and the request is refused. */
+            delete_overdue?: boolean;
         };
         /**
          * @description What somebody may do in an application.
@@ -3882,6 +4009,30 @@ export interface components {
              * @description Width in pixels.
              */
             width?: number | null;
+        };
+        /** @description An application in the trash. */
+        TrashedApplicationView: {
+            /**
+             * Format: int64
+             * @description How many assets are in it.
+             */
+            asset_count: number;
+            /** @description Is being deleted: nothing brings it back. */
+            being_purged: boolean;
+            /** @description Its id. */
+            id: string;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Deleted for good after that.
+             */
+            purge_after_ms: number;
+            /**
+             * Format: int64
+             * @description In the trash since then.
+             */
+            trashed_ms: number;
         };
         /** @description The version of tus that is spoken. */
         TusVersion: string;
@@ -7017,6 +7168,58 @@ export interface operations {
             };
         };
     };
+    retention_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Collection */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionSet"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CollectionView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description `would_end`: assets are older than that already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     edge_list: {
         parameters: {
             query?: never;
@@ -8151,6 +8354,122 @@ export interface operations {
                 };
             };
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    trashed_application_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description At most so many items: 1 to 500, usually 50. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TrashedApplicationView"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    trashed_application_purge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Application */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    trashed_application_restore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Application */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description It is being deleted already */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -121,7 +121,8 @@ pub async fn asset_list(
             && contains(asset, &words)
             && permission::sees_asset(&state, &standing, asset, now_ms)
     });
-    let items = page.assets.iter().map(|asset| AssetView::of(asset, data.live.progress(asset.id))).collect();
+    let items =
+        page.assets.iter().map(|asset| AssetView::of(&state, asset, data.live.progress(asset.id))).collect();
     ok(&Page { items, next_cursor: page.next.map(|cursor| cursor.to_string()) })
 }
 

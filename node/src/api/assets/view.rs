@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use cluster::command::{AccessRule, AssetCommand, AssetPatch};
 use cluster::id::{AssetId, CollectionId, UserId};
 use cluster::permission::{Action, Target};
-use cluster::state::{Asset, AssetState, Life};
+use cluster::state::{Asset, AssetState, Life, State};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -118,7 +118,7 @@ pub struct AssetView {
     pub access: AccessView,
     /// In the trash since then.
     pub trashed_ms: Option<u64>,
-    /// Leaves the trash for good after that.
+    /// Deleted for good after that: in the trash, or by how long its collections keep it. A hold keeps it for longer.
     pub purge_after_ms: Option<u64>,
     /// Why it must be kept, when it must.
     pub hold: Option<String>,
@@ -133,10 +133,10 @@ pub struct AssetView {
 impl AssetView {
     /// As people see it.
     #[must_use]
-    pub fn of(asset: &Asset, progress: Option<Progress>) -> Self {
+    pub fn of(known: &State, asset: &Asset, progress: Option<Progress>) -> Self {
         let (state, failure) = state_of(&asset.state);
         let (trashed_ms, purge_after_ms) = match asset.life {
-            Life::Live => (None, None),
+            Life::Live => (None, known.ends_ms(asset)),
             Life::Trashed { at_ms, until_ms, .. } => (Some(at_ms), Some(until_ms)),
         };
         Self {
@@ -210,7 +210,7 @@ pub struct AssetUpdate {
 pub(super) fn answer(app: &App, caller: &Caller, id: AssetId) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     let asset = state.asset(id).ok_or_else(Problem::not_found)?;
-    ok(&AssetView::of(asset, app.live.progress(id)))
+    ok(&AssetView::of(&state, asset, app.live.progress(id)))
 }
 
 /// An asset.

@@ -10,6 +10,7 @@ import { TextLink } from '../../parts/links';
 import { NameDialog } from '../../parts/NameDialog';
 import { Page } from '../../parts/Page';
 import { useText } from '../../text/TextProvider';
+import { TrashedApplications } from './TrashedApplications';
 
 /** All applications; for cluster admins. */
 export function ApplicationsPage() {
@@ -62,6 +63,7 @@ export function ApplicationsPage() {
           />
         )}
       </Loaded>
+      <TrashedApplications />
       {making && (
         <NameDialog
           title={t('applications.create')}

@@ -1,7 +1,7 @@
 import { Alert, Button, Group, Progress, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
-import { CircleAlert, Lock, Play, Trash2 } from 'lucide-react';
+import { CalendarX2, CircleAlert, Lock, Play, Trash2 } from 'lucide-react';
 import * as api from '../../api/calls';
 import type { Asset } from '../../api/model';
 import { assetQuery, keys } from '../../api/queries';
@@ -116,6 +116,11 @@ function News({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
       {asset.trashed_ms && (
         <Alert color="yellow" icon={<Trash2 size={18} />}>
           {t('asset.inTrash')} {asset.purge_after_ms && <TimeAgo ms={asset.purge_after_ms} />}
+        </Alert>
+      )}
+      {!asset.trashed_ms && asset.purge_after_ms && (
+        <Alert color="yellow" icon={<CalendarX2 size={18} />}>
+          {t(asset.hold ? 'asset.endsByHeld' : 'asset.endsBy')} <TimeAgo ms={asset.purge_after_ms} />
         </Alert>
       )}
       {asset.hold && (

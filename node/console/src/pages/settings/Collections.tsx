@@ -12,6 +12,8 @@ import { NameDialog } from '../../parts/NameDialog';
 import { Section } from '../../parts/Section';
 import { useAct } from '../../parts/useAct';
 import { useText } from '../../text/TextProvider';
+import { useMay } from '../shell/session';
+import { RetentionDialog } from './RetentionDialog';
 
 /** The collections of an application: make, rename, remove. */
 export function Collections({ app }: { app: string }) {
@@ -19,6 +21,8 @@ export function Collections({ app }: { app: string }) {
   const confirm = useConfirm();
   const query = useQuery(collectionsQuery(app));
   const [renaming, setRenaming] = useState<Collection | null>(null);
+  const [retaining, setRetaining] = useState<Collection | null>(null);
+  const mayAdmin = useMay(app)('admin');
   const remove = useAct({
     act: api.deleteCollection,
     done: t('collections.removed'),
@@ -54,10 +58,25 @@ export function Collections({ app }: { app: string }) {
                 },
                 { title: t('collections.count'), cell: (one) => formats.number(one.asset_count ?? 0) },
                 {
+                  title: t('collections.retention'),
+                  cell: (one) =>
+                    one.retention_days ? t('days', { count: one.retention_days }) : t('collections.retentionNone'),
+                },
+                {
                   title: t('field.actions'),
                   right: true,
                   cell: (one) => (
                     <Group gap={4} justify="flex-end">
+                      <Button
+                        variant="subtle"
+                        size="xs"
+                        disabled={!mayAdmin}
+                        title={mayAdmin ? undefined : t('why.admin')}
+                        onClick={() => setRetaining(one)}
+                        aria-label={t('collections.retentionWhat', { name: one.name })}
+                      >
+                        {t('collections.retentionAction')}
+                      </Button>
                       <Button
                         variant="subtle"
                         size="xs"
@@ -83,6 +102,7 @@ export function Collections({ app }: { app: string }) {
           )
         }
       </Loaded>
+      {retaining && <RetentionDialog app={app} collection={retaining} close={() => setRetaining(null)} />}
       {renaming && (
         <NameDialog
           title={t('collections.rename')}
