@@ -70,6 +70,52 @@ test('several assets get a tag and a collection, go to the trash and come back',
   await context.close();
 });
 
+test('a collection says how long it keeps its assets, and a deleted application comes back or goes for good', async () => {
+  const collections = `/applications/${node.application}/collections`;
+  const { id } = await callApi(node, 'POST', collections, { token, json: { name: 'Lectures' } });
+  const asset = await beginUpload(node, token, 'A lecture');
+  await callApi(node, 'PATCH', `/assets/${asset}`, { token, json: { collections: [id] } });
+  await callApi(node, 'POST', '/applications', { token, json: { name: 'Old court' } });
+  const { page, context, troubles } = await openPage(browser, node);
+  await logIn(page, node);
+  await page.goto(`${node.url}/a/${node.application}/settings`);
+  await page.getByRole('button', { name: 'Retention of Lectures' }).click();
+  await page.getByLabel('Days from the upload').fill('90');
+  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/retention-dialog.png` });
+  assert.deepEqual(await axeFindings(page), []);
+  await page.getByRole('button', { name: 'Save' }).last().click();
+  await page.getByRole('cell', { name: '90 days' }).waitFor();
+  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/retention.png`, fullPage: true });
+  await page.goto(`${node.url}/asset/${asset}`);
+  await page.getByText(/keep it for so long only/).waitFor();
+  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/retention-asset.png` });
+
+  await page.goto(`${node.url}/applications`);
+  await page.getByRole('link', { name: 'Settings of Old court' }).click();
+  await page.getByRole('button', { name: 'Delete application' }).click();
+  await page.getByRole('dialog').getByRole('textbox').fill('Old court');
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete application' }).click();
+  await said(page, 'Application put in the trash');
+  await page.goto(`${node.url}/applications`);
+  await page.getByRole('button', { name: 'Restore Old court' }).waitFor();
+  if (process.env.SHOTS)
+    await page.screenshot({ path: `${process.env.SHOTS}/trashed-applications.png`, fullPage: true });
+  assert.deepEqual(await axeFindings(page), []);
+  await page.getByRole('button', { name: 'Restore Old court' }).click();
+  await page.getByRole('link', { name: 'Settings of Old court' }).click();
+  await page.getByRole('button', { name: 'Delete application' }).click();
+  await page.getByRole('dialog').getByRole('textbox').fill('Old court');
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete application' }).click();
+  await said(page, 'Application put in the trash');
+  await page.goto(`${node.url}/applications`);
+  await page.getByRole('button', { name: 'Delete for ever: Old court' }).click();
+  await page.getByRole('dialog').getByRole('textbox').fill('Old court');
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete for ever' }).click();
+  await page.getByText('Old court').first().waitFor({ state: 'detached' });
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
 test('the way back from an asset leads to the same filter, and a language is chosen once', async () => {
   const { page, context, troubles } = await openPage(browser, node);
   await logIn(page, node);

@@ -23,6 +23,9 @@ import { Inside } from './Inside';
 import { PosterChoice } from './PosterChoice';
 import { Publishing } from './Publishing';
 
+/** An end that is nearer stands out. */
+const soon = 30 * 24 * 60 * 60 * 1000;
+
 /** Everything about one asset, and everything that can be done with it. */
 export function AssetPage() {
   const { t } = useText();
@@ -119,7 +122,7 @@ function News({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
         </Alert>
       )}
       {!asset.trashed_ms && asset.purge_after_ms && (
-        <Alert color="yellow" icon={<CalendarX2 size={18} />}>
+        <Alert color={asset.purge_after_ms - Date.now() < soon ? 'yellow' : 'gray'} icon={<CalendarX2 size={18} />}>
           {t(asset.hold ? 'asset.endsByHeld' : 'asset.endsBy')} <TimeAgo ms={asset.purge_after_ms} />
         </Alert>
       )}

@@ -73,7 +73,7 @@ export function Collections({ app }: { app: string }) {
                         disabled={!mayAdmin}
                         title={mayAdmin ? undefined : t('why.admin')}
                         onClick={() => setRetaining(one)}
-                        aria-label={t('collections.retentionWhat', { name: one.name })}
+                        aria-label={t('collections.retentionOf', { name: one.name })}
                       >
                         {t('collections.retentionAction')}
                       </Button>
