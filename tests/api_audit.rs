@@ -88,6 +88,8 @@ async fn people(story: &mut Story<'_>) {
     let body = json!({ "secret": reset["secret"], "password": "noch ein langer satz hier" });
     story.posts("reset_finish", "user.finish_reset", "/resets", body).await;
     let member = story.at(&format!("members/{user}"));
+    let confirm = json!({ "password": story.node.ready.password });
+    story.posts("session_confirm", "session.confirm", "/sessions/current/confirm", confirm).await;
     let request = story.admin.request(Method::PUT, &member).json(&json!({ "role": "user" }));
     story.does("member_set", "member.set", request).await;
     story.asks("member_remove", "member.remove", Method::DELETE, &member).await;

@@ -150,6 +150,8 @@ pub struct Limits {
     pub header_seconds: u64,
     /// Seconds until a body that is read whole (JSON, a poster, captions) must have arrived.
     pub body_seconds: u64,
+    /// Seconds after the passphrase was given that a browser is not asked for it again before something grave; 0: never asked.
+    pub confirm_seconds: u64,
     /// Seconds a stopping node waits for running requests.
     pub drain_seconds: u64,
     /// Mebibytes of ciphertext kept in memory for viewers; 0 reads every segment from the disk.
@@ -207,6 +209,7 @@ impl Default for Limits {
             json_bytes: 256 * 1024,
             header_seconds: 10,
             body_seconds: 30,
+            confirm_seconds: 15 * 60,
             drain_seconds: 20,
             hot_cache_mib: 256,
         }

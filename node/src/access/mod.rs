@@ -3,6 +3,7 @@
 //! Reads are decided by [`Caller::may`], changes inside `State::apply`; both by `cluster::permission::check`.
 //! A request that carries a credential that no longer counts is refused, never treated as anonymous.
 
+mod confirmed;
 mod cookie;
 pub mod needs;
 mod origin;
@@ -27,6 +28,7 @@ use crate::app::App;
 use crate::auth::token::{Token, TokenKind};
 use crate::problem::Problem;
 
+pub use confirmed::{CONFIRMED_COOKIE, confirmed_cookie};
 pub use cookie::{SESSION_COOKIE, end_session_cookie, session_cookie};
 pub use origin::{allowed_origin, node_origin, node_origins};
 
@@ -35,6 +37,8 @@ pub use origin::{allowed_origin, node_origin, node_origins};
 pub struct Caller {
     /// Goes into commands, permission checks and the audit.
     pub actor: Actor,
+    /// Somebody at a browser who has not given the passphrase lately.
+    must_confirm: bool,
     app: web::Data<App>,
 }
 
@@ -59,6 +63,15 @@ impl Caller {
             }
             _ => Err(Problem::unauthenticated()),
         }
+    }
+
+    /// Refuses a browser whose passphrase was not given lately: asked for before what cannot be taken back.
+    pub fn confirmed(&self) -> Result<(), Problem> {
+        if !self.must_confirm {
+            return Ok(());
+        }
+        let detail = "Give the passphrase once more: this cannot be taken back, or concerns the safety of the whole cluster.";
+        Err(Problem::forbidden("confirm_needed", detail))
     }
 
     /// Refuses a request without any credential.
@@ -184,8 +197,13 @@ fn identify(request: &HttpRequest) -> Result<Caller, Problem> {
             None => ActorKind::Anonymous,
         },
     };
+    let is_browser = !request.headers().contains_key(header::AUTHORIZATION);
+    let must_confirm = match kind {
+        ActorKind::User { session, .. } if is_browser => !confirmed::is_fresh(request, &app, session),
+        _ => false,
+    };
     let actor = Actor { kind, address: address(request), request_id: RequestId::of(request) };
-    Ok(Caller { actor, app })
+    Ok(Caller { actor, must_confirm, app })
 }
 
 fn bearer(request: &HttpRequest) -> Result<Option<Token>, Problem> {

@@ -52,6 +52,8 @@ pub struct Need {
     rule: Rule,
     /// The audit log's word for it, when being refused it is put on record.
     recorded: Option<&'static str>,
+    /// Cannot be taken back, or concerns the safety of the whole cluster: the passphrase must have been given lately.
+    grave: bool,
 }
 
 impl Need {
@@ -68,14 +70,18 @@ impl Need {
     }
 }
 
-const OPEN: Need = Need { rule: Rule::Open, recorded: None };
+const OPEN: Need = Need { rule: Rule::Open, recorded: None, grave: false };
 
 fn see(action: Action, place: Place) -> Need {
-    Need { rule: Rule::May(action, place), recorded: None }
+    Need { rule: Rule::May(action, place), recorded: None, grave: false }
 }
 
 fn change(recorded: &'static str, action: Action, place: Place) -> Need {
-    Need { rule: Rule::May(action, place), recorded: Some(recorded) }
+    Need { rule: Rule::May(action, place), recorded: Some(recorded), grave: false }
+}
+
+fn grave(recorded: &'static str, action: Action, place: Place) -> Need {
+    Need { grave: true, ..change(recorded, action, place) }
 }
 
 /// What the operation of this name needs; none for a name that is not in the table.
@@ -133,8 +139,8 @@ fn reads(operation: &str) -> Option<Need> {
         "user_view" => see(A::SeeUser, P::User),
         "audit_verify" => see(A::VerifyAudit, P::Cluster),
         // Of one application or of all: the query says.
-        "audit_list" | "job_list" => Need { rule: Rule::SignedIn, recorded: None },
-        "me_view" | "session_list" => Need { rule: Rule::Person, recorded: None },
+        "audit_list" | "job_list" => Need { rule: Rule::SignedIn, recorded: None, grave: false },
+        "me_view" | "session_list" => Need { rule: Rule::Person, recorded: None, grave: false },
         _ => return None,
     })
 }
@@ -142,13 +148,13 @@ fn reads(operation: &str) -> Option<Need> {
 fn people(operation: &str) -> Option<Need> {
     use Action as A;
     use Place as P;
-    let person = |recorded| Need { rule: Rule::Person, recorded: Some(recorded) };
+    let person = |recorded| Need { rule: Rule::Person, recorded: Some(recorded), grave: false };
     Some(match operation {
         "application_create" => change("application.create", A::CreateApplication, P::Cluster),
         "application_update" => change("application.update", A::UpdateApplication, P::Application),
-        "application_delete" => change("application.trash", A::DeleteApplication, P::Application),
+        "application_delete" => grave("application.trash", A::DeleteApplication, P::Application),
         "trashed_application_restore" => change("application.restore", A::RestoreApplication, P::Cluster),
-        "trashed_application_purge" => change("application.purge", A::PurgeApplication, P::Cluster),
+        "trashed_application_purge" => grave("application.purge", A::PurgeApplication, P::Cluster),
         "api_key_create" => change("api_key.create", A::CreateApiKey, P::Application),
         "api_key_revoke" => change("api_key.revoke", A::RevokeApiKey, P::ApiKey),
         "invite_create" => change("invite.create", A::CreateInvite, P::Application),
@@ -158,18 +164,19 @@ fn people(operation: &str) -> Option<Need> {
         "member_remove" => change("member.remove", A::RemoveMember, P::Member),
         "user_create" => change("user.create", A::CreateUser, P::Cluster),
         "user_update" => change("user.suspend", A::SuspendUser, P::User),
-        "user_delete" => change("user.delete", A::DeleteUser, P::User),
-        "user_reset" => change("user.start_reset", A::StartReset, P::User),
+        "user_delete" => grave("user.delete", A::DeleteUser, P::User),
+        "user_reset" => grave("user.start_reset", A::StartReset, P::User),
         "me_set_password" => person("user.set_password"),
         "session_end" => change("session.end", A::EndSession, P::Session),
         "session_end_current" => person("session.end"),
         "session_end_others" => person("session.end_all"),
+        "session_confirm" => person("session.confirm"),
         "claim_confirm_recovery" => change("cluster.confirm_recovery_key", A::ConfirmRecoveryKey, P::Cluster),
-        "recovery_key_replace" => change("cluster.replace_recovery_key", A::ReplaceRecoveryKey, P::Cluster),
-        "join_token_create" => change("cluster.create_join_token", A::CreateJoinToken, P::Cluster),
-        "authority_replace" => change("cluster.replace_authority", A::ReplaceAuthority, P::Cluster),
+        "recovery_key_replace" => grave("cluster.replace_recovery_key", A::ReplaceRecoveryKey, P::Cluster),
+        "join_token_create" => grave("cluster.create_join_token", A::CreateJoinToken, P::Cluster),
+        "authority_replace" => grave("cluster.replace_authority", A::ReplaceAuthority, P::Cluster),
         "authority_abandon" => change("cluster.abandon_authority", A::ReplaceAuthority, P::Cluster),
-        "cluster_key_rotate" => change("cluster.rotate_key", A::RotateClusterKey, P::Cluster),
+        "cluster_key_rotate" => grave("cluster.rotate_key", A::RotateClusterKey, P::Cluster),
         "site_map_set" => change("cluster.set_site_map", A::SetSiteMap, P::Cluster),
         "edge_token_create" => change("edge.create_token", A::CreateEdgeToken, P::Cluster),
         "edge_remove" => change("edge.remove", A::RemoveEdge, P::Cluster),
@@ -177,19 +184,19 @@ fn people(operation: &str) -> Option<Need> {
         "edge_warm_end" => change("edge.end_warm", A::WarmEdge, P::Cluster),
         "edge_purge" => change("edge.purge", A::PurgeEdges, P::Cluster),
         "node_drain" => change("node.drain", A::DrainNode, P::Node),
-        "node_remove" => change("node.remove", A::RemoveNode, P::Node),
+        "node_remove" => grave("node.remove", A::RemoveNode, P::Node),
         "alert_acknowledge" => change("alert.acknowledge", A::AcknowledgeAlert, P::Cluster),
         "alert_channels_set" => change("alert.set_channels", A::SetAlertChannels, P::Cluster),
         "alert_channel_test" => change("alert.test", A::SetAlertChannels, P::Cluster),
-        "certificate_install" => change("certificate.install", A::SetCertificate, P::Cluster),
-        "certificate_remove" => change("certificate.remove", A::SetCertificate, P::Cluster),
+        "certificate_install" => grave("certificate.install", A::SetCertificate, P::Cluster),
+        "certificate_remove" => grave("certificate.remove", A::SetCertificate, P::Cluster),
         "backup_begin" => change("backup.begin", A::BeginBackup, P::Cluster),
         "backup_verify" => change("backup.verify", A::BeginBackup, P::Cluster),
         "backup_drill" => change("backup.drill", A::BeginBackup, P::Cluster),
         "backup_target_create" | "backup_target_update" => {
-            change("backup.set_target", A::SetBackupTarget, P::Cluster)
+            grave("backup.set_target", A::SetBackupTarget, P::Cluster)
         }
-        "backup_target_remove" => change("backup.remove_target", A::SetBackupTarget, P::Cluster),
+        "backup_target_remove" => grave("backup.remove_target", A::SetBackupTarget, P::Cluster),
         _ => return None,
     })
 }
@@ -206,16 +213,16 @@ fn assets(operation: &str) -> Option<Need> {
         "asset_unpublish" => change("asset.unpublish", A::PublishAsset, P::Asset),
         "asset_trash" => change("asset.trash", A::TrashAsset, P::Asset),
         "asset_restore" => change("asset.restore", A::RestoreAsset, P::Asset),
-        "asset_purge" => change("asset.purge", A::PurgeAsset, P::Asset),
+        "asset_purge" => grave("asset.purge", A::PurgeAsset, P::Asset),
         "asset_hold" => change("asset.hold", A::HoldAsset, P::Asset),
-        "asset_release_hold" => change("asset.release_hold", A::HoldAsset, P::Asset),
+        "asset_release_hold" => grave("asset.release_hold", A::HoldAsset, P::Asset),
         "asset_retry" => change("job.retry", A::QueueJob, P::Asset),
         "asset_cancel" => change("job.cancel", A::WriteAsset, P::Asset),
         "poster_set" => change("asset.set_poster", A::SetAssetMedia, P::Asset),
         "captions_set" | "captions_delete" => change("asset.set_manifest", A::SetAssetMedia, P::Asset),
         "collection_create" => change("collection.create", A::CreateCollection, P::Application),
         "collection_update" => change("collection.update", A::UpdateCollection, P::Collection),
-        "retention_set" => change("collection.set_retention", A::SetRetention, P::Collection),
+        "retention_set" => grave("collection.set_retention", A::SetRetention, P::Collection),
         "collection_delete" => change("collection.delete", A::DeleteCollection, P::Collection),
         "job_cancel" => change("job.cancel", A::CancelJob, P::Job),
         "job_retry" => change("job.retry", A::RetryJob, P::Job),
@@ -224,7 +231,7 @@ fn assets(operation: &str) -> Option<Need> {
         "download_create" => change("download.create", A::SeeAsset, P::Asset),
         // Where to, which assets and which View: headers and body say.
         "upload_create" | "asset_bulk" | "view_renew" | "view_list" | "view_end" => {
-            Need { rule: Rule::SignedIn, recorded: None }
+            Need { rule: Rule::SignedIn, recorded: None, grave: false }
         }
         _ => return None,
     })
@@ -252,7 +259,8 @@ pub async fn enforce(
 
 async fn decide(need: Need, http: &HttpRequest) -> Result<(), Problem> {
     let caller = Caller::extract(http).await?;
-    let refusal = match allowed(need.rule, &caller, http) {
+    let confirmed = || if need.grave { caller.confirmed() } else { Ok(()) };
+    let refusal = match allowed(need.rule, &caller, http).and_then(|()| confirmed()) {
         Ok(()) => {
             http.extensions_mut().insert(caller);
             return Ok(());

@@ -11,8 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Body, done, json, ok};
 use super::paging::{Page, PageQuery, page};
-use super::users::UserView;
-use crate::access::{Caller, Visitor, end_session_cookie, session_cookie};
+use super::users::{UserView, own_passphrase};
+use crate::access::{Caller, Visitor, confirmed_cookie, end_session_cookie, session_cookie};
 use crate::app::App;
 use crate::auth::hashing::Verdict;
 use crate::auth::token::{SecretText, Token, TokenKind};
@@ -239,6 +239,46 @@ pub async fn session_end_current(caller: Caller) -> Result<HttpResponse, Problem
     Ok(HttpResponse::NoContent().cookie(end_session_cookie()).finish())
 }
 
+/// The passphrase once more.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirm {
+    /// Passphrase.
+    #[schema(value_type = String)]
+    pub password: SecretText,
+}
+
+/// Give the passphrase once more. A browser is asked for it (`confirm_needed`) before what cannot be taken back or concerns
+/// the safety of the whole cluster, when it was given a quarter of an hour ago or longer; the answer's cookie says that it was
+/// given now. Slows down as the log-in does.
+#[utoipa::path(post, path = "/sessions/current/confirm", tag = "sessions", request_body = Confirm,
+    responses((status = 204), (status = 403, body = crate::problem::ProblemBody), (status = 429, body = crate::problem::ProblemBody)))]
+pub async fn session_confirm(
+    app: web::Data<App>,
+    caller: Caller,
+    body: Body<Confirm>,
+) -> Result<HttpResponse, Problem> {
+    let (user, session) = caller.person()?;
+    let user = caller.state().user(user).cloned().ok_or_else(Problem::unauthenticated)?;
+    let right = own_passphrase(&app, &caller, &user, body.0.password).await;
+    if let Err(problem) = &right
+        && problem.code() != "wrong_credentials"
+    {
+        // Nothing was compared, so there is nothing to record.
+        return Err(right.unwrap_err());
+    }
+    let record = AuditCommand::Record {
+        action: "session.confirm".to_owned(),
+        target: format!("session:{session}"),
+        application: None,
+        result: right.as_ref().map_or_else(|problem| problem.code().to_owned(), |()| "ok".to_owned()),
+        details: [].into(),
+    };
+    caller.propose(Command::Audit(record)).await?;
+    right?;
+    Ok(HttpResponse::NoContent().cookie(confirmed_cookie(&app, session)?).finish())
+}
+
 /// End all other sign-ins of one's own.
 #[utoipa::path(delete, path = "/sessions", tag = "sessions", responses((status = 204)))]
 pub async fn session_end_others(caller: Caller) -> Result<HttpResponse, Problem> {
@@ -261,5 +301,6 @@ pub fn configure(routes: &mut Routes) {
     routes.api(__path_session_list, session_list);
     routes.api(__path_session_end_others, session_end_others);
     routes.api(__path_session_end_current, session_end_current);
+    routes.api(__path_session_confirm, session_confirm);
     routes.api(__path_session_end, session_end);
 }

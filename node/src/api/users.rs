@@ -207,19 +207,31 @@ pub async fn me_set_password(
     let (user, _) = caller.person()?;
     let Body(change) = body;
     let record = caller.state().user(user).cloned().ok_or_else(Problem::unauthenticated)?;
-    let (who, now) = (record.username.as_str(), Instant::now());
-    if let Some(wait) = app.throttle.wait(who, caller.actor.address, now) {
-        return Err(Problem::too_many("too_many_logins", wait.as_secs() + 1));
-    }
-    let verdict = app.passphrases.verify(change.current, Some(record.password_hash.0.clone())).await?;
-    if verdict == Verdict::Wrong {
-        app.throttle.failed(who, caller.actor.address, now);
-        return Err(Problem::forbidden("wrong_credentials", "The current passphrase is not right."));
-    }
+    own_passphrase(&app, &caller, &record, change.current).await?;
+    let who = record.username.as_str();
     let password_hash = checked_passphrase(&app, who, change.new).await?;
     let command = AccessCommand::SetPassword { user, password_hash, end_other_sessions: true };
     caller.propose(Command::Access(command)).await?;
     Ok(done())
+}
+
+/// Compares the passphrase of somebody who is signed in already; guesses are slowed down as at a log-in.
+pub(super) async fn own_passphrase(
+    app: &App,
+    caller: &Caller,
+    user: &User,
+    passphrase: SecretText,
+) -> Result<(), Problem> {
+    let (who, address, now) = (user.username.as_str(), caller.actor.address, Instant::now());
+    if let Some(wait) = app.throttle.wait(who, address, now) {
+        return Err(Problem::too_many("too_many_logins", wait.as_secs() + 1));
+    }
+    let verdict = app.passphrases.verify(passphrase, Some(user.password_hash.0.clone())).await?;
+    if verdict == Verdict::Wrong {
+        app.throttle.failed(who, address, now);
+        return Err(Problem::forbidden("wrong_credentials", "The current passphrase is not right."));
+    }
+    Ok(())
 }
 
 /// All people, by name. For cluster admins.
@@ -276,6 +288,9 @@ pub async fn user_update(
     let (user, Body(patch)) = (*id, body);
     if patch.suspended.is_none() && patch.admin.is_none() {
         return Err(Problem::invalid("nothing_to_change", "Name at least one of suspended and admin."));
+    }
+    if patch.admin.is_some() {
+        caller.confirmed()?;
     }
     if let Some(suspended) = patch.suspended {
         caller.propose(AccessCommand::SuspendUser { user, suspended }).await?;

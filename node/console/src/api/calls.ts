@@ -184,6 +184,10 @@ export const renewView = (renewal: string) => call<View>('POST', '/views/renew',
 export const download = (id: string, what: string) =>
   call<{ url: string }>('POST', `/assets/${id}/downloads`, { json: { what } });
 
+/** The passphrase once more. A wrong one is an answer, and no end of the session. */
+export const confirmPassphrase = (password: string) =>
+  call<void>('POST', '/sessions/current/confirm', { json: { password }, quiet: true });
+
 // Collections
 export const collections = (app: string) => list<Collection>(`/applications/${app}/collections`);
 export const tags = (app: string) => list<{ tag: string; asset_count: number }>(`/applications/${app}/tags`);

@@ -65,8 +65,20 @@ interface CallOptions {
   keepalive?: boolean;
   /** True for calls whose 401 is an answer and not the end of a session. */
   quiet?: boolean;
+  /** The passphrase was just given for it. */
+  confirmed?: boolean;
   /** True for what concerns the node itself: it need not ask the others. */
   here?: boolean;
+}
+
+let confirmer: (() => Promise<boolean>) | undefined;
+
+/** `ask` has the passphrase given once more where the node wants it, and says whether it was. */
+export function onConfirmNeeded(ask: () => Promise<boolean>): () => void {
+  confirmer = ask;
+  return () => {
+    confirmer = undefined;
+  };
 }
 
 /** Calls the API; gives the JSON answer, or `undefined` for an empty one; throws `Problem`. */
@@ -92,6 +104,9 @@ export async function call<T>(method: string, path: string, options: CallOptions
   }
   if (answer.ok) return (await readJson(answer)) as T;
   const problem = await problemOf(answer);
+  if (problem.code === 'confirm_needed' && !options.confirmed && (await confirmer?.())) {
+    return call<T>(method, path, { ...options, confirmed: true });
+  }
   if (problem.status === 401 && !options.quiet) sessionEnded();
   throw problem;
 }

@@ -79,6 +79,9 @@ pub async fn asset_bulk(caller: Caller, body: Body<Bulk>) -> Result<HttpResponse
     if bulk.ids.is_empty() || bulk.ids.len() > MOST {
         return Err(Problem::invalid("invalid", format!("ids must name 1 to {MOST} assets.")));
     }
+    if matches!(bulk.action, BulkAction::Purge) {
+        caller.confirmed()?;
+    }
     let work = bulk.ids.iter().map(|id| one(&caller, &bulk, *id));
     let results = stream::iter(work).buffered(TOGETHER).collect().await;
     ok(&BulkAnswer { results })

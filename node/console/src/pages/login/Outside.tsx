@@ -1,5 +1,6 @@
 import { Group, Paper, Stack, Title } from '@mantine/core';
 import { type ReactNode, useEffect } from 'react';
+import { SecurityContact } from '../../parts/SecurityContact';
 import { LanguageChoice } from '../shell/AccountMenu';
 import { Logo } from '../shell/Logo';
 
@@ -25,6 +26,7 @@ export function Outside(props: { title: string; wide?: boolean; children: ReactN
         <Group justify="center">
           <LanguageChoice />
         </Group>
+        <SecurityContact />
       </Stack>
     </main>
   );

@@ -5,11 +5,13 @@ import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { listenToEvents } from '../../api/events';
 import { meQuery } from '../../api/queries';
+import { SecurityContact } from '../../parts/SecurityContact';
 import { useText } from '../../text/TextProvider';
 import { uploads } from '../../upload/queue';
 import { UploadIndicator } from '../../upload/UploadIndicator';
 import { AccountMenu } from './AccountMenu';
 import { AlertIndicator } from './AlertIndicator';
+import { ConfirmPassphrase } from './ConfirmPassphrase';
 import { LeaderBanner } from './LeaderBanner';
 import { Logo } from './Logo';
 import { MainMenu } from './MainMenu';
@@ -72,6 +74,8 @@ export function Shell() {
         <OfflineBanner />
         <LeaderBanner />
         <Outlet />
+        <SecurityContact />
+        <ConfirmPassphrase />
       </AppShell.Main>
     </AppShell>
   );
