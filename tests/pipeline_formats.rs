@@ -118,3 +118,25 @@ fn every_language_is_kept_and_surround_becomes_stereo() {
         assert_eq!(stream_field(&file, "a", "sample_rate"), "48000");
     }
 }
+
+/// Sound that begins before the pictures, by less than a frame and by much more, encoded as nodes do it: with pictures that
+/// refer to later ones.
+#[test]
+fn pictures_that_begin_after_the_sound_come_out_whole() {
+    let clips = Clips::new();
+    let pictures = "-f lavfi -i testsrc=size=320x240:rate=25:duration=3";
+    for (name, late, frames, coding) in [
+        ("a-little.mkv", "0.023", 75..=77, "-c:v libx264 -pix_fmt yuv420p -c:a aac"),
+        ("a-little.ts", "0.015", 75..=77, "-c:v libx264 -pix_fmt yuv420p -c:a aac"),
+        ("frames.mkv", "1", 99..=101, "-c:v libx264 -pix_fmt yuv420p -c:a libopus"),
+        ("frames.mp4", "0.41", 75..=87, "-c:v libx264 -pix_fmt yuv420p -c:a aac"),
+    ] {
+        let clip = clips.make(name, &format!("{SOUND} -itsoffset {late} {pictures} {coding}"));
+        let outcome = process(&clip, |spec| spec.preset = pipeline::transcode::Preset::Veryfast);
+        let report = outcome.report();
+        assert!(!report.damaged && report.left_out.is_empty(), "{name}: {report:?}");
+        let picture = outcome.write("v240", &clips.path("picture.mp4"));
+        let decoded = decoded_frames(&picture);
+        assert!(frames.contains(&decoded), "{name}: {decoded} frames");
+    }
+}

@@ -40,7 +40,7 @@ fn world() -> World {
 
 /// The owner, signed in anew: time went by.
 fn back(world: &mut World) -> cluster::actor::Actor {
-    let number = u8::try_from(world.index % 200).unwrap();
+    let number = u8::try_from(world.index % 200).expect("less than 200");
     world.ok(&node(), create_session(number, user_id(OWNER), world.now_ms + DAY));
     cluster::actor::Actor::user(user_id(OWNER), session_id(number))
 }

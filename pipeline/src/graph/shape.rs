@@ -78,10 +78,53 @@ pub(super) fn steady(caps: &gst::Caps, rate: FrameRate) -> Result<Vec<gst::Eleme
     if rate.as_f64() <= SLOW_RATE {
         show_last_picture_to_its_end(&videorate, rate)?;
     }
+    hold_back_a_false_start(&videorate)?;
     elements.push(videorate);
     let steady = gst::Caps::builder("video/x-raw").field("framerate", fraction(rate)).build();
     elements.push(caps_filter(&steady)?);
     Ok(elements)
+}
+
+/// Where the first picture comes later than the sound, `videorate` (1.22) passes it on at its own time, and then begins again at
+/// the start, with the same picture. Times that go back are the end of an encoder that reorders pictures. So the first one
+/// waits for the second, and is left out when that is earlier.
+fn hold_back_a_false_start(videorate: &gst::Element) -> Result<(), Failure> {
+    let source = videorate.static_pad("src").ok_or_else(|| Failure::internal("no source pad"))?;
+    let first = Mutex::new(Start::Ahead);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    source.add_probe(kinds, move |pad, info| {
+        let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
+        let next = info.buffer().map(|buffer| buffer.pts());
+        match std::mem::replace(&mut *first, Start::Over) {
+            Start::Ahead if next.is_some() => {
+                *first = info.buffer().cloned().map_or(Start::Ahead, Start::Held);
+                return gst::PadProbeReturn::Drop;
+            }
+            Start::Held(held) if is_end || next.is_some() => {
+                drop(first);
+                if next.is_none_or(|next| next > held.pts())
+                    && let Some(peer) = pad.peer()
+                {
+                    // Refused only by a graph that is being torn down.
+                    let _ = peer.chain(held);
+                }
+            }
+            other => *first = other,
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// Where the pictures of a steady rate stand.
+enum Start {
+    /// There was none.
+    Ahead,
+    /// The first waits for the second.
+    Held(gst::Buffer),
+    /// They run.
+    Over,
 }
 
 /// `videorate` shows the last picture for one frame only, however long it is meant to stand: at the end it is given the same
