@@ -82,7 +82,7 @@ impl Weakness {
         Self { what, certificate, expected, ..Self::none() }
     }
 
-    /// Every header called `name` in place of which `line` is sent.
+    /// Sends `line`, or nothing, in place of the header called `name`.
     fn of_header(name: &'static str, line: &str) -> Self {
         let head = strict_head();
         let lines = head.split("\r\n").filter(|kept| !kept.starts_with(&format!("{name}:")));

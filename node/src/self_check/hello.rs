@@ -1,5 +1,5 @@
 //! Clients of long ago: their first message, written by hand, since no library that we use still speaks their TLS. Sent by
-//! [`super::look`], which wants to see each of them refused.
+//! [`super::look()`], which wants to see each of them refused.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -1,6 +1,6 @@
 //! The node looks at itself from outside, as a browser would, and says what is weaker than it should be.
 //!
-//! [`look`] does it once; [`SelfCheck`] does it for the node that it runs in, now and then and whenever another certificate is
+//! [`look()`] does it once; [`SelfCheck`] does it for the node that it runs in, now and then and whenever another certificate is
 //! served. What it finds is an alert (`tls_weakened` in `alerts/conditions.rs`) and a figure in `/metrics`. The node's own
 //! settings cannot be at fault alone: something may stand in front of it, and an update may change what is served.
 
