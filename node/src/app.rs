@@ -15,6 +15,7 @@ use crate::limits::Limiter;
 use crate::live::Live;
 use crate::media::Media;
 use crate::metrics::Metrics;
+use crate::self_check::Newest;
 use crate::shutdown::Shutdown;
 use crate::tls::Tls;
 
@@ -43,6 +44,8 @@ pub struct App {
     pub live: Arc<Live>,
     /// What looks for alerts and tells them.
     pub alerts: Alerts,
+    /// What the node found when it last looked at itself from outside.
+    pub self_check: Newest,
     /// When the process began to serve.
     pub started: Instant,
     /// Stopping in order.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use cluster::Distance;
 use ipnet::IpNet;
 use serde::Deserialize;
+use url::Url;
+
+use crate::tls::Names;
 
 /// The least a node may be silent before another votes in its place, in seconds.
 const VOTER_SILENT_SECONDS_MIN: u32 = 5;
@@ -43,6 +46,9 @@ pub enum ConfigError {
         /// What was written.
         origin: String,
     },
+    /// Nothing can be connected to there.
+    #[error("`self_check_address` must be a name or an address, with or without a port: `{0}` is none")]
+    BadSelfCheckAddress(String),
 }
 
 /// The configuration of one node.
@@ -80,6 +86,9 @@ pub struct Config {
     pub metrics_from: Vec<IpNet>,
     /// Networks that webhooks, syslog, mail and the like may lead to although they lie inside: this machine's own, say.
     pub outbound_networks: Vec<IpNet>,
+    /// Where this node looks at its TLS and headers as browsers see them, when they do not come straight to `listen`: a name or
+    /// address, with or without a port, that leads to this node and no other.
+    pub self_check_address: Option<String>,
     /// The file holding the node's private key; outside the data folder by default.
     pub key_file: Option<PathBuf>,
     /// Sizes and times that bound what one client may take.
@@ -184,6 +193,7 @@ impl Default for Config {
             security_contact: None,
             metrics_from: vec![IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)), loopback()],
             outbound_networks: Vec::new(),
+            self_check_address: None,
             key_file: None,
             limits: Limits::default(),
             backup: Backup::default(),
@@ -235,8 +245,11 @@ impl Config {
         if self.cluster_voter_silent_seconds < VOTER_SILENT_SECONDS_MIN {
             return Err(ConfigError::VoterSilentTooShort);
         }
+        if let Some(text) = self.self_check_address.as_deref().filter(|text| host_and_port(text).is_none()) {
+            return Err(ConfigError::BadSelfCheckAddress(text.to_owned()));
+        }
         for origin in &self.allowed_origins {
-            let parsed = url::Url::parse(origin).ok();
+            let parsed = Url::parse(origin).ok();
             let same = parsed
                 .is_some_and(|url| url.scheme() == "https" && url.origin().ascii_serialization() == *origin);
             if !same {
@@ -256,11 +269,35 @@ impl Config {
         })
     }
 
+    /// What the node's own certificate vouches for: the machine, the configured names, and the address that is listened on.
+    #[must_use]
+    pub fn certificate_names(&self) -> Names {
+        let mut names = Names::of_this_machine(&self.hostnames);
+        if !self.listen.ip().is_unspecified() {
+            names.add(&self.listen.ip().to_string());
+        }
+        names
+    }
+
+    /// Host and port of `self_check_address`.
+    #[must_use]
+    pub fn self_check_place(&self) -> Option<(String, u16)> {
+        self.self_check_address.as_deref().and_then(host_and_port)
+    }
+
     /// The address clients on this machine use.
     #[must_use]
     pub fn local_url(port: u16) -> String {
         format!("https://{}:{port}", Ipv4Addr::LOCALHOST)
     }
+}
+
+/// The parts of `media.example`, `media.example:8443` or `[2001:db8::1]:443`; the port is that of HTTPS unless given.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let url = Url::parse(&format!("https://{text}")).ok()?;
+    let bare = !text.contains(['/', '@', '?', '#', '\\']);
+    let host = url.host_str().filter(|_| bare)?.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some((host, url.port_or_known_default()?))
 }
 
 #[cfg(test)]
@@ -290,6 +327,29 @@ mod tests {
         assert!(silent.check().unwrap_err().to_string().contains("cluster_voter_silent_seconds"));
         let certificate = Config { cluster_certificate_minutes: 0, ..Config::default() };
         assert!(certificate.check().unwrap_err().to_string().contains("cluster_certificate_minutes"));
+    }
+
+    #[test]
+    fn where_a_node_looks_at_itself_is_a_host_with_or_without_a_port() {
+        let place = |text: &str| {
+            Config { self_check_address: Some(text.to_owned()), ..Config::default() }.check().map(|config| {
+                config.self_check_place().map(|(host, port)| format!("{host} {port}")).unwrap_or_default()
+            })
+        };
+        assert_eq!(place("media.example").unwrap(), "media.example 443");
+        assert_eq!(place("[2001:db8::1]:8443").unwrap(), "2001:db8::1 8443");
+        for bad in ["", "https://media.example", "media.example/x", "me@media.example", "media.example:99999"]
+        {
+            assert!(place(bad).unwrap_err().to_string().contains("self_check_address"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_own_certificate_vouches_for_the_address_that_is_listened_on() {
+        let config = Config { listen: "192.0.2.7:443".parse().unwrap(), ..Config::default() };
+        assert!(config.certificate_names().addresses.contains(&IpAddr::from([192, 0, 2, 7])));
+        let everywhere = Config::default().certificate_names().addresses;
+        assert!(everywhere.iter().all(|address| !address.is_unspecified()), "{everywhere:?}");
     }
 
     #[test]

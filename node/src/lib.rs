@@ -37,6 +37,7 @@ pub mod play;
 pub mod problem;
 pub mod routes;
 pub mod run;
+pub mod self_check;
 pub mod shelf;
 pub mod shutdown;
 pub mod sidecars;

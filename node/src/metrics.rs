@@ -53,6 +53,10 @@ pub struct Metrics {
     pub throttled: Counter<u64, AtomicU64>,
     /// Refused log-ins.
     pub refused_logins: Counter<u64, AtomicU64>,
+    /// What is weaker than it should be, as the node last saw itself from outside.
+    pub self_check_findings: Gauge<i64, AtomicI64>,
+    /// When that was: seconds since 1970, 0 for never.
+    pub self_check_last: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -77,6 +81,18 @@ impl Default for Metrics {
         registry.register("connections", "Open connections", connections.clone());
         registry.register("throttled", "Requests refused by a rate limit", throttled.clone());
         registry.register("refused_logins", "Log-ins refused", refused_logins.clone());
+        let (self_check_findings, self_check_last) = (Gauge::default(), Gauge::default());
+        let figures = [
+            (
+                "self_check_findings",
+                "What is weak when the node looks at itself from outside",
+                &self_check_findings,
+            ),
+            ("self_check_last_seconds", "When the node last looked at itself from outside", &self_check_last),
+        ];
+        for (name, help, gauge) in figures {
+            registry.register(name, help, gauge.clone());
+        }
         Self {
             registry: Mutex::new(registry),
             requests,
@@ -87,6 +103,8 @@ impl Default for Metrics {
             connections,
             throttled,
             refused_logins,
+            self_check_findings,
+            self_check_last,
         }
     }
 }

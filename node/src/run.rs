@@ -27,8 +27,9 @@ use crate::live::Live;
 use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
+use crate::self_check::{Newest, SelfCheck};
 use crate::shutdown::{self, Shutdown};
-use crate::tls::{Names, Tls};
+use crate::tls::Tls;
 use crate::{answer, api, clean_stack, console, limits};
 
 /// Seconds of quiet after which a connection is closed.
@@ -106,12 +107,15 @@ async fn serve(
     let app = web::Data::new(app(config, cluster)?);
     let server = https(app.clone(), listener)?;
     let handle = server.handle();
-    let redirect = app.config.redirect_listen.map(|listen| redirect(listen, address.port())).transpose()?;
+    let plain = app.config.redirect_listen.map(bind).transpose()?;
+    let self_check =
+        SelfCheck::new(app.clone(), address, plain.as_ref().map(TcpListener::local_addr).transpose()?);
+    let redirect = plain.map(|listener| redirect(listener, address.port())).transpose()?;
     let redirecting = redirect.as_ref().map(actix_web::dev::Server::handle);
     if let Some(redirect) = redirect {
         actix_web::rt::spawn(redirect);
     }
-    Alerts::start(&app);
+    Alerts::start(&app, self_check);
     actix_web::rt::spawn(authority::follow(app.clone()));
     let stopping = actix_web::rt::spawn(stop_when_asked(app.clone(), options.watch_input, handle));
     announce(&app, address, options.announce);
@@ -137,8 +141,12 @@ async fn serve(
 /// Puts the parts together.
 fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     let cores = std::thread::available_parallelism()?.get();
-    let names = Names::of_this_machine(&config.hostnames);
-    let tls = Tls::open(&config.dir, &names, cluster.storage_key(), authority::of_cluster(&cluster)?)?;
+    let tls = Tls::open(
+        &config.dir,
+        &config.certificate_names(),
+        cluster.storage_key(),
+        authority::of_cluster(&cluster)?,
+    )?;
     let metrics = Arc::new(Metrics::default());
     let limiter = Limiter::new(config.limits.clone(), metrics.connections.clone());
     let claim = ClaimCode::open(&config.dir, cluster.state().is_claimed())?;
@@ -157,6 +165,7 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
         metrics,
         live,
         alerts: Alerts::default(),
+        self_check: Newest::default(),
         started: Instant::now(),
         shutdown: Shutdown::default(),
     })
@@ -264,8 +273,7 @@ fn workers(asked: usize) -> std::io::Result<usize> {
 }
 
 /// Plain HTTP is answered by a redirect to HTTPS, whatever is asked; nothing else is served there.
-fn redirect(listen: SocketAddr, https_port: u16) -> anyhow::Result<actix_web::dev::Server> {
-    let listener = bind(listen)?;
+fn redirect(listener: TcpListener, https_port: u16) -> anyhow::Result<actix_web::dev::Server> {
     let server = HttpServer::new(move || {
         let answer =
             move |request: actix_web::HttpRequest| async move { answer::to_https(&request, https_port) };

@@ -10,6 +10,7 @@ use cluster::store::Level;
 use cluster::worker::Activity;
 
 use super::facts::{Facts, Found};
+use crate::self_check;
 
 /// Who looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +153,15 @@ pub const ALL: &[Condition] = &[
         watch: Watch::EachNode,
         after: AT_ONCE,
         check: certificate_ends,
+    },
+    Condition {
+        kind: "tls_weakened",
+        title: "The node is less well protected than it should be",
+        advice: "A browser that comes to this node finds what is listed; docs/operating.md says what each means. See what stands in front of the node, and which certificate is installed.",
+        link: "/system",
+        watch: Watch::EachNode,
+        after: SHORTLY,
+        check: tls_weakened,
     },
     Condition {
         kind: "authority_ends",
@@ -322,6 +332,14 @@ fn certificate_ends(facts: &Facts<'_>, found: &mut Found<'_>) {
     let severity = if left_ms < 3 * DAY_MS { Severity::Critical } else { Severity::Warning };
     let mut details = facts.naming(facts.me());
     details.push(("days", (left_ms / DAY_MS).to_string()));
+    found.add(facts.this_node(), severity, details);
+}
+
+fn tls_weakened(facts: &Facts<'_>, found: &mut Found<'_>) {
+    let findings = facts.app.self_check.findings();
+    let Some(severity) = findings.iter().map(|finding| finding.severity()).max() else { return };
+    let mut details = facts.naming(facts.me());
+    details.push(("findings", self_check::listed(&findings)));
     found.add(facts.this_node(), severity, details);
 }
 

@@ -32,6 +32,7 @@ pub use webhook::new_secret;
 
 use crate::app::App;
 use crate::outbound::{Guard, OutboundError};
+use crate::self_check::SelfCheck;
 
 /// How long the workers may take to end.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -63,9 +64,10 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// Starts them. Needs a running tokio runtime.
-    pub fn start(app: &web::Data<App>) {
+    /// Starts them, and what looks at the node from outside. Needs a running tokio runtime.
+    pub fn start(app: &web::Data<App>, self_check: SelfCheck) {
         let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(Evaluate::new(app.clone()))];
+        workers.push(Box::new(self_check));
         workers.push(Box::new(heads::TellHeads::new(app.clone())));
         for channel in ChannelKind::ALL {
             workers.push(Box::new(Deliver::new(app.clone(), channel)));

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::token::SecretText;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::Routes;
-use crate::tls::{CertificateFacts, Names, Source};
+use crate::tls::{CertificateFacts, Source};
 
 /// Warned of when so little of its life is left.
 const SOON_MS: u64 = 21 * 24 * 60 * 60 * 1000;
@@ -130,7 +130,7 @@ pub async fn certificate_remove(
     caller.propose(ClusterCommand::RemoveCertificate { node: app.cluster.node_id() }).await?;
     let node = app.clone();
     let removed = web::block(move || {
-        let names = Names::of_this_machine(&node.config.hostnames);
+        let names = node.config.certificate_names();
         node.tls.remove(&node.config.dir, &names, node.cluster.storage_key())
     });
     removed.await.map_err(Problem::internal)??;

@@ -9,7 +9,7 @@ use cluster::event::Event;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::App;
-use crate::tls::{Adopted, Names};
+use crate::tls::Adopted;
 
 /// What failed is tried again after so long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -65,6 +65,6 @@ async fn has_changed(events: &mut tokio::sync::broadcast::Receiver<Event>) -> bo
 
 fn adopt(app: &App) -> anyhow::Result<bool> {
     let Some(next) = of_cluster(&app.cluster)? else { return Ok(false) };
-    let names = Names::of_this_machine(&app.config.hostnames);
+    let names = app.config.certificate_names();
     Ok(app.tls.adopt(&app.config.dir, &names, app.cluster.storage_key(), next)?)
 }

@@ -82,7 +82,7 @@ pub fn facts(chain: &[CertificateDer<'_>]) -> Result<CertificateFacts, TlsError>
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub(super) fn fit(chain: &[CertificateDer<'_>], now_ms: u64) -> Result<CertificateFacts, TlsError> {
+pub fn fit(chain: &[CertificateDer<'_>], now_ms: u64) -> Result<CertificateFacts, TlsError> {
     let facts = facts(chain)?;
     if now_ms >= facts.not_after_ms {
         return Err(TlsError::Expired);

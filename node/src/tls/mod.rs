@@ -14,9 +14,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::watch;
 
 pub use authority::{Authority, Names};
-pub use inspect::CertificateFacts;
+pub use inspect::{CertificateFacts, facts, fit};
 pub use installed::Prepared;
 pub use vault::{Vault, write as write_private};
 
@@ -145,11 +146,22 @@ pub fn authority_before(dir: &Path, seal: &dyn cluster::seal::Seal) -> anyhow::R
 #[derive(Debug)]
 pub struct Served {
     current: ArcSwap<Current>,
+    changed: watch::Sender<()>,
     /// Held while it is decided what is served next.
     changing: Mutex<()>,
 }
 
 impl Served {
+    fn new(current: Arc<Current>) -> Self {
+        let changed = watch::Sender::new(());
+        Self { current: ArcSwap::new(current), changed, changing: Mutex::default() }
+    }
+
+    fn show(&self, next: Arc<Current>) {
+        self.current.store(next);
+        self.changed.send_replace(());
+    }
+
     fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,7 +236,7 @@ impl Tls {
                 Current::new(Source::Own, authority.node_certificate(names, crossed.as_deref())?)
             }
         };
-        let served = Arc::new(Served { current: ArcSwap::new(current), changing: Mutex::default() });
+        let served = Arc::new(Served::new(current));
         let published = Published { pem: authority.pem().to_owned(), crossed };
         Ok(Self { served, authority: Arc::new(ArcSwap::from_pointee(published)) })
     }
@@ -251,7 +263,7 @@ impl Tls {
         if self.source() == Source::Own {
             let own = Authority::of(&next.certificate, &next.key)?
                 .node_certificate(names, published.crossed.as_deref())?;
-            self.served.current.store(Current::new(Source::Own, own));
+            self.served.show(Current::new(Source::Own, own));
         }
         Authority::adopt(&folder, &next.certificate, &next.key, vault)?;
         self.authority.store(Arc::new(published));
@@ -269,6 +281,18 @@ impl Tls {
     pub fn fingerprint(&self) -> String {
         let current = self.served.current.load();
         current.certified.cert.first().map(|leaf| fingerprint(leaf)).unwrap_or_default()
+    }
+
+    /// The certificate that is served, and what is sent along with it.
+    #[must_use]
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.served.current.load().certified.cert.clone()
+    }
+
+    /// Tells when another certificate is served.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.served.changed.subscribe()
     }
 
     /// Whose certificate is served.
@@ -300,7 +324,7 @@ impl Tls {
     pub fn install(&self, dir: &Path, prepared: Prepared, vault: &dyn Vault) -> Result<(), TlsError> {
         let _alone = self.served.change();
         installed::store(&dir.join("tls"), &prepared, vault)?;
-        self.served.current.store(Current::new(Source::Installed, prepared.certified));
+        self.served.show(Current::new(Source::Installed, prepared.certified));
         Ok(())
     }
 
@@ -314,7 +338,7 @@ impl Tls {
         let crossed = self.authority.load().crossed.clone();
         let own = Authority::open(&folder, vault)?.node_certificate(names, crossed.as_deref())?;
         installed::remove(&folder)?;
-        self.served.current.store(Current::new(Source::Own, own));
+        self.served.show(Current::new(Source::Own, own));
         Ok(())
     }
 

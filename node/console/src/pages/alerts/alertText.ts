@@ -16,6 +16,7 @@ const kinds = new Set([
   'disk_nearly_full',
   'clock_apart',
   'certificate_ends',
+  'tls_weakened',
   'authority_ends',
   'damage_found',
   'work_failing',
@@ -41,6 +42,7 @@ const details = new Set([
   'copies',
   'beyond_repair',
   'work',
+  'findings',
 ]);
 
 export interface AlertText {
