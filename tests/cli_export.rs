@@ -444,6 +444,12 @@ async fn what_was_changed_or_leads_elsewhere_is_not_sent() {
     let mended = blank.person.types(&import).await;
     assert!(mended.error.contains("1 assets brought in, 1 were there already, 0 failed"), "{}", mended.error);
     from(&blank.assets(&application).await, &bad);
+    // What the node shows no more stays in the folder, and in its list.
+    home.acts(&good, "trash", json!({})).await;
+    let left = home.person.types(&["export", &shown]).await;
+    left.well();
+    assert!(left.error.contains("1 of an earlier export are not on the node any more"), "{}", left.error);
+    sums_fit(&export).await;
     let foreign = blank.person.home.path().display().to_string();
     blank
         .person

@@ -105,6 +105,12 @@ impl CliError {
         }
     }
 
+    /// Whether the node did nothing, and said so: too much is asked of it, or nobody leads.
+    #[must_use]
+    pub fn is_turned_away(&self) -> bool {
+        matches!(self, Self::Refused { status: 429 | 503, .. })
+    }
+
     /// Whether the way to the node, or the node, failed for now, and not what was asked for.
     #[must_use]
     pub fn is_outage(&self) -> bool {

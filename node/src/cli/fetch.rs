@@ -72,14 +72,32 @@ pub async fn fetch(client: &Client, wanted: &Wanted<'_>, bar: &ProgressBar) -> R
 }
 
 /// Does something again while the way to the node, or the node, fails for now.
-pub async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, CliError>
+pub async fn patiently<T, F>(attempt: impl FnMut() -> F) -> Result<T, CliError>
+where
+    F: Future<Output = Result<T, CliError>>,
+{
+    again_while(CliError::is_outage, attempt).await
+}
+
+/// Does something again that must not be done twice: only when the node said that it did nothing.
+pub async fn once<T, F>(attempt: impl FnMut() -> F) -> Result<T, CliError>
+where
+    F: Future<Output = Result<T, CliError>>,
+{
+    again_while(CliError::is_turned_away, attempt).await
+}
+
+async fn again_while<T, F>(
+    is_worth_it: impl Fn(&CliError) -> bool,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, CliError>
 where
     F: Future<Output = Result<T, CliError>>,
 {
     let since = Instant::now();
     loop {
         match attempt().await {
-            Err(error) if error.is_outage() && since.elapsed() <= PATIENCE => {
+            Err(error) if is_worth_it(&error) && since.elapsed() <= PATIENCE => {
                 tokio::time::sleep(PAUSE).await;
             }
             end => return end,
@@ -213,4 +231,37 @@ async fn finish(
         let _ = tokio::fs::remove_file(&part).await;
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_half_is_gone_on_with_where_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("film.mp4");
+        std::fs::write(folder.path().join("film.mp4.part"), b"first half, ").unwrap();
+        let sha256 = HEXLOWER.encode(aws_lc_rs::digest::digest(&SHA256, b"first half, second half").as_ref());
+        let mut wanted =
+            Wanted { asset: "a", what: "original", output: &output, sha256: Some(&sha256), keeps_half: true };
+        let mut target = Target::open(&wanted).await.unwrap();
+        assert_eq!(target.written, 12);
+        target.write(b"second half").await.unwrap();
+        let fetched = finish(Ok(()), target, &wanted).await.unwrap();
+        assert_eq!((fetched.length, fetched.sha256), (23, sha256.clone()));
+        assert_eq!(std::fs::read(&output).unwrap(), b"first half, second half");
+
+        // A way that was lost leaves the half; bytes that do not fit go.
+        let lost = || Err(CliError::Answer("lost".to_owned()));
+        std::fs::write(folder.path().join("film.mp4.part"), b"other").unwrap();
+        finish(lost(), Target::open(&wanted).await.unwrap(), &wanted).await.unwrap_err();
+        assert!(folder.path().join("film.mp4.part").exists());
+        let damaged = finish(Ok(()), Target::open(&wanted).await.unwrap(), &wanted).await;
+        assert!(matches!(damaged, Err(CliError::Damaged(_))));
+        assert!(!folder.path().join("film.mp4.part").exists());
+        std::fs::write(folder.path().join("film.mp4.part"), b"other").unwrap();
+        wanted.keeps_half = false;
+        assert_eq!(Target::open(&wanted).await.unwrap().written, 0);
+    }
 }

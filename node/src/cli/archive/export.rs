@@ -67,11 +67,14 @@ impl Export {
             gather.application(application).await?;
         }
         gather.keep_what_was()?;
-        if is_admin {
+        let has_audit_log = if is_admin {
             gather.audit_log().await?;
-        }
+            true
+        } else {
+            gather.kept_audit_log()?
+        };
         bar.finish_and_clear();
-        let head = finish(&client, &folder, gather, is_admin).await?;
+        let head = finish(&client, &folder, gather, has_audit_log).await?;
         report(&head);
         shown::line(&self.directory.display().to_string());
         let missing = head.missing.iter().filter(|one| one.lacks_bytes).count();

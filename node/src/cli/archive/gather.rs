@@ -165,6 +165,16 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
+    /// Whether the audit log lies there from an earlier export by somebody who might see it. It stays.
+    pub fn kept_audit_log(&mut self) -> Result<bool, CliError> {
+        let path = self.folder.path.join(AUDIT);
+        let is_there = path.symlink_metadata().is_ok_and(|facts| facts.is_file());
+        if is_there {
+            self.sums.add(AUDIT, &hashed(&path, &ProgressBar::hidden())?.sha256)?;
+        }
+        Ok(is_there)
+    }
+
     /// The whole audit log, newest first, one JSON object a line.
     pub async fn audit_log(&mut self) -> Result<(), CliError> {
         self.bar.set_message("the audit log");

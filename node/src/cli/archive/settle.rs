@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::client::Client;
 use super::super::error::CliError;
-use super::super::fetch::patiently;
+use super::super::fetch::{once, patiently};
 use super::super::shown;
 use super::super::unfinished::Unfinished;
 use super::super::upload::{Source, create, send_all, standing};
@@ -127,7 +127,7 @@ impl Settle<'_> {
             Some(location) => location,
             None => {
                 let media_type = Some(facts.media_type.as_str()).filter(|kind| !kind.is_empty());
-                let made = create(client, source, &self.target.id, &facts.title, media_type).await?;
+                let made = once(|| create(client, source, &self.target.id, &facts.title, media_type)).await?;
                 unfinished.remember(&made)?;
                 made
             }
