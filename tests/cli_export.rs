@@ -102,7 +102,8 @@ async fn sums_fit(export: &Path) {
     assert_eq!(listed.len(), there, "every file but the list itself is listed: {said}");
 }
 
-async fn ffmpeg(arguments: &[&str]) {
+async fn ffmpeg(arguments: &str) {
+    let arguments = arguments.split_whitespace();
     let status = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).status().await;
     assert!(status.expect("ffmpeg is installed").success());
 }
@@ -111,46 +112,19 @@ async fn ffmpeg(arguments: &[&str]) {
 async fn film(folder: &Path) -> Vec<u8> {
     let (srt, mkv) = (folder.join("film.srt"), folder.join("film.mkv"));
     std::fs::write(&srt, "1\n00:00:00,000 --> 00:00:01,000\nFound in the film\n").unwrap();
-    let (srt, out) = (srt.display().to_string(), mkv.display().to_string());
-    let picture = "testsrc2=size=320x240:rate=25:duration=2";
-    let sound = "sine=frequency=440:duration=2";
-    ffmpeg(&[
-        "-f",
-        "lavfi",
-        "-i",
-        picture,
-        "-f",
-        "lavfi",
-        "-i",
-        sound,
-        "-i",
-        &srt,
-        "-map",
-        "0",
-        "-map",
-        "1",
-        "-map",
-        "2",
-        "-c:v",
-        "libx264",
-        "-pix_fmt",
-        "yuv420p",
-        "-c:a",
-        "aac",
-        "-c:s",
-        "srt",
-        "-metadata:s:s:0",
-        "language=eng",
-        &out,
-    ])
+    ffmpeg(&format!(
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=2 -f lavfi -i sine=frequency=440:duration=2 -i {} \
+         -map 0 -map 1 -map 2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -c:s srt -metadata:s:s:0 language=eng {}",
+        srt.display(),
+        mkv.display()
+    ))
     .await;
     std::fs::read(mkv).unwrap()
 }
 
 async fn picture(folder: &Path) -> Vec<u8> {
     let png = folder.join("poster.png");
-    ffmpeg(&["-f", "lavfi", "-i", "color=red:size=160x90", "-frames:v", "1", &png.display().to_string()])
-        .await;
+    ffmpeg(&format!("-f lavfi -i color=red:size=160x90 -frames:v 1 {}", png.display())).await;
     std::fs::read(png).unwrap()
 }
 
@@ -230,6 +204,9 @@ fn the_export_can_be_read_by_anybody(export: &Path, library: &Library) {
     assert!(found.starts_with("WEBVTT") && found.contains("Found in the film"), "{found}");
     let kinds: Vec<_> = film["captions"].as_array().unwrap().iter().map(|one| &one["uploaded"]).collect();
     assert_eq!(kinds, [&json!(false), &json!(true)]);
+    let rendition = film["renditions"][0]["file"].as_str().unwrap();
+    let mp4 = std::fs::read(folder.join(rendition)).unwrap();
+    assert_eq!(mp4.get(4..8), Some(b"ftyp".as_slice()), "{rendition} is an MP4");
     assert_eq!((&film["poster"]["chosen"], &film["poster"]["file"]), (&json!(true), &json!("poster.png")));
 
     let held = folder_of(export, &library.held);
@@ -283,7 +260,7 @@ async fn everything_leaves_in_open_formats_and_comes_back_equal() {
     let home = Place::new().await;
     let library = furnish(&home).await;
     let export = home.person.home.path().join("Export – alles");
-    let export_command = ["export", "--trashed", &export.display().to_string()];
+    let export_command = ["export", "--trashed", "--renditions", &export.display().to_string()];
     let exported = home.person.types(&export_command).await;
     assert_eq!(exported.well(), export.display().to_string());
     assert!(exported.error.contains("its upload is not complete"), "{}", exported.error);
