@@ -1,5 +1,6 @@
 //! The command line on a real node, as stories: what a person types, what comes out, and how it ends.
 
+mod cli_export;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

@@ -149,4 +149,5 @@ fn viewers_download_only_where_policy_lets_them() {
     assert_eq!(may(&world, &cleo, Action::DownloadOriginal), Ok(()));
     world.ok(&owner(), AssetCommand::Trash { asset });
     assert_eq!(may(&world, &reader, Action::DownloadOriginal), Err(Refusal::Trashed));
+    assert_eq!(may(&world, &owner(), Action::DownloadOriginal), Ok(()), "who may restore it may export it");
 }

@@ -127,7 +127,7 @@ fn reads(operation: &str) -> Option<Need> {
         "poster_show" | "storyboard_show" | "storyboard_index" | "waveform_show" | "asset_view" => {
             see(A::SeeAsset, P::Asset)
         }
-        "asset_detail" => see(A::SeeAssetDetail, P::Asset),
+        "asset_detail" | "captions_show" => see(A::SeeAssetDetail, P::Asset),
         "upload_head" => see(A::WriteAsset, P::Asset),
         "event_stream" => see(A::FollowEvents, P::Cluster),
         "system_status" => see(A::SeeStatus, P::Cluster),

@@ -143,24 +143,52 @@ impl Client {
     /// The first `most` items of a list, page by page.
     pub async fn first(&self, list: Url, most: usize) -> Result<Vec<Value>, CliError> {
         let mut items = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let mut url = list.clone();
-            let page = PAGE.min(most - items.len()).max(1);
-            url.query_pairs_mut().append_pair("limit", &page.to_string());
-            if let Some(cursor) = &cursor {
-                url.query_pairs_mut().append_pair("cursor", cursor);
-            }
-            let mut page: crate::api::paging::Page<Value> = self.get(url).await?;
-            items.append(&mut page.items);
+        let mut pages = Pages::of(list);
+        while items.len() < most
+            && let Some(mut page) = pages.next(self, most - items.len()).await?
+        {
+            items.append(&mut page);
             items.truncate(most);
-            match page.next_cursor {
-                _ if items.len() >= most => return Ok(items),
-                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-                Some(_) => return Err(unexpected("a list that does not go on")),
-                None => return Ok(items),
+        }
+        Ok(items)
+    }
+}
+
+/// A list read page by page, for one that need not fit into memory.
+#[derive(Debug)]
+pub struct Pages {
+    list: Url,
+    cursor: Option<String>,
+    is_over: bool,
+}
+
+impl Pages {
+    /// From the beginning of a list.
+    pub fn of(list: Url) -> Self {
+        Self { list, cursor: None, is_over: false }
+    }
+
+    /// The next page, of at most so many items; none after the last. After an error the same page is asked for again.
+    pub async fn next(&mut self, client: &Client, most: usize) -> Result<Option<Vec<Value>>, CliError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut url = self.list.clone();
+        url.query_pairs_mut().append_pair("limit", &PAGE.min(most).max(1).to_string());
+        if let Some(cursor) = &self.cursor {
+            url.query_pairs_mut().append_pair("cursor", cursor);
+        }
+        let page: crate::api::paging::Page<Value> = client.get(url).await?;
+        match page.next_cursor {
+            Some(next) if self.cursor.as_ref() == Some(&next) => {
+                return Err(unexpected("a list that does not go on"));
+            }
+            next => {
+                self.is_over = next.is_none();
+                self.cursor = next;
             }
         }
+        Ok(Some(page.items))
     }
 }
 

@@ -80,6 +80,9 @@ pub enum CliError {
     /// A backup, a check of one, or a restore.
     #[error("{0}")]
     Backup(String),
+    /// An export, or the import of one.
+    #[error(transparent)]
+    Archive(#[from] super::archive::ArchiveError),
     /// The recovery key, the seal or the key file.
     #[error("{0}")]
     Recovery(String),
@@ -98,6 +101,22 @@ impl CliError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { status, .. } => matches!(status, 409 | 423 | 429 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+
+    /// Whether the node did nothing, and said so: too much is asked of it, or nobody leads.
+    #[must_use]
+    pub fn is_turned_away(&self) -> bool {
+        matches!(self, Self::Refused { status: 429 | 503, .. })
+    }
+
+    /// Whether the way to the node, or the node, failed for now, and not what was asked for.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
     }

@@ -5,6 +5,7 @@
 //! standard error; a failure is one plain sentence and a non-zero exit.
 
 mod accept_loss;
+mod archive;
 mod assets;
 mod authority;
 mod backup;
@@ -16,6 +17,8 @@ mod connection;
 mod download;
 mod edge;
 mod error;
+mod fetch;
+mod file_name;
 mod node_state;
 mod people;
 mod recover;
@@ -51,6 +54,10 @@ pub enum ClientCommand {
     Play(assets::Play),
     /// Download an asset.
     Download(download::Download),
+    /// Write everything into a folder that needs no mediakeep to be read.
+    Export(archive::Export),
+    /// Bring an exported folder in, into a blank cluster or another one.
+    Import(archive::Import),
     /// Move assets to the trash, or forget them for good.
     Delete(assets::Delete),
     /// List the people of the cluster.
@@ -123,6 +130,8 @@ async fn carry_out<C: CommandFactory>(command: ClientCommand) -> Result<(), CliE
         ClientCommand::Asset(command) => command.run().await,
         ClientCommand::Play(command) => command.run().await,
         ClientCommand::Download(command) => command.run().await,
+        ClientCommand::Export(command) => command.run().await,
+        ClientCommand::Import(command) => command.run().await,
         ClientCommand::Delete(command) => command.run().await,
         ClientCommand::Users(command) => command.run().await,
         ClientCommand::Status(command) => command.run().await,

@@ -47,10 +47,13 @@ pub struct Upload {
 }
 
 /// What is uploaded.
-struct Source {
+#[derive(Debug)]
+pub struct Source {
     path: PathBuf,
-    name: String,
-    length: u64,
+    /// What the node is told it is called.
+    pub name: String,
+    /// Its bytes.
+    pub length: u64,
     modified_ms: u64,
 }
 
@@ -68,7 +71,8 @@ impl Upload {
 }
 
 impl Source {
-    fn look_at(path: &Path) -> Result<Self, CliError> {
+    /// A file as it is now; one that changes while it is sent is noticed.
+    pub fn look_at(path: &Path) -> Result<Self, CliError> {
         let path = path.canonicalize().map_err(CliError::file(path))?;
         let facts = path.metadata().map_err(CliError::file(&path))?;
         if !facts.is_file() {
@@ -105,7 +109,7 @@ async fn transfer(
     let (location, offset) = match begun {
         Some((location, offset)) => (location, offset),
         None => {
-            let location = create(client, source, application, title).await?;
+            let location = create(client, source, application, title, None).await?;
             unfinished.remember(&location)?;
             (location, 0)
         }
@@ -138,15 +142,18 @@ fn tus(client: &Client, method: Method, url: Url) -> RequestBuilder {
     client.request(method, url).header("Tus-Resumable", VERSION)
 }
 
-async fn create(
+/// Begins an upload. Gives its address below the node's, which ends in the id of the new asset.
+pub async fn create(
     client: &Client,
     source: &Source,
     application: &str,
     title: &str,
+    media_type: Option<&str>,
 ) -> Result<String, CliError> {
     let pair = |(key, value): (&str, &str)| format!("{key} {}", BASE64.encode(value.as_bytes()));
     let metadata = [("filename", source.name.as_str()), ("title", title), ("application", application)];
-    let metadata = metadata.map(pair).join(",");
+    let media_type = media_type.map(|kind| ("filetype", kind));
+    let metadata = metadata.into_iter().chain(media_type).map(pair).collect::<Vec<_>>().join(",");
     let request = tus(client, Method::POST, client.api(["uploads"]))
         .header("Upload-Length", source.length)
         .header("Upload-Metadata", metadata)
@@ -158,7 +165,7 @@ async fn create(
 }
 
 /// How much the node has; `None` when it does not know of the upload any more.
-async fn standing(client: &Client, location: &str) -> Result<Option<u64>, CliError> {
+pub async fn standing(client: &Client, location: &str) -> Result<Option<u64>, CliError> {
     let url = client.own_address(location)?;
     match client.send(tus(client, Method::HEAD, url)).await {
         Ok(answer) => offset_of(&answer).map(Some),
@@ -174,7 +181,7 @@ fn offset_of(answer: &Response) -> Result<u64, CliError> {
 }
 
 /// Sends until the node has everything, with patience for a way that is lost for a while.
-async fn send_all(
+pub async fn send_all(
     client: &Client,
     source: &Source,
     location: &str,

@@ -16,7 +16,7 @@ use crate::access::Caller;
 use crate::api::body::collect;
 use crate::api::forms;
 use crate::app::App;
-use crate::manifest::Sidecars;
+use crate::manifest::{Sidecars, TextTrack};
 use crate::media::Media;
 use crate::problem::Problem;
 
@@ -99,6 +99,31 @@ pub async fn waveform_show(
 ) -> Result<HttpResponse, Problem> {
     sidecar(&caller, &media, *asset, &request, "application/json", |all| all.waveform.map(|one| one.blob))
         .await
+}
+
+/// Captions as a whole (WebVTT): those people put in by their language, those found in the file by their id, such as `s0`.
+#[utoipa::path(get, path = "/assets/{asset}/captions/{language}", tag = "assets",
+    params(("asset" = String, Path), ("language" = String, Path, description = "The `id` that the asset's detail gives")),
+    responses((status = 200, description = "WebVTT"), (status = 404, description = "There are none")))]
+pub async fn captions_show(
+    caller: Caller,
+    media: Data<Media>,
+    path: Path<(AssetId, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (asset, wanted) = path.into_inner();
+    let record = visible(&caller, &media, asset)?;
+    caller.may(&caller.state(), Action::SeeAssetDetail, Target::Asset(asset))?;
+    let is_wanted = |track: &TextTrack| track.rendition.id == wanted;
+    let found = match media.library.manifest(&record).await? {
+        Some(manifest) => {
+            manifest.captions.iter().chain(&manifest.subtitles).find(|track| is_wanted(track)).cloned()
+        }
+        None => change::loose_captions(&record).find(is_wanted),
+    };
+    let blob = found.ok_or_else(Problem::not_found)?.stored.blob;
+    let bytes = load(&media, &record, blob).await?;
+    Ok(shown(&request, blob, "text/vtt; charset=utf-8", bytes))
 }
 
 /// Puts captions of one language in: the body is WebVTT. What is not plain WebVTT is refused.

@@ -97,10 +97,25 @@ impl AssetStore {
             let Some(stored) = sealed(record) else { continue };
             if record.label == CHOSEN_POSTER {
                 manifest.sidecars.chosen_poster = Some(stored);
-            } else if let Some(language) = record.label.strip_prefix(CAPTION_PREFIX) {
-                manifest.captions.push(caption(language, stored));
             }
         }
+        manifest.captions.extend(loose_captions(asset));
+    }
+}
+
+/// Captions that people gave to a video without a manifest (yet).
+pub fn loose_captions(asset: &Asset) -> impl Iterator<Item = TextTrack> + '_ {
+    asset.blobs.iter().filter_map(|record| {
+        let language = record.label.strip_prefix(CAPTION_PREFIX)?;
+        Some(caption(language, sealed(record)?))
+    })
+}
+
+/// Whether somebody chose the picture that stands for the video.
+pub fn is_poster_chosen(asset: &Asset, manifest: Option<&Manifest>) -> bool {
+    match manifest {
+        Some(manifest) => manifest.sidecars.chosen_poster.is_some(),
+        None => asset.blobs.iter().any(|record| record.label == CHOSEN_POSTER && record.sealed.is_some()),
     }
 }
 

@@ -3,6 +3,8 @@
 mod api;
 mod change;
 
+pub use change::{is_poster_chosen, loose_captions};
+
 use crate::routes::Routes;
 
 /// Adds the operations on pictures and captions.
@@ -12,6 +14,7 @@ pub fn configure(routes: &mut Routes) {
     routes.api(api::__path_storyboard_show, api::storyboard_show);
     routes.api(api::__path_storyboard_index, api::storyboard_index);
     routes.api(api::__path_waveform_show, api::waveform_show);
+    routes.api(api::__path_captions_show, api::captions_show);
     routes.api(api::__path_captions_set, api::captions_set);
     routes.api(api::__path_captions_delete, api::captions_delete);
 }

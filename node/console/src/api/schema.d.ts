@@ -379,7 +379,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Captions as a whole (WebVTT): those people put in by their language, those found in the file by their id, such as `s0`. */
+        get: operations["captions_show"];
         /** Puts captions of one language in: the body is WebVTT. What is not plain WebVTT is refused. */
         put: operations["captions_set"];
         post?: never;
@@ -2262,6 +2263,8 @@ export interface components {
         };
         /** @description Text to show over the picture. */
         CaptionView: {
+            /** @description What they are asked for by: the language of those people put in, `s0` and so on for those found in the file. */
+            id: string;
             /** @description What players call it. */
             label: string;
             /** @description The language it is addressed by. */
@@ -2532,6 +2535,8 @@ export interface components {
             key_epoch: number;
             /** @description Those of them that are not played, with the reason. */
             left_out: components["schemas"]["LeftOutView"][];
+            /** @description Somebody chose the picture that stands for it; otherwise it was found while processing. */
+            poster_chosen: boolean;
             /** @description What players can choose. */
             renditions: components["schemas"]["RenditionView"][];
             /** @description SHA-256 of the uploaded file. */
@@ -5249,6 +5254,44 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["BulkAnswer"];
                 };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    captions_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                asset: string;
+                /** @description The `id` that the asset's detail gives */
+                language: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description WebVTT */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There are none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem */
             default: {

@@ -13,9 +13,10 @@ use crate::access::Caller;
 use crate::api::body::ok;
 use crate::api::jobs::JobView;
 use crate::app::App;
-use crate::manifest::{Manifest, SealedRef};
+use crate::manifest::{Manifest, SealedRef, TextTrack};
 use crate::media::Media;
 use crate::problem::{Problem, ProblemBody};
+use crate::sidecars::{is_poster_chosen, loose_captions};
 
 /// A track of the uploaded file.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
@@ -93,6 +94,8 @@ pub struct RenditionView {
 /// Text to show over the picture.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CaptionView {
+    /// What they are asked for by: the language of those people put in, `s0` and so on for those found in the file.
+    pub id: String,
     /// The language it is addressed by.
     pub language: String,
     /// What players call it.
@@ -139,6 +142,8 @@ pub struct DetailView {
     pub renditions: Vec<RenditionView>,
     /// Captions.
     pub captions: Vec<CaptionView>,
+    /// Somebody chose the picture that stands for it; otherwise it was found while processing.
+    pub poster_chosen: bool,
     /// Sealed files.
     pub blobs: Vec<BlobView>,
     /// Who keeps it.
@@ -176,7 +181,11 @@ pub async fn asset_detail(
         tracks: probe.as_ref().map(tracks).unwrap_or_default(),
         left_out: left_out(manifest.as_deref(), probe.as_ref()),
         renditions: manifest.as_deref().map(renditions).unwrap_or_default(),
-        captions: manifest.as_deref().map(captions).unwrap_or_default(),
+        captions: match manifest.as_deref() {
+            Some(manifest) => captions(manifest),
+            None => loose_captions(asset).map(|track| caption(&track, true)).collect(),
+        },
+        poster_chosen: is_poster_chosen(asset, manifest.as_deref()),
         blobs: blobs(asset, manifest.as_deref()),
         holders: holders(&state, *id),
         job: job.map(|job| JobView::of(&state, job, app.live.progress(*id))),
@@ -246,7 +255,13 @@ fn renditions(manifest: &Manifest) -> Vec<RenditionView> {
 }
 
 fn captions(manifest: &Manifest) -> Vec<CaptionView> {
-    let view = |track: &crate::manifest::TextTrack, uploaded| CaptionView {
+    let found = manifest.subtitles.iter().map(|track| caption(track, false));
+    found.chain(manifest.captions.iter().map(|track| caption(track, true))).collect()
+}
+
+fn caption(track: &TextTrack, uploaded: bool) -> CaptionView {
+    CaptionView {
+        id: track.rendition.id.clone(),
         language: if uploaded {
             track.rendition.id.clone()
         } else {
@@ -254,9 +269,7 @@ fn captions(manifest: &Manifest) -> Vec<CaptionView> {
         },
         label: track.rendition.name.clone(),
         uploaded,
-    };
-    let found = manifest.subtitles.iter().map(|track| view(track, false));
-    found.chain(manifest.captions.iter().map(|track| view(track, true))).collect()
+    }
 }
 
 fn blobs(asset: &Asset, manifest: Option<&Manifest>) -> Vec<BlobView> {

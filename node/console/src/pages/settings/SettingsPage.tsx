@@ -14,6 +14,7 @@ import { useEdited } from '../../parts/useEdited';
 import { useText } from '../../text/TextProvider';
 import { useMe } from '../shell/session';
 import { Collections } from './Collections';
+import { ExportSection } from './ExportSection';
 
 const minute = 60_000;
 
@@ -29,6 +30,7 @@ export function SettingsPage() {
           <>
             <Policy key={app} application={application} />
             <Collections app={app} />
+            <ExportSection app={app} />
             <DeleteApplication application={application} />
           </>
         )}
