@@ -37,7 +37,6 @@ test-long: setup console
 fips: setup console
     setup/fips.sh
     nice cargo nextest run -p node --locked --features fips --target-dir target/fips --test fips
-    nice cargo nextest run -p cluster --locked --features fips --target-dir target/fips --lib -E 'test(fips::)'
     command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
     cargo deny --locked --features node/fips check bans licenses sources
 
