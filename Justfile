@@ -33,6 +33,13 @@ test-long: setup console
     MEDIAKEEP_LONG=1 MEDIAKEEP_FAILOVERS=20 MEDIAKEEP_ROUNDS=1000 MEDIAKEEP_FLOOD_SECONDS=10 MEDIAKEEP_ORACLE_SAMPLES=2000 MEDIAKEEP_MUTATION_SECONDS=200 PROPTEST_CASES=20000 \
         cargo nextest run --profile long --workspace --locked -E 'all()' --no-fail-fast
 
+# Build for FIPS 140-3 into target/fips (installs CMake, Go and clang), and check that a real node speaks nothing else
+fips: setup console
+    setup/fips.sh
+    nice cargo nextest run -p node --locked --features fips --target-dir target/fips --test fips
+    command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
+    cargo deny --locked --features node/fips check bans licenses sources
+
 # Fuzz every parser that meets the network or an untrusted file, SECONDS each (installs cargo-fuzz), or only those named
 fuzz seconds="60" *targets: setup
     fuzz/run.sh {{seconds}} {{targets}}

@@ -7,6 +7,7 @@ mod api_audit;
 mod api_canary;
 mod api_certificate;
 mod api_confirm;
+mod api_cryptography;
 mod api_document;
 mod api_flood;
 mod api_library;

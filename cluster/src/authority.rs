@@ -25,7 +25,8 @@ use crate::state::ClusterAuthority;
 
 /// The name that every node's certificate carries, whatever its address: nodes know one another by id.
 pub const NODE_HOST: &str = "node.mediakeep.internal";
-const AUTHORITY_DAYS: u64 = 3650;
+/// How long an authority is good for.
+pub const AUTHORITY_DAYS: u64 = 3650;
 const HOUR: Duration = Duration::from_secs(3600);
 const PURPOSE: &[u8] = b"certificate authority";
 

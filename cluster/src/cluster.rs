@@ -43,7 +43,7 @@ pub use crate::raft::log::MissingRange;
 pub use audit_heads::{AuditReport, SHORTENED};
 pub use config::{ClusterConfig, Distance, TlsTransport, Transport};
 pub use describe::NodeReport;
-pub use edge::{EdgeConfig, EdgeNode};
+pub use edge::{EDGE_PUBLIC_LIFE, EdgeConfig, EdgeNode};
 pub use error::{OpenError, ProposeError};
 #[cfg(feature = "sim")]
 pub(crate) use join::read_join_messages;
@@ -62,6 +62,7 @@ use crate::disk::StopFlag;
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::keyring::{Keyring, NodeSecrets, StorageKey};
+use crate::net::tls::InUse;
 use crate::net::{LateNet, Net, Peers, Services};
 use crate::outcome::Outcome;
 use crate::raft::log::LogStore;
@@ -259,6 +260,12 @@ impl Cluster {
     #[must_use]
     pub fn services(&self) -> &Services {
         &self.inner.services
+    }
+
+    /// What this node shows and speaks between nodes; none for one that does not listen for others.
+    #[must_use]
+    pub fn tls(&self) -> Option<InUse> {
+        self.inner.presence.get().map(|presence| presence.net.in_use())
     }
 
     /// When each other node was heard last, and how far away it is.

@@ -33,6 +33,7 @@ pub mod backup;
 mod blocking;
 pub mod clock;
 pub mod cluster;
+pub mod fips;
 pub mod net;
 pub mod persist;
 pub mod raft;
@@ -44,7 +45,7 @@ pub mod workers;
 pub mod sim;
 
 pub use cluster::{
-    AuditReport, Cluster, ClusterConfig, ClusterStatus, Distance, EdgeConfig, EdgeNode, JoinError, JoinToken,
-    JoinTokenError, NewClusterSecrets, NodeReport, OpenError, ProposeError, SHORTENED, TlsTransport,
-    Transport, Whereabouts,
+    AuditReport, Cluster, ClusterConfig, ClusterStatus, Distance, EDGE_PUBLIC_LIFE, EdgeConfig, EdgeNode,
+    JoinError, JoinToken, JoinTokenError, NewClusterSecrets, NodeReport, OpenError, ProposeError, SHORTENED,
+    TlsTransport, Transport, Whereabouts,
 };

@@ -16,6 +16,7 @@ mod clean_stack;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod cryptography;
 pub mod dev;
 pub mod download;
 pub mod edge;

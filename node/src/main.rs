@@ -13,7 +13,7 @@ use node::edge;
 use node::logs::{self, LogFormat};
 use node::no_core;
 use node::open_files;
-use node::run;
+use node::{run, tls};
 
 #[global_allocator]
 static ALLOCATOR: wiping::Wiping = wiping::Wiping;
@@ -60,6 +60,11 @@ fn main() -> ExitCode {
     }
     // One TLS provider for the whole process; a second call would only say that it is set.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // reqwest and lettre make their own settings by it: what they may use is decided here, once.
+    if let Err(error) = tls::outgoing() {
+        complain(&error.into());
+        return ExitCode::FAILURE;
+    }
     let result = match Cli::parse().command {
         Command::Run(arguments) => run_node(&arguments, StartAs::Known),
         Command::Dev(arguments) => run_dev(arguments),

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 const PREFIX: &str = "v1";
-const MAC_LENGTH: usize = 32;
+/// Bytes of a token's MAC.
+pub const MAC_LENGTH: usize = 32;
 /// Longer text cannot be one of ours and is not even decoded.
 const LONGEST_TOKEN: usize = 512;
 

@@ -35,6 +35,7 @@ pub use progress::{Phase, Progress, ProgressCell};
 pub use restore::{Restore, RestoreError, RestoreReport, RunAtTarget, runs_at};
 pub use run::BackupError;
 pub(crate) use run::carry_out;
+pub use sealed_file::PIECE;
 pub use secret::{open_secret, seal_secret};
 pub use target::{
     ByteStream, Entry, Marker, OpenTargets, Stored, Target, TargetError, TargetLogin, read_whole,

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use crate::keyring::{AeadKey, SEAL_OVERHEAD};
 
 const MAGIC: &[u8; 8] = b"MKSEAL01";
-const PIECE: usize = 256 * 1024;
+/// Plaintext bytes of a full piece.
+pub const PIECE: usize = 256 * 1024;
 
 fn context(purpose: &str, number: u64, last: bool) -> Vec<u8> {
     [purpose.as_bytes(), &number.to_be_bytes(), &[u8::from(last)]].concat()

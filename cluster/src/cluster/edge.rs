@@ -35,7 +35,7 @@ use crate::state::host_of;
 /// The folder of an edge's identity, in its data folder: so a folder says whether it is a node's or an edge's.
 const FOLDER: &str = "edge";
 /// How long a certificate that an edge shows to browsers is good for.
-const PUBLIC_LIFE: Duration = Duration::from_secs(90 * 86_400);
+pub const EDGE_PUBLIC_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// How an edge takes part.
 #[derive(Debug, Clone)]
@@ -460,7 +460,7 @@ impl Cluster {
             Some(Err(_)) => hosts.extend(host),
             None => {}
         }
-        let life = Lifetime { now_ms: self.now_ms(), life: PUBLIC_LIFE };
+        let life = Lifetime { now_ms: self.now_ms(), life: EDGE_PUBLIC_LIFE };
         self.opened_authority()?.certify_host(request, &hosts, &addresses, life)
     }
 

@@ -42,7 +42,7 @@ pub struct JoinToken {
     /// SHA-256 of the cluster's authority: whoever answers must have a certificate of it.
     pub authority: [u8; 32],
     /// Known to State by its hash only.
-    secret: [u8; 32],
+    secret: [u8; JoinToken::SECRET_LENGTH],
     /// When it ends, in ms since 1970.
     pub expires_ms: u64,
     /// Where nodes of the cluster are reached.
@@ -67,6 +67,9 @@ pub enum JoinTokenError {
 }
 
 impl JoinToken {
+    /// Random bytes of a token.
+    pub const SECRET_LENGTH: usize = 32;
+
     /// The token as it is handed over: text without spaces.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {

@@ -22,7 +22,7 @@ pub use cluster_key::{Keyring, SealedClusterKey};
 pub use data_key::{ContentKey, DataKey};
 pub use edge_key::EdgeKeys;
 pub use node_secrets::NodeSecrets;
-pub use public_key::PublicKey;
+pub use public_key::{HPKE_SUITE, PublicKey};
 pub(crate) use public_key::{PrivateKey, open_with};
 pub use storage_key::StorageKey;
 

@@ -1,13 +1,17 @@
 //! Key pairs of nodes and of the recovery key: X25519, used only to seal a small secret to its holder (HPKE, RFC 9180).
 
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
+use hpke::aead::{Aead, AesGcm256};
+use hpke::kdf::{HkdfSha256, Kdf};
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{KEY_LENGTH, KeyError, derive};
+
+/// The suite: the numbers of RFC 9180 for the KEM, the KDF and the AEAD.
+pub const HPKE_SUITE: [u16; 3] =
+    [<X25519HkdfSha256 as Kem>::KEM_ID, <HkdfSha256 as Kdf>::KDF_ID, <AesGcm256 as Aead>::AEAD_ID];
 
 /// Bytes of the encapsulated key in front of what HPKE seals.
 const ENCAPSULATED: usize = 32;

@@ -132,6 +132,8 @@ actions! {
     ReadMetrics => Rule::AdminOrKey,
     /// The node's certificate. On the cluster.
     SeeCertificate => Rule::ClusterAdmin,
+    /// Every use of cryptography. On the cluster.
+    SeeCryptography => Rule::ClusterAdmin,
     /// Alerts, and where they are told. On the cluster.
     SeeAlerts => Rule::ClusterAdmin,
 

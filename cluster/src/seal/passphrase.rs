@@ -22,6 +22,8 @@ pub struct PassphraseCost {
 impl PassphraseCost {
     /// About a second of one core.
     pub const STANDARD: Self = Self { memory_kib: 256 * 1024, passes: 3 };
+    /// Computed side by side.
+    pub const LANES: u32 = 1;
     /// A file that asks for more is not believed: a changed file must not be able to exhaust the machine.
     const HIGHEST: Self = Self { memory_kib: 1024 * 1024, passes: 16 };
 }
@@ -73,7 +75,7 @@ impl PassphraseSeal {
     }
 
     fn key(&self, salt: &[u8], cost: PassphraseCost) -> Result<AeadKey, SealError> {
-        let params = Params::new(cost.memory_kib, cost.passes, 1, Some(KEY_LENGTH));
+        let params = Params::new(cost.memory_kib, cost.passes, PassphraseCost::LANES, Some(KEY_LENGTH));
         let params = params.map_err(|_| KeyError::Derivation)?;
         let mut key = Zeroizing::new([0; KEY_LENGTH]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

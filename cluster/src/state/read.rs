@@ -223,6 +223,12 @@ impl State {
         self.records.assets.range((start, Bound::Unbounded)).map(|(_, asset)| asset)
     }
 
+    /// How many assets there are, in the trash or not.
+    #[must_use]
+    pub fn asset_count(&self) -> usize {
+        self.records.assets.len()
+    }
+
     /// What is left of a purged asset.
     #[must_use]
     pub fn tombstone(&self, id: AssetId) -> Option<&Tombstone> {

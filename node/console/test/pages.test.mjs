@@ -85,6 +85,36 @@ test('German is complete: the menu, a page and the language of the document chan
   await context.close();
 });
 
+test('the System page lists every use of cryptography, with words in both languages', async () => {
+  const inventory = await callApi(node, 'GET', '/system/cryptography', { token: await adminToken(node) });
+  const { page, context } = await openPage(browser, node);
+  await logIn(page, node);
+  const rows = async (title, heading) => {
+    await page.goto('/system');
+    await page.getByRole('heading', { level: 1, name: 'System' }).waitFor();
+    const section = page.getByRole('region', { name: title });
+    await section.getByRole('columnheader', { name: heading }).waitFor();
+    const text = await section.textContent();
+    assert.doesNotMatch(text, /cryptography\.|undefined|null/);
+    assert.equal(await section.locator('tbody tr').count(), inventory.uses.length);
+    return section.locator('tbody tr');
+  };
+  const english = await rows('Cryptography', 'Algorithm');
+  const media = await english.filter({ hasText: 'Media at rest' }).textContent();
+  assert.match(media, /AES-256-GCM.*Blob key.*For each use/s);
+  assert.match(
+    await english.filter({ hasText: 'The key over all data keys' }).textContent(),
+    /On request.*Epoch 1 · Since/s,
+  );
+  await page.evaluate(() => localStorage.setItem('mediakeep.language', 'de'));
+  const german = await rows('Kryptografie', 'Verfahren');
+  assert.match(
+    await german.filter({ hasText: 'Gespeicherte Medien' }).textContent(),
+    /Blob-Schlüssel.*Für jede Verwendung/s,
+  );
+  await context.close();
+});
+
 test('an invited person chooses name and passphrase, and sees only what a viewer may', async () => {
   const token = await adminToken(node);
   const made = await callApi(node, 'POST', `/applications/${node.application}/invites`, {

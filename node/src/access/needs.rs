@@ -133,6 +133,7 @@ fn reads(operation: &str) -> Option<Need> {
         "system_status" => see(A::SeeStatus, P::Cluster),
         "cluster_view" | "site_map_view" | "edge_list" => see(A::SeeCluster, P::Cluster),
         "alert_list" | "alert_channels_view" => see(A::SeeAlerts, P::Cluster),
+        "cryptography_view" => see(A::SeeCryptography, P::Cluster),
         "certificate_view" => see(A::SeeCertificate, P::Cluster),
         "backup_list" | "backup_view" | "backup_target_list" => see(A::SeeBackups, P::Cluster),
         "user_list" => see(A::ListUsers, P::Cluster),

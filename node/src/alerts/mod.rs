@@ -28,7 +28,7 @@ pub use deliver::Deliver;
 pub use evaluate::Evaluate;
 pub use facts::{Facts, Found};
 pub use message::Message;
-pub use webhook::new_secret;
+pub use webhook::{SECRET_LENGTH as WEBHOOK_SECRET_LENGTH, new_secret};
 
 use crate::app::App;
 use crate::outbound::{Guard, OutboundError};

@@ -12,11 +12,13 @@ use crate::auth::token::SecretText;
 use crate::outbound::Guard;
 
 const SECRET_MARK: &str = "whsec_";
+/// Random bytes of a secret.
+pub const SECRET_LENGTH: usize = 32;
 
 /// A fresh secret, in the form the specification gives it.
 #[must_use]
 pub fn new_secret() -> SecretText {
-    let random: [u8; 32] = rand::rng().random();
+    let random: [u8; SECRET_LENGTH] = rand::rng().random();
     SecretText::new(format!("{SECRET_MARK}{}", BASE64.encode(&random)))
 }
 

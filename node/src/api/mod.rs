@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod claim;
 pub mod cluster;
 pub mod collections;
+pub mod cryptography;
 pub mod edges;
 pub mod events;
 pub mod forms;
@@ -42,6 +43,7 @@ pub fn configure_all(routes: &mut Routes) {
 pub fn configure(routes: &mut Routes) {
     system::configure(routes);
     certificate::configure(routes);
+    cryptography::configure(routes);
     claim::configure(routes);
     sessions::configure(routes);
     users::configure(routes);

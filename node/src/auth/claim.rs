@@ -11,8 +11,9 @@ use super::token::SecretText;
 
 const FILE: &str = "claim-code";
 /// Groups of five; no letters that look alike.
-const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
-const LETTERS: usize = 20;
+pub const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
+/// Letters of a code.
+pub const LETTERS: usize = 20;
 
 /// The code of a node that nobody has claimed yet.
 #[derive(Debug)]

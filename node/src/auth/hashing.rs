@@ -10,9 +10,12 @@ use tokio::sync::Semaphore;
 
 use super::token::SecretText;
 
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
+/// Memory of one computation.
+pub const MEMORY_KIB: u32 = 19 * 1024;
+/// Passes over it.
+pub const PASSES: u32 = 2;
+/// Computed side by side.
+pub const LANES: u32 = 1;
 /// Log-ins that may wait for their turn; more are sent away.
 const QUEUE: usize = 256;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

@@ -14,6 +14,9 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
+/// Random bytes of a token.
+pub const SECRET_LENGTH: usize = 32;
+
 /// Text that must not be printed: passphrases, codes, tokens. `Debug` shows nothing, memory is wiped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(Zeroizing<String>);
@@ -92,7 +95,7 @@ pub struct Token {
     pub kind: TokenKind,
     /// The id of the session, key, invitation or person, as text.
     pub id: String,
-    secret: Zeroizing<[u8; 32]>,
+    secret: Zeroizing<[u8; SECRET_LENGTH]>,
 }
 
 impl fmt::Debug for Token {

@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use cluster::backup::{Folders, OpenTargets, Target, TargetError, TargetLogin};
 use cluster::command::{TargetPlace, TargetSettings};
 
+pub(crate) use sftp::algorithms as ssh_algorithms;
+
 use crate::config::Config;
 use crate::outbound::{Guard, OutboundError};
 

@@ -192,6 +192,25 @@ impl SftpTarget {
     }
 }
 
+fn settings() -> client::Config {
+    client::Config {
+        keepalive_interval: Some(Duration::from_secs(SILENCE_SECONDS / 3)),
+        nodelay: true,
+        ..client::Config::default()
+    }
+}
+
+/// What is offered to a server: key exchange, ciphers and MACs, the preferred one first.
+pub(crate) fn algorithms() -> String {
+    let offered = settings().preferred;
+    // Those that name no algorithm say what else this side can do.
+    let is_exchange = |name: &&str| !name.starts_with("ext-info-") && !name.starts_with("kex-strict-");
+    let exchange: Vec<&str> = offered.kex.iter().map(AsRef::as_ref).filter(is_exchange).collect();
+    let ciphers: Vec<&str> = offered.cipher.iter().map(AsRef::as_ref).collect();
+    let macs: Vec<&str> = offered.mac.iter().map(AsRef::as_ref).collect();
+    [exchange, ciphers, macs].map(|names| names.join(", ")).join("; ")
+}
+
 async fn connect(
     place: &Place<'_>,
     login: &TargetLogin,
@@ -199,12 +218,7 @@ async fn connect(
 ) -> Result<Connection, TargetError> {
     let other = Arc::new(Mutex::new(None));
     let server = KnownServer { expected: place.host_key.to_owned(), other: other.clone() };
-    let config = client::Config {
-        keepalive_interval: Some(Duration::from_secs(SILENCE_SECONDS / 3)),
-        nodelay: true,
-        ..client::Config::default()
-    };
-    let mut handle = match client::connect(Arc::new(config), addresses, server).await {
+    let mut handle = match client::connect(Arc::new(settings()), addresses, server).await {
         Ok(handle) => handle,
         Err(error) => {
             let shown = other.lock().unwrap_or_else(PoisonError::into_inner).take();

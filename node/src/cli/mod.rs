@@ -14,6 +14,7 @@ mod client;
 mod cluster;
 mod confirm;
 mod connection;
+mod cryptography;
 mod download;
 mod edge;
 mod error;
@@ -66,6 +67,8 @@ pub enum ClientCommand {
     Status(node_state::Status),
     /// Show, install or remove the certificate browsers see.
     Certificate(certificate::Certificate),
+    /// Show every use of cryptography: algorithm, key, rotation, state.
+    Cryptography(cryptography::Cryptography),
     /// Read or check the audit log.
     Audit(node_state::Audit),
     /// Found a cluster, join one, make a token to join by, see, empty, replace or remove nodes, recover from the loss of most.
@@ -137,6 +140,7 @@ async fn carry_out<C: CommandFactory>(command: ClientCommand) -> Result<(), CliE
         ClientCommand::Status(command) => command.run().await,
         ClientCommand::Audit(command) => command.run().await,
         ClientCommand::Certificate(command) => command.run().await,
+        ClientCommand::Cryptography(command) => command.run().await,
         ClientCommand::Cluster(command) => command.run().await,
         ClientCommand::Edge(command) => command.run().await,
         ClientCommand::Backup(command) => command.run().await,

@@ -5,7 +5,7 @@ mod body;
 mod claims;
 pub mod name;
 
-pub use claims::Downloads;
+pub use claims::{Downloads, LINK_LIFETIME_MS};
 
 use crate::routes::Routes;
 

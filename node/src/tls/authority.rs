@@ -20,7 +20,7 @@ use super::{TlsError, Vault, certified, vault};
 
 const AUTHORITY_DAYS: u64 = 3650;
 /// Within what browsers take and Mozilla's profile asks for. Each start makes a new one.
-const NODE_DAYS: u64 = 365;
+pub const NODE_DAYS: u64 = 365;
 const LABEL: &str = "tls-authority";
 
 /// What the node's certificate vouches for.

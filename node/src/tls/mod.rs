@@ -9,17 +9,22 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use cluster::fips;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 
-pub use authority::{Authority, Names};
+pub use authority::{Authority, NODE_DAYS, Names};
 pub use inspect::{CertificateFacts, facts, fit};
 pub use installed::Prepared;
 pub use vault::{Vault, write as write_private};
+
+/// What is spoken with browsers and API clients.
+pub const PUBLIC_VERSIONS: [&SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// Why TLS could not be set up, or a certificate not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +82,9 @@ pub enum TlsError {
     /// rustls refused the settings.
     #[error("cannot set up TLS")]
     Settings(#[from] rustls::Error),
+    /// More than a build for FIPS 140-3 may use.
+    #[error(transparent)]
+    NotApproved(#[from] fips::NotApproved),
     /// The stored key cannot be opened with this node's key.
     #[error("the stored TLS key cannot be opened with this node's key")]
     Sealed,
@@ -113,6 +121,7 @@ impl TlsError {
             Self::File { .. }
             | Self::Issue(_)
             | Self::Settings(_)
+            | Self::NotApproved(_)
             | Self::Sealed
             | Self::AuthorityDamaged { .. } => return None,
         })
@@ -350,11 +359,24 @@ impl Tls {
 
 /// Settings for a public listener that shows what `resolver` says.
 pub(crate) fn settings(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&PUBLIC_VERSIONS)?;
     let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
     config.send_tls13_tickets = 2;
     config.max_early_data_size = 0;
+    fips::demand(config.fips(), "the listener for browsers")?;
+    Ok(config)
+}
+
+/// Settings as those clients have them that make their own by the process's provider: webhooks, mail, backups to S3 and the
+/// command line. Whether one may be used is asked once, when the process starts: the provider stays.
+///
+/// # Errors
+/// [`TlsError::NotApproved`] in a build for FIPS 140-3 whose provider is not.
+pub fn outgoing() -> Result<ClientConfig, TlsError> {
+    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(provider);
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    fips::demand(config.fips(), "outgoing connections")?;
     Ok(config)
 }
 

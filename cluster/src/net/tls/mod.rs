@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use hello::Membership;
 pub use join::{JoinCallError, ask_to_join};
+pub use trust::NODE_VERSIONS;
 pub(crate) use trust::Shown as ShownCertificate;
 
 use super::{Message, Net, NetError, Service, Services};
@@ -204,6 +205,19 @@ impl fmt::Debug for TlsSettings {
     }
 }
 
+/// What a node shows and speaks between nodes.
+#[derive(Debug, Clone)]
+pub struct InUse {
+    /// Its certificate (DER).
+    pub certificate: Vec<u8>,
+    /// How others' connections are answered.
+    pub server: Arc<rustls::ServerConfig>,
+    /// How others are connected to.
+    pub client: Arc<rustls::ClientConfig>,
+    /// How nodes are answered that want to join.
+    pub join_server: Arc<rustls::ServerConfig>,
+}
+
 /// Mutual TLS to the other nodes.
 pub struct TlsNet {
     shared: Arc<Shared>,
@@ -274,6 +288,18 @@ impl TlsNet {
         }
         self.shared.changes.send_modify(|count| *count += 1);
         Ok(true)
+    }
+
+    /// What is shown and spoken now, for whoever looks at it.
+    #[must_use]
+    pub fn in_use(&self) -> InUse {
+        let trust = self.shared.trust();
+        InUse {
+            certificate: self.shared.shown.certificate(),
+            server: trust.server.clone(),
+            client: trust.client.clone(),
+            join_server: self.shared.join_server.clone(),
+        }
     }
 
     /// State's view of the members has changed: whoever is none any more is cut off.

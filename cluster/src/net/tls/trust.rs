@@ -12,9 +12,14 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
 };
 
 use crate::authority::fingerprint;
+use crate::fips;
+
+/// What is spoken between nodes.
+pub const NODE_VERSIONS: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
 
 /// What nodes speak to one another.
 pub(super) const NODE_PROTOCOL: &[u8] = b"mediakeep-node/1";
@@ -32,6 +37,11 @@ impl Shown {
     /// From DER: the chain begins with the node's certificate and leads to the authorities that others may know.
     pub(crate) fn new(chain: Vec<Vec<u8>>, key: &[u8]) -> Result<Arc<Self>, rustls::Error> {
         Ok(Arc::new(Self(ArcSwap::from_pointee(certified(chain, key)?))))
+    }
+
+    /// The certificate itself (DER).
+    pub(super) fn certificate(&self) -> Vec<u8> {
+        self.0.load().cert.first().map(|certificate| certificate.to_vec()).unwrap_or_default()
     }
 
     /// From the next connection on, this one is shown.
@@ -88,17 +98,21 @@ pub(super) fn server(
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
     let builder = ServerConfig::builder_with_details(provider(), time)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_protocol_versions(&NODE_VERSIONS)?
         .with_client_cert_verifier(verifier);
-    Ok(Arc::new(without_memory(builder.with_cert_resolver(shown), NODE_PROTOCOL)))
+    let config = without_memory(builder.with_cert_resolver(shown), NODE_PROTOCOL);
+    fips::demand(config.fips(), "the listener for other nodes")?;
+    Ok(Arc::new(config))
 }
 
 /// For a node that wants to join and has no certificate yet. It may say one thing only.
 pub(super) fn join_server(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_protocol_versions(&NODE_VERSIONS)?
         .with_no_client_auth();
-    Ok(Arc::new(without_memory(builder.with_cert_resolver(shown), JOIN_PROTOCOL)))
+    let config = without_memory(builder.with_cert_resolver(shown), JOIN_PROTOCOL);
+    fips::demand(config.fips(), "the listener for nodes that join")?;
+    Ok(Arc::new(config))
 }
 
 fn without_memory(mut config: ServerConfig, protocol: &[u8]) -> ServerConfig {
@@ -116,11 +130,12 @@ pub(super) fn client(
     time: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut config = ClientConfig::builder_with_details(provider(), time)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_protocol_versions(&NODE_VERSIONS)?
         .with_root_certificates(roots(authorities)?)
         .with_client_cert_resolver(shown);
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![NODE_PROTOCOL.to_vec()];
+    fips::demand(config.fips(), "connections to other nodes")?;
     Ok(Arc::new(config))
 }
 
@@ -134,12 +149,13 @@ pub(super) fn for_bulk(client: &ClientConfig) -> ClientConfig {
 /// For a node that joins: it knows the authority by its hash alone.
 pub(super) fn join_client(authority_hash: [u8; 32]) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_protocol_versions(&NODE_VERSIONS)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Pinned { authority_hash, provider: provider() }))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
+    fips::demand(config.fips(), "the connection to join by")?;
     Ok(Arc::new(config))
 }
 

@@ -19,6 +19,7 @@ type ClusterAnswer = Omit<Schemas['ClusterView'], 'nodes'> & {
 export type Agreement = [
   Reads<model.System, Schemas['SystemView']>,
   Reads<model.Status, Schemas['StatusView']>,
+  Reads<model.Inventory, Schemas['Inventory']>,
   Reads<model.Me, Schemas['MeView']>,
   Reads<model.User, Schemas['UserView']>,
   Reads<model.Asset, Schemas['AssetView']>,

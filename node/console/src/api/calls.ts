@@ -18,6 +18,7 @@ import type {
   CountedView,
   Detail,
   Edge,
+  Inventory,
   Invite,
   Job,
   JoinToken,
@@ -246,6 +247,9 @@ export const certificate = () => call<Certificate>('GET', '/system/certificate')
 export const installCertificate = (chain: string, key: string) =>
   call<Certificate>('PUT', '/system/certificate', { json: { chain, key } });
 export const removeCertificate = () => call<Certificate>('DELETE', '/system/certificate');
+
+// Cryptography
+export const cryptography = () => call<Inventory>('GET', '/system/cryptography');
 
 // Audit
 export interface AuditFilter {

@@ -266,6 +266,35 @@ export interface Certificate {
   warnings: { code: string; detail: string }[];
 }
 
+/** Every use of cryptography, as far as it is shown. */
+export interface Inventory {
+  provider: { name: string; version: string };
+  /** The validated module, in a build for FIPS 140-3. */
+  module?: string | null;
+  fips: boolean;
+  uses: CryptographyUse[];
+}
+
+export interface CryptographyUse {
+  id: string;
+  algorithm: string;
+  key?: { id: string } | null;
+  rotation: { how: string };
+  state: {
+    key_epoch?: number | null;
+    since_ms?: number | null;
+    epochs?: number | null;
+    keys?: number | null;
+    keys_under_old_epoch?: number | null;
+    not_after_ms?: number | null;
+    renewal_ms?: number | null;
+    certificate_key?: string | null;
+    source?: string | null;
+    confirmed?: boolean | null;
+    protection?: string | null;
+  };
+}
+
 export interface View {
   view: string;
   /** What renewing takes. */

@@ -25,6 +25,7 @@ export const keys = {
   sessions: ['sessions'] as const,
   audit: ['audit'] as const,
   certificate: ['certificate'] as const,
+  cryptography: ['cryptography'] as const,
   progress: (asset: string) => ['progress', asset] as const,
 };
 
@@ -45,6 +46,7 @@ export const edgesQuery = queryOptions({ queryKey: keys.edges, queryFn: api.edge
 export const statusQuery = queryOptions({ queryKey: keys.status, queryFn: api.status });
 
 export const certificateQuery = queryOptions({ queryKey: keys.certificate, queryFn: api.certificate });
+export const cryptographyQuery = queryOptions({ queryKey: keys.cryptography, queryFn: api.cryptography });
 
 /** Who is logged in, or `null`. */
 export const meQuery = queryOptions({

@@ -1431,6 +1431,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/cryptography": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every use of cryptography: algorithm, key, where it lies, how it is exchanged, how it stands now. No key and nothing made of
+         *     one is in it. For cluster admins.
+         */
+        get: operations["cryptography_view"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/recovery-key": {
         parameters: {
             query?: never;
@@ -2513,6 +2533,28 @@ export interface components {
             /** @description Oldest first in each application. */
             items: components["schemas"]["CountedView"][];
         };
+        /** @description One use of cryptography. */
+        CryptographyUse: {
+            /** @description The algorithm with its parameters. */
+            algorithm: string;
+            /** @description Whether it runs in a module validated by FIPS 140-3. */
+            fips: components["schemas"]["Standing"];
+            /** @description Stable name, such as `blob.records`. */
+            id: string;
+            key?: components["schemas"]["KeyFacts"] | null;
+            /** @description Whether a quantum computer would break it. */
+            post_quantum: components["schemas"]["PostQuantum"];
+            /** @description The crates that do it. */
+            providers: components["schemas"]["Provider"][];
+            /** @description What for. */
+            purpose: string;
+            /** @description How the key is exchanged for another. */
+            rotation: components["schemas"]["Rotation"];
+            /** @description For how much one key or value is good. */
+            scope: components["schemas"]["Scope"];
+            /** @description How it stands now. */
+            state: components["schemas"]["Present"];
+        };
         /** @description Free text of several lines. */
         Description: string;
         /** @description What an asset is made of. */
@@ -2687,6 +2729,19 @@ export interface components {
         };
         /** @description What this node gave something to be known by. */
         Id: string;
+        /** @description Everything. */
+        Inventory: {
+            /** @description Every TLS configuration says of itself that it is FIPS 140-3 through and through. */
+            fips: boolean;
+            /** @description The validated module that it runs in, in a build for FIPS 140-3. */
+            module?: string | null;
+            /** @description The crate that most is done by. */
+            provider: components["schemas"]["Provider"];
+            /** @description The TLS configurations in use. */
+            tls: components["schemas"]["TlsFacts"][];
+            /** @description Every use. */
+            uses: components["schemas"]["CryptographyUse"][];
+        };
         /** @description Comes in by an invitation as a new person. */
         InviteAccept: {
             /** @description The new person's passphrase. */
@@ -2784,6 +2839,24 @@ export interface components {
             /** @description The token. Shown once. */
             token: string;
         };
+        /** @description A key, never its bytes nor anything made of them. */
+        KeyFacts: {
+            /** @description Which. */
+            id: components["schemas"]["KeyId"];
+            /** @description Where it lies. */
+            kept: string;
+            /** @description Kind and length. */
+            kind: string;
+            /** @description What people call it. */
+            name: string;
+            /** @description What protects it there. */
+            protected_by: string;
+        };
+        /**
+         * @description Every key there is.
+         * @enum {string}
+         */
+        KeyId: "data_key" | "blob_key" | "content_key" | "cluster_key" | "cluster_secret_key" | "node_key" | "storage_key" | "recovery_key" | "backup_key" | "edge_key" | "public_certificate_key" | "node_certificate_key" | "edge_certificate_key" | "authority_key" | "connection_key" | "audit_key" | "token_key" | "webhook_secret" | "target_login" | "passphrase" | "token";
         /** @description A language as BCP 47 names it, such as `de` or `pt-BR`. */
         Language: string;
         /** @description A track of picture or sound that is not played. */
@@ -3567,6 +3640,48 @@ export interface components {
         };
         /** @description A port. */
         Port: number;
+        /**
+         * @description Whether a quantum computer would break it.
+         * @enum {string}
+         */
+        PostQuantum: "safe" | "partly" | "broken";
+        /** @description How one use stands. What does not concern it is left out. */
+        Present: {
+            /** @description The kind of its key. */
+            certificate_key?: string | null;
+            /** @description The recovery key is confirmed as written down. */
+            confirmed?: boolean | null;
+            /** @description Epochs that are kept, the one in force included. */
+            epochs?: number | null;
+            /**
+             * Format: int32
+             * @description The epoch of the cluster key in force.
+             */
+            key_epoch?: number | null;
+            /** @description How many such keys there are. */
+            keys?: number | null;
+            /** @description How many of them are still wrapped under an epoch before. */
+            keys_under_old_epoch?: number | null;
+            /**
+             * Format: int64
+             * @description The end of the certificate.
+             */
+            not_after_ms?: number | null;
+            /** @description `key_file` or `passphrase`. */
+            protection?: string | null;
+            /**
+             * Format: int64
+             * @description When it is exchanged by itself.
+             */
+            renewal_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Since when it is; left out when the audit log does not say so any more.
+             */
+            since_ms?: number | null;
+            /** @description `own` or `installed`. */
+            source?: string | null;
+        };
         /** @description The body of every error answer. */
         ProblemBody: {
             /** @description The stable code a program may branch on. */
@@ -3601,6 +3716,13 @@ export interface components {
             percent: number;
             /** @description `upload`, or the stage of the job. */
             stage?: string | null;
+        };
+        /** @description A crate, or this product itself. */
+        Provider: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its version. */
+            version: string;
         };
         /** @description When viewers may watch; always when nothing is named. */
         PublishWindow: {
@@ -3712,6 +3834,18 @@ export interface components {
          * @enum {string}
          */
         RoleName: "admin" | "user" | "read_only" | "viewer";
+        /**
+         * @description By what a key is exchanged for another.
+         * @enum {string}
+         */
+        Rotated: "by_itself" | "on_request" | "each_start" | "each_use" | "never" | "no_key";
+        /** @description How a key is exchanged for another. */
+        Rotation: {
+            /** @description In a sentence, with the reason where it never is. */
+            detail: string;
+            /** @description In one word. */
+            how: components["schemas"]["Rotated"];
+        };
         /** @description How far a run is. */
         RunProgressView: {
             /**
@@ -3742,6 +3876,16 @@ export interface components {
          * @enum {string}
          */
         RunStateName: "running" | "done" | "failed" | "expiring";
+        /**
+         * @description Where it runs.
+         * @enum {string}
+         */
+        RunsIn: "module" | "partly" | "outside";
+        /**
+         * @description For how much one key or value is good.
+         * @enum {string}
+         */
+        Scope: "asset" | "blob" | "cluster" | "node" | "edge" | "connection" | "backup" | "place" | "person" | "token" | "value";
         /** @description Which assets: exactly one of `asset`, `collection` and `tag` with its application. Those that come to match later are meant too. */
         SelectionBody: {
             application?: null;
@@ -3851,6 +3995,13 @@ export interface components {
             round_trip_ms?: components["schemas"]["Number"] | null;
             /** @description A site. */
             site: components["schemas"]["Name"];
+        };
+        /** @description Whether it runs in a module validated by FIPS 140-3. */
+        Standing: {
+            /** @description What does not run there in a build for FIPS 140-3, or not as a service that its certificate covers. */
+            note?: string | null;
+            /** @description Where. `outside` for everything in the usual build. */
+            runs: components["schemas"]["RunsIn"];
         };
         /** @description How to watch. */
         StartView: {
@@ -3984,6 +4135,19 @@ export interface components {
         Tags: components["schemas"]["Tag"][];
         /** @description As a name, without characters that override the direction of text. */
         Title: string;
+        /** @description One TLS configuration in use. */
+        TlsFacts: {
+            /** @description Cipher suites, the preferred one first. */
+            cipher_suites: string[];
+            /** @description It is FIPS 140-3 through and through, as it says itself. */
+            fips: boolean;
+            /** @description Groups for the exchange of keys, the preferred one first. */
+            groups: string[];
+            /** @description `public`, `nodes`, `to_nodes`, `join` or `outgoing`. */
+            name: string;
+            /** @description Versions of the protocol. */
+            versions: string[];
+        };
         /** @description A track of the uploaded file. */
         TrackView: {
             /**
@@ -8325,6 +8489,42 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    cryptography_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -10,6 +10,7 @@ import { Section } from '../../parts/Section';
 import { useText } from '../../text/TextProvider';
 import { useMe } from '../shell/session';
 import { Certificate } from './Certificate';
+import { Cryptography } from './Cryptography';
 
 /** How the node is: its disk, its keys, its versions. */
 export function SystemPage() {
@@ -60,6 +61,7 @@ function Parts({ status }: { status: Status }) {
         )}
       </Section>
       {me.user.admin && <Certificate />}
+      {me.user.admin && <Cryptography />}
       <Section title={t('system.about')}>
         <dl className="facts">
           {facts.map(
