@@ -88,9 +88,15 @@ async fn certificates_in_it_are_those_that_are_shown() {
     let node = Node::start().await;
     let admin = node.admin().await;
     let found = inventory(&admin).await;
-    let cluster = admin.get("/cluster").await.expect(200);
+    // Where it is reached a node says a moment after it serves.
+    let inner_address = wait_for("the node listens where it says", || async {
+        let cluster = admin.get("/cluster").await.expect(200);
+        let address = cluster["nodes"][0]["cluster_address"].as_str()?.to_owned();
+        tokio::net::TcpStream::connect(&address).await.ok().map(|_| address)
+    })
+    .await;
     let public = shown_at(&node.address().to_string(), "http/1.1").await;
-    let inner = shown_at(cluster["nodes"][0]["cluster_address"].as_str().unwrap(), "mediakeep-join/1").await;
+    let inner = shown_at(&inner_address, "mediakeep-join/1").await;
     assert_eq!(entry(&found, "certificate.public")["state"]["not_after_ms"].as_u64(), ends_at_ms(&public));
     assert_eq!(entry(&found, "certificate.public")["state"]["certificate_key"], "EC 256");
     let state = &entry(&found, "certificate.node")["state"];

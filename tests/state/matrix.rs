@@ -117,6 +117,7 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::SeeBackups, vec!["cluster"]),
         (Action::SeeAlerts, vec!["cluster"]),
         (Action::ListTrashedApplications, vec!["cluster"]),
+        (Action::SeeCryptography, vec!["cluster"]),
     ]
 }
 
