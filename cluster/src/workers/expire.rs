@@ -99,8 +99,13 @@ impl<N> Expire<N> {
     fn kept_no_longer(&mut self, state: &State, now_ms: u64) -> Vec<Command> {
         let mut due = Vec::new();
         self.places.retain(|collection, _| state.retention_days(*collection).is_some());
+        // Those that were looked through wait until all are, or two with much that stays would keep each other going for ever.
+        let goes_on = !self.places.is_empty();
         for collection in state.retaining_collections() {
             let place = self.places.remove(&collection);
+            if goes_on && place.is_none() {
+                continue;
+            }
             let (over, next) = state.over_in(collection, place.as_ref(), now_ms, LOOKED_AT);
             self.places.extend(next.map(|next| (collection, next)));
             due.extend(over.into_iter().map(|asset| Command::Asset(AssetCommand::Expire { asset })));
