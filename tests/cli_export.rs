@@ -144,6 +144,8 @@ async fn furnish(place: &Place) -> Library {
     let ada = ada.iter().find(|one| one["username"] == "ada").unwrap()["user"].clone();
     let folder = format!("/applications/{videos}/collections");
     let collection = admin.post(&folder, &json!({ "name": "Vorträge & mehr" })).await.expect(201);
+    let kept = format!("/collections/{}/retention", collection["id"].as_str().unwrap());
+    admin.put(&kept, &json!({ "days": 900 })).await.expect(200);
 
     let home = place.person.home.path();
     let film = place.puts(videos, NAME, &film(home).await).await;
@@ -313,6 +315,7 @@ async fn it_looks_the_same(
     let id = film["id"].as_str().unwrap();
     let collections = blank.admin.get(&format!("/applications/{}/collections", apps[0])).await.expect(200);
     assert_eq!(collections["items"][0]["name"], "Vorträge & mehr");
+    assert_eq!(collections["items"][0]["retention_days"], 900);
     assert_eq!(film["collections"], json!([collections["items"][0]["id"]]));
     let ada = items(&blank.admin.get(&format!("/applications/{}/members", apps[0])).await.expect(200));
     let ada = ada.iter().find(|one| one["username"] == "ada").unwrap();

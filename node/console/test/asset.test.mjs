@@ -315,18 +315,52 @@ test('a network lost in the middle of a change loses nothing that was typed', as
   await context.close();
 });
 
-test('a session that ends in the middle of a change asks for the passphrase and comes back to the page', async () => {
+test('a session that ends in the middle of a change asks for the passphrase, and what was typed is still there', async () => {
   const { page, context, troubles } = await pageOf(node.username);
   await page.goto(`/asset/${asset}`);
-  await page.getByLabel('Title').fill('Not saved');
+  await page.getByLabel('Title').fill('Typed before the session ended');
   await callApi(node, 'DELETE', '/sessions', { token });
-  await section(page, 'Description').getByRole('button', { name: 'Save' }).click();
   await page.getByRole('heading', { name: 'Log in' }).waitFor();
-  await page.getByLabel('User name').fill(node.username);
+  await shot(page, 'session-over');
+  assert.deepEqual(await axeFindings(page), []);
+  assert.equal(await page.getByLabel('User name').inputValue(), node.username);
+  await page.locator('input[autocomplete=current-password]').fill('not the passphrase');
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('alert').filter({ hasText: 'passphrase' }).waitFor();
   await page.locator('input[autocomplete=current-password]').fill(node.password);
   await page.getByRole('button', { name: 'Log in' }).click();
-  await page.getByRole('heading', { level: 1, name: title }).waitFor();
+  await page.getByRole('heading', { name: 'Log in' }).waitFor({ state: 'detached' });
   assert.equal(new URL(page.url()).pathname, `/asset/${asset}`);
+  assert.equal(await page.getByLabel('Title').inputValue(), 'Typed before the session ended');
+  await section(page, 'Description').getByRole('button', { name: 'Save' }).click();
+  await said(page, 'Saved');
+  // What happens elsewhere is heard of again.
+  await callApi(node, 'PATCH', `/assets/${asset}`, { token, json: { title } });
+  await page.getByRole('heading', { level: 1, name: title }).waitFor();
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
+test('two tabs whose session ended open with one log-in, and another person finds nothing of the one before', async () => {
+  const { page, context, troubles } = await pageOf(node.username);
+  await page.goto(`/asset/${asset}`);
+  await page.getByLabel('Title').fill('Typed by the admin');
+  const other = await context.newPage();
+  await other.goto('/audit');
+  await other.getByRole('heading', { level: 1, name: 'Audit' }).waitFor();
+  await callApi(node, 'DELETE', '/sessions', { token });
+  for (const tab of [page, other]) await tab.getByRole('heading', { name: 'Log in' }).waitFor();
+  await other.getByLabel('User name').fill('vera');
+  await other.locator('input[autocomplete=current-password]').fill(passphrase);
+  await other.getByRole('button', { name: 'Log in' }).click();
+  await other.getByRole('heading', { level: 1, name: 'Library' }).waitFor();
+  await page.bringToFront();
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
+  await page.getByRole('heading', { level: 1, name: 'Library' }).waitFor();
+  for (const tab of [page, other]) {
+    assert.equal(await tab.getByRole('link', { name: 'Audit' }).count(), 0);
+    assert.equal(await tab.getByLabel('Title').count(), 0);
+  }
   assert.deepEqual(troubles, []);
   await context.close();
 });

@@ -224,6 +224,7 @@ async fn finish(
             return Err(CliError::Damaged(output.to_owned()));
         }
         tokio::fs::rename(&part, output).await.map_err(CliError::file(output))?;
+        sync_folder_of(output).await.map_err(CliError::file(output))?;
         Ok(Fetched { length: target.written, sha256 })
     }
     .await;
@@ -231,6 +232,12 @@ async fn finish(
         let _ = tokio::fs::remove_file(&part).await;
     }
     kept
+}
+
+/// Makes the name of a file durable.
+async fn sync_folder_of(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).await?.sync_all().await
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ class UploadQueue {
   private listeners = new Set<() => void>();
   private publishTimer: ReturnType<typeof setTimeout> | undefined;
   private nextKey = 1;
+  private owner: string | undefined;
 
   constructor() {
     window.addEventListener('offline', () => this.wentOffline());
@@ -207,8 +208,13 @@ class UploadQueue {
     this.advance();
   }
 
-  /** Somebody logged in again: what waited for it goes on. */
-  signedIn(): void {
+  /** Somebody logged in: what waited for them goes on; what another person began in this tab is not sent in their name. */
+  signedIn(user: string): void {
+    if (this.owner !== undefined && this.owner !== user) {
+      for (const entry of this.entries) void entry.upload?.abort();
+      this.entries = [];
+    }
+    this.owner = user;
     for (const entry of this.entries) {
       if (entry.item.state === 'signedOut') this.update(entry, { state: 'waiting' });
     }

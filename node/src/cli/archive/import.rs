@@ -19,7 +19,7 @@ use super::ORIGIN;
 use super::error::ArchiveError;
 use super::export::{is_cluster_admin, is_named, next_page};
 use super::gather::text;
-use super::record::{ApplicationRecord, AssetRecord};
+use super::record::{ApplicationRecord, AssetRecord, CollectionRecord};
 use super::settle::{Came, Origin, Settle, is_the_end};
 use super::source::Exported;
 use super::{APPLICATION, ASSET};
@@ -193,11 +193,30 @@ async fn target(client: &Client, record: &ApplicationRecord, view: &Value) -> Re
     for wanted in &record.collections {
         if let Entry::Vacant(absent) = collections.entry(folded(&wanted.name)) {
             let made: Value = client.post(url.clone(), &json!({ "name": wanted.name })).await?;
-            absent.insert(text(&made, "id"));
+            let id = text(&made, "id");
+            keep(client, &id, wanted).await?;
+            absent.insert(id);
         }
     }
     let here = here(client, &id).await?;
     Ok(Target { id, members, collections, here })
+}
+
+/// How long the assets of a new collection are kept, counted from their coming here: so nothing is over at once.
+async fn keep(client: &Client, id: &str, record: &CollectionRecord) -> Result<(), CliError> {
+    let Some(days) = record.retention_days else { return Ok(()) };
+    let url = client.api(["collections", id, "retention"]);
+    let request = || client.send(client.request(Method::PUT, url.clone()).json(&json!({ "days": days })));
+    match patiently(request).await {
+        Err(CliError::Refused { status: 403, .. }) => {
+            let name = shown::safe(&record.name);
+            shown::note(&format!(
+                "Only an admin may say that the assets of {name} are kept for {days} days."
+            ));
+            Ok(())
+        }
+        other => other.map(|_| ()),
+    }
 }
 
 /// What was brought in before, the trash included: what somebody put there does not come a second time.

@@ -123,6 +123,9 @@ pub struct CollectionRecord {
     pub name: String,
     /// When it was made.
     pub created_ms: u64,
+    /// For how many days its assets are kept, when they are not kept for good.
+    #[serde(default)]
+    pub retention_days: Option<u16>,
 }
 
 /// A member.

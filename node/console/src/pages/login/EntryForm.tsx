@@ -40,15 +40,16 @@ export function EntryForm(props: { entry: Entry; action: string; children: React
   );
 }
 
-/** Sends what opens the door; then the person is in and goes to `next`. */
-export function useEntry(send: () => Promise<unknown>, next?: string) {
+/** Sends what opens the door; then the person is in and goes to `next`, or stays with the page that is below the form. */
+export function useEntry(send: () => Promise<unknown>, next: string | { stay: true } = '/') {
   const client = useQueryClient();
   const navigate = useNavigate();
   return useMutation({
     mutationFn: send,
     onSuccess: async () => {
       await client.fetchQuery({ ...meQuery, staleTime: 0 });
-      await navigate({ href: next ?? '/', replace: true });
+      if (typeof next === 'string') await navigate({ href: next, replace: true });
+      else await client.invalidateQueries();
     },
   });
 }

@@ -29,9 +29,9 @@ export function AccountMenu() {
   const leave = async () => {
     popover.close();
     await api.logOut().catch(() => undefined);
+    await navigate({ to: '/login' });
     client.clear();
     client.setQueryData(keys.me, null);
-    await navigate({ to: '/login' });
   };
   return (
     <Popover opened={opened} onChange={popover.toggle} position="bottom-end" width={260} trapFocus returnFocus>

@@ -2,9 +2,9 @@ import { AppShell, Burger, Group } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
-import { useEffect, useRef } from 'react';
+import { Fragment, useEffect, useRef } from 'react';
 import { listenToEvents } from '../../api/events';
-import { meQuery } from '../../api/queries';
+import { keys, meQuery } from '../../api/queries';
 import { SecurityContact } from '../../parts/SecurityContact';
 import { useText } from '../../text/TextProvider';
 import { uploads } from '../../upload/queue';
@@ -16,30 +16,32 @@ import { LeaderBanner } from './LeaderBanner';
 import { Logo } from './Logo';
 import { MainMenu } from './MainMenu';
 import { OfflineBanner } from './OfflineBanner';
-import { rememberApplication, useApplication } from './session';
+import { SessionOver } from './SessionOver';
+import { rememberApplication, useApplication, useMe } from './session';
 
 /** Header, menu and the page between them, for somebody who is logged in. */
 export function Shell() {
   const { t } = useText();
   const [opened, menu] = useDisclosure(false);
   const client = useQueryClient();
-  const me = useQuery(meQuery).data;
+  const signedIn = useQuery(meQuery).data !== null;
+  const { id: person, username } = useMe().user;
   const application = useApplication();
   const { pathname } = useLocation();
-  const signedIn = me !== null;
   useEffect(() => (signedIn ? listenToEvents(client) : undefined), [client, signedIn]);
   useEffect(() => {
-    if (signedIn) uploads.signedIn();
-  }, [signedIn]);
+    if (signedIn && person) uploads.signedIn(person);
+  }, [signedIn, person]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the menu closes when the page changes
   useEffect(() => menu.close(), [pathname]);
+  useOnePerson(person);
   const id = application?.id;
   useEffect(() => {
     if (id) rememberApplication(id);
   }, [id]);
-  if (!signedIn) return <LoggedOut />;
   return (
     <AppShell
+      className={signedIn ? undefined : 'covered'}
       header={{ height: 56 }}
       navbar={{ width: 232, breakpoint: 'sm', collapsed: { mobile: !opened } }}
       padding={{ base: 'md', md: 'xl' }}
@@ -73,21 +75,26 @@ export function Shell() {
       <AppShell.Main id="main" tabIndex={-1} className="main">
         <OfflineBanner />
         <LeaderBanner />
-        <Outlet />
+        <Fragment key={person}>
+          <Outlet />
+        </Fragment>
         <SecurityContact />
         <ConfirmPassphrase />
+        {!signedIn && <SessionOver person={username} />}
       </AppShell.Main>
     </AppShell>
   );
 }
 
-/** The session is over: once to the log-in, which leads back here. The address is kept, since it changes while the way there is loaded. */
-function LoggedOut() {
+/** Somebody else logged in here or in another tab: nothing that was read or typed by the one before is left. */
+function useOnePerson(person: string): void {
+  const client = useQueryClient();
   const navigate = useNavigate();
-  const { href } = useLocation();
-  const left = useRef(href);
+  const before = useRef(person);
   useEffect(() => {
-    void navigate({ to: '/login', search: { next: left.current }, replace: true });
-  }, [navigate]);
-  return null;
+    if (before.current === person) return;
+    before.current = person;
+    client.removeQueries({ predicate: (query) => query.queryKey[0] !== keys.me[0] });
+    void navigate({ to: '/', replace: true });
+  }, [client, navigate, person]);
 }

@@ -1,6 +1,7 @@
 /** Who is here and which application they are in. */
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
+import { useState } from 'react';
 import type { Me, Membership, Role } from '../../api/model';
 import { assetQuery, meQuery } from '../../api/queries';
 
@@ -12,10 +13,16 @@ const nobody: Me = {
   recovery_unconfirmed: false,
 };
 
-/** The person who is logged in; only used below the `inside` route, which sees to it that there is one. */
+/**
+ * The person whose page this is; only used below the `inside` route, which sees to it that there is one.
+ *
+ * A session that ends does not change the page below the log-in: it stays that of who was there.
+ */
 export function useMe(): Me {
   const me = useQuery(meQuery).data;
-  return me ?? nobody;
+  const [last, setLast] = useState(me);
+  if (me && me !== last) setLast(me);
+  return me ?? last ?? nobody;
 }
 
 function readLast(): string | undefined {
