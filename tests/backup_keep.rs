@@ -26,7 +26,8 @@ use cluster::{Cluster, ClusterConfig};
 use rand::RngExt;
 
 const START_MS: u64 = 1_800_000_000_000;
-const HOUR_MS: u64 = 60 * 60 * 1000;
+const MINUTE_MS: u64 = 60 * 1000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 const TARGET: BackupTargetId = BackupTargetId([1; 16]);
 const APPLICATION: ApplicationId = ApplicationId([1; 16]);
@@ -105,15 +106,19 @@ impl World {
         self.cluster.propose(Actor::user(OWNER, session), command.into()).await.unwrap();
     }
 
-    /// Also wakes whoever looks at backups.
-    async fn set_target(&self, keep_days: u16) {
-        let settings = TargetSettings {
+    fn settings(&self, keep_days: u16) -> TargetSettings {
+        TargetSettings {
             name: "disk".to_owned(),
             place: TargetPlace::Folder { path: self.place().display().to_string() },
             keep_days,
             daily_at_minute: None,
             node: None,
-        };
+        }
+    }
+
+    /// Also wakes whoever looks at backups.
+    async fn set_target(&self, keep_days: u16) {
+        let settings = self.settings(keep_days);
         self.owner(BackupCommand::SetTarget { target: TARGET, settings, secret: None }).await;
     }
 
@@ -259,6 +264,71 @@ async fn a_backup_is_there_on_day_29_and_gone_after_day_30_with_what_only_it_nam
     world.set_target(30).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(world.is_there(second) && world.blobs(kept) == 1);
+    world.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn between_the_daily_ones_a_change_is_at_the_place_within_its_minutes_and_nothing_is_taken_without_one()
+{
+    let world = World::new().await;
+    let settings = TargetSettings { daily_at_minute: Some(0), ..world.settings(30) };
+    // Also wakes whoever looks at backups.
+    let look = async || {
+        let (settings, every_minutes) = (settings.clone(), Some(5));
+        world
+            .owner(BackupCommand::SetPacedTarget { target: TARGET, settings, secret: None, every_minutes })
+            .await;
+    };
+    let whole = |world: &World| world.cluster.state().whole_backups(TARGET).len();
+    let newest = |world: &World| world.cluster.state().newest_whole(TARGET).unwrap().id;
+    let first = world.asset(1, "first").await;
+    look().await;
+    world.until("the first backup", |world| whole(world) == 1).await;
+    world.later(5 * MINUTE_MS - 1);
+    let second = world.asset(2, "second").await;
+    look().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(whole(&world), 1, "its minutes are not over");
+    world.later(1);
+    look().await;
+    world.until("the next one", |world| whole(world) == 2).await;
+    let expected: [(AssetId, &str); 2] = [(first, "first"), (second, "second")];
+    world.restored(newest(&world), &expected).await;
+
+    let run = world.cluster.state().backup_run(newest(&world)).cloned().unwrap();
+    assert_eq!(run.kind, BackupKind::Interim);
+    assert_eq!(run.whole().unwrap().moved_objects, 1, "only what is new is sent");
+
+    // Nothing was changed since: one an hour shows that it works.
+    for _ in 0..3 {
+        world.later(6 * MINUTE_MS);
+        look().await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(whole(&world), 2, "nothing is new");
+    }
+    world.later(HOUR_MS);
+    look().await;
+    world.until("the one an hour later", |world| whole(world) == 3).await;
+
+    // A day later the daily one is taken all the same, and what was taken in between goes.
+    world.later(DAY_MS);
+    look().await;
+    world
+        .until("the daily one", |world| {
+            let state = world.cluster.state();
+            state.whole_backups(TARGET).iter().any(|run| run.kind == BackupKind::Copy)
+        })
+        .await;
+    for _ in 0..3 {
+        world.later(HOUR_MS);
+        look().await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    world.later(HOUR_MS);
+    look().await;
+    world.until("their end", |world| world.cluster.state().backup_run(run.id).is_none()).await;
+    assert!(!world.is_there(run.id));
+    assert_eq!((world.blobs(first), world.blobs(second)), (1, 1));
     world.cluster.shutdown().await;
 }
 

@@ -1,5 +1,7 @@
 //! A backup of a node with a real clip becomes a new cluster in which the clip plays.
 
+use std::time::{Duration, Instant};
+
 use cluster::recovery::RecoveryKey;
 use serde_json::{Value, json};
 
@@ -127,5 +129,62 @@ async fn shares_of_the_recovery_key_are_enough_and_too_few_are_not() {
     backed.restore("slip", &[], &slip).await.badly("mistyped");
     let two = format!("{}\n{}", shares[2], shares[0]);
     backed.restore("two", &[], &two).await.well();
+    backed.node.stop().await;
+}
+
+/// When the newest whole backup was begun, by the node's own clock.
+async fn newest_ms(backed: &Backed) -> u64 {
+    let targets = backed.admin.get("/backup-targets").await.expect(200);
+    targets["items"][0]["last_whole_ms"].as_u64().unwrap_or(0)
+}
+
+async fn newer_than(backed: &Backed, ms: u64) -> u64 {
+    let began = Instant::now();
+    loop {
+        match newest_ms(backed).await {
+            newest if newest > ms => return newest,
+            _ => assert!(began.elapsed() < Duration::from_secs(120), "no backup is newer"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_uploaded_minutes_ago_is_restored_where_a_backup_follows_each_change() {
+    let backed = Backed::start().await;
+    let place = backed.place().display().to_string();
+    let set = ["set-target", "--name", "disk", "--folder", &place, "--every", "1"];
+    assert_eq!(backed.backup(&set).await.code, Some(2), "it is for between the daily ones");
+    let body = json!({ "name": "disk", "place": { "kind": "folder", "path": place }, "every_minutes": 1 });
+    backed.admin.post("/backup-targets", &body).await.expect_problem(400, "invalid");
+    // Half a day from now: what is taken is none of the schedule.
+    let hour =
+        (backed.admin.get("/system/status").await.expect(200)["time_ms"].as_u64().unwrap() / 3_600_000 + 12)
+            % 24;
+    let daily = format!("{hour:02}:00");
+    backed.backup(&[&set[..], &["--daily-at", &daily]].concat()).await.well();
+    let targets = backed.admin.get("/backup-targets").await.expect(200);
+    assert_eq!(targets["items"][0]["every_minutes"], 1, "{targets}");
+    newer_than(&backed, 0).await;
+
+    let asset = put(&backed.node, &backed.admin, clip()).await;
+    ready(&backed.admin, &asset).await;
+    backed.admin.patch(&format!("/assets/{asset}"), &json!({ "title": TITLE })).await.expect(200);
+    let changed_ms = backed.admin.get("/system/status").await.expect(200)["time_ms"].as_u64().unwrap();
+    let waited_ms = newer_than(&backed, changed_ms).await - changed_ms;
+    assert!(waited_ms < 75_000, "{waited_ms} ms");
+    let runs = backed.admin.get("/backups").await.expect(200);
+    assert!(runs["items"].as_array().unwrap().iter().all(|run| run["kind"] == "interim"), "{runs}");
+    let rarer = backed.admin.get("/backups?interim=false").await.expect(200);
+    assert_eq!(rarer["items"], json!([]));
+    backed.backup(&["verify", "--full"]).await.well();
+
+    let (username, password) = (backed.node.ready.username.clone(), backed.node.ready.password.clone());
+    backed.restore("restored", &[], &backed.recovery_key).await.well();
+    let restored = Restored::start(&backed.outside.path().join("restored"), &username, &password).await;
+    let shown = restored.admin.get(&format!("/assets/{asset}")).await.expect(200);
+    assert_eq!((&shown["title"], &shown["state"]), (&json!(TITLE), &json!("ready")));
+    plays(&restored.admin, &restored, &asset).await;
+    restored.stop().await;
     backed.node.stop().await;
 }

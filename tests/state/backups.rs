@@ -2,7 +2,7 @@
 
 use cluster::command::{BackupCommand, BackupKind, BackupResult};
 use cluster::outcome::Outcome;
-use cluster::refusal::{Noun, Refusal};
+use cluster::refusal::{Noun, Problem, Refusal};
 use cluster::state::Limits;
 
 use crate::world::*;
@@ -162,4 +162,50 @@ fn the_newest_drill_says_whether_all_was_well() {
         BackupResult { flaw_count: 1, flaws: vec!["an object is gone".into()], ..Default::default() };
     world.ok(&node(), BackupCommand::Finish { run: run_id(3), epoch: 1, result });
     assert_eq!(world.state.newest_drill(target_id(1)), Some((world.now_ms, false)));
+}
+
+fn paced(every_minutes: Option<u16>, daily_at_minute: Option<u16>) -> BackupCommand {
+    let settings = cluster::command::TargetSettings { daily_at_minute, ..kept(30) };
+    BackupCommand::SetPacedTarget { target: target_id(1), settings, secret: None, every_minutes }
+}
+
+#[test]
+fn what_is_taken_between_two_of_the_schedule_is_whole_and_kept_for_a_day() {
+    let mut world = with_target();
+    taken(&mut world, 1);
+    world.later(HOUR);
+    world.ok(&node(), begin(2, BackupKind::Interim));
+    world.ok(&node(), finish(2, 1));
+    assert_eq!(world.state.newest_whole(target_id(1)).map(|run| run.id), Some(run_id(2)));
+    world.ok(&owner(), begin(3, BackupKind::Verify { of: run_id(2), full: true }));
+    world.ok(&node(), finish(3, 1));
+    world.later(2 * DAY);
+    assert_eq!(world.refused(&node(), expire(2)), Refusal::NotDue, "the newest one stays");
+    taken(&mut world, 4);
+    assert_eq!(world.ok(&node(), expire(2)), Outcome::NotedDue);
+    world.later(HOUR);
+    assert_eq!(world.ok(&node(), expire(2)), Outcome::Purged);
+    assert_eq!(world.refused(&node(), expire(1)), Refusal::NotDue, "of the schedule, kept for its days");
+}
+
+#[test]
+fn a_pace_needs_a_time_of_the_day_and_goes_with_it() {
+    let mut world = with_target();
+    let pace = |world: &World| world.state.backup_pace(target_id(1));
+    let refused = Refusal::invalid("every_minutes", Problem::OutOfRange);
+    for (every, daily) in [(5, None), (0, Some(90)), (Limits::BACKUP_PACE_MINUTES + 1, Some(90))] {
+        assert_eq!(world.refused(&owner(), paced(Some(every), daily)), refused);
+    }
+    assert_eq!(pace(&world), None);
+    world.ok(&owner(), paced(Some(5), Some(90)));
+    assert_eq!(pace(&world), Some(5));
+    // A new secret under a new cluster key says nothing of the pace.
+    let settings = cluster::command::TargetSettings { daily_at_minute: Some(90), ..kept(30) };
+    world.ok(&owner(), BackupCommand::SetTarget { target: target_id(1), settings, secret: None });
+    assert_eq!(pace(&world), Some(5));
+    world.ok(&owner(), paced(None, Some(90)));
+    assert_eq!(pace(&world), None);
+    world.ok(&owner(), paced(Some(5), Some(90)));
+    world.ok(&owner(), BackupCommand::RemoveTarget { target: target_id(1) });
+    assert_eq!(pace(&world), None);
 }

@@ -43,7 +43,7 @@ variants! {
         RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease ReplaceAuthority ReportAuthority
         DropAuthority AbandonAuthority RecoverQuorum;
     Audit(AuditCommand): Record;
-    Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored;
+    Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored SetPacedTarget;
     Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
     Edge(EdgeCommand): CreateToken Admit Report Remove Warm EndWarm Purge ReportAuthority;
     View(ViewCommand): Start Prolong End;
@@ -494,6 +494,12 @@ fn backups() -> Vec<Command> {
     let result = BackupResult { index: 9, objects: 2, bytes: 70, flaw_count: 1, ..BackupResult::default() };
     [
         BackupCommand::SetTarget { target: target_id(9), settings: folder("third"), secret },
+        BackupCommand::SetPacedTarget {
+            target: target_id(on::TARGET),
+            settings: folder("disk"),
+            secret: None,
+            every_minutes: Some(4),
+        },
         BackupCommand::RemoveTarget { target: target_id(on::TARGET_SPARE) },
         BackupCommand::Begin {
             run: run_id(9),

@@ -116,7 +116,7 @@ pub(crate) async fn carry_out(
     }
     let scratch = scratch(cluster).await?;
     let known = Known::of(cluster, &state, run, &*target, &scratch).await?;
-    let days = state.backup_target(run.target).map_or(0, |target| target.settings.keep_days);
+    let days = state.kept_days(run.target, run.kind);
     // A day more than it is kept: a run that takes long is locked for all of its time.
     let lock_ms = cluster.now_ms() + (u64::from(days) + 1) * Limits::DAY_MS;
     let list = ListWriter::create(scratch.join("objects"))?;
@@ -313,7 +313,8 @@ impl Copying<'_> {
 
     /// An object that is there stays locked for as long as this run is kept.
     async fn keep(&self, mut line: Line) -> Result<Line, BackupError> {
-        if let Some(until_ms) = self.lock_until_ms {
+        let is_locked = |until_ms: &u64| line.locked_until_ms.is_some_and(|kept_ms| kept_ms >= *until_ms);
+        if let Some(until_ms) = self.lock_until_ms.filter(|until_ms| !is_locked(until_ms)) {
             let kept = self.target.lock(&line.name, &line.version, until_ms).await?;
             line.locked_until_ms = Some(kept);
         }

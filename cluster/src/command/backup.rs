@@ -92,6 +92,17 @@ pub enum BackupCommand {
         /// Blobs that could not be had.
         missing: u64,
     },
+    /// A place for backups, new or changed, with a backup every few minutes between those of its schedule.
+    SetPacedTarget {
+        /// Its id.
+        target: BackupTargetId,
+        /// Where it is and how it is used. It must have a time of the day.
+        settings: TargetSettings,
+        /// What opens it. `None` leaves the one there is.
+        secret: Option<SealedSecret>,
+        /// A run begins at the latest so many minutes after a change; none: by the schedule only.
+        every_minutes: Option<u16>,
+    },
 }
 
 /// Where a target is and how it is used. Nothing in it is secret.
@@ -203,6 +214,8 @@ pub enum BackupKind {
         /// The run.
         of: BackupRunId,
     },
+    /// Takes a backup between two of the schedule: as whole as they are, and kept for a day.
+    Interim,
 }
 
 impl BackupKind {
@@ -213,14 +226,21 @@ impl BackupKind {
             Self::Copy => "copy",
             Self::Verify { .. } => "verify",
             Self::Drill { .. } => "drill",
+            Self::Interim => "interim",
         }
+    }
+
+    /// Whether it takes a backup; otherwise it looks at one.
+    #[must_use]
+    pub fn takes_one(self) -> bool {
+        matches!(self, Self::Copy | Self::Interim)
     }
 
     /// The run that is looked at.
     #[must_use]
     pub fn of(self) -> Option<BackupRunId> {
         match self {
-            Self::Copy => None,
+            Self::Copy | Self::Interim => None,
             Self::Verify { of, .. } | Self::Drill { of } => Some(of),
         }
     }

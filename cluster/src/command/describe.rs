@@ -408,9 +408,9 @@ impl ClusterCommand {
 impl BackupCommand {
     fn action_name(&self) -> &'static str {
         match self {
-            Self::SetTarget { .. } => "backup.set_target",
+            Self::SetTarget { .. } | Self::SetPacedTarget { .. } => "backup.set_target",
             Self::RemoveTarget { .. } => "backup.remove_target",
-            Self::Begin { kind: BackupKind::Copy, .. } => "backup.begin",
+            Self::Begin { kind: BackupKind::Copy | BackupKind::Interim, .. } => "backup.begin",
             Self::Begin { kind: BackupKind::Verify { .. }, .. } => "backup.verify",
             Self::Begin { kind: BackupKind::Drill { .. }, .. } => "backup.drill",
             Self::TakeOver { .. } => "backup.take_over",
@@ -428,6 +428,15 @@ impl BackupCommand {
             Self::SetTarget { target, settings, secret } => Subject::of("backup_target", target)
                 .with("name", &settings.name)
                 .with("secret_changed", secret.is_some()),
+            Self::SetPacedTarget { target, settings, secret, every_minutes } => {
+                let subject = Subject::of("backup_target", target)
+                    .with("name", &settings.name)
+                    .with("secret_changed", secret.is_some());
+                match every_minutes {
+                    Some(minutes) => subject.with("every_minutes", minutes),
+                    None => subject,
+                }
+            }
             Self::RemoveTarget { target } => {
                 let subject = Subject::of("backup_target", target);
                 match state.backup_target(*target) {
@@ -439,6 +448,7 @@ impl BackupCommand {
                 let subject = Subject::of("backup", run).with("target", target).with("node", node);
                 match kind.of() {
                     Some(of) => subject.with("of", of),
+                    None if *kind == BackupKind::Interim => subject.with("kind", kind.name()),
                     None => subject,
                 }
             }

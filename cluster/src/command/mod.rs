@@ -115,6 +115,9 @@ impl Command {
             Self::Job(command) if command.is_about_parts() => JobCommand::PARTS_LEVEL,
             // The only node there is then is the one that proposes it.
             Self::Backup(BackupCommand::Restored { .. }) => 0,
+            Self::Backup(
+                BackupCommand::SetPacedTarget { .. } | BackupCommand::Begin { kind: BackupKind::Interim, .. },
+            ) => 2,
             Self::Backup(_) => 1,
             _ => 0,
         }

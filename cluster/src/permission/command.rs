@@ -172,7 +172,9 @@ fn edge(command: &EdgeCommand) -> Action {
 
 fn backup(command: &BackupCommand) -> Action {
     match command {
-        BackupCommand::SetTarget { .. } | BackupCommand::RemoveTarget { .. } => Action::SetBackupTarget,
+        BackupCommand::SetTarget { .. }
+        | BackupCommand::SetPacedTarget { .. }
+        | BackupCommand::RemoveTarget { .. } => Action::SetBackupTarget,
         BackupCommand::Begin { .. } => Action::BeginBackup,
         BackupCommand::TakeOver { .. }
         | BackupCommand::Renew { .. }

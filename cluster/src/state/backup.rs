@@ -20,6 +20,12 @@ impl Change<'_> {
             C::SetTarget { target, settings, secret } => {
                 self.set_backup_target(*target, settings, secret.as_ref())
             }
+            C::SetPacedTarget { target, settings, secret, every_minutes } => {
+                checked_pace(settings, *every_minutes)?;
+                self.set_backup_target(*target, settings, secret.as_ref())?;
+                self.set_backup_pace(*target, *every_minutes);
+                Ok(Outcome::Done)
+            }
             C::RemoveTarget { target } => self.remove_backup_target(*target),
             C::Begin { run, target, node, kind } => self.begin_backup(*run, *target, *node, *kind),
             C::TakeOver { run, node } => self.take_over_backup(*run, *node),
@@ -70,11 +76,22 @@ impl Change<'_> {
         }
         let secret = secret.or(known.and_then(|known| known.secret.as_ref())).cloned();
         let created_ms = known.map_or(self.now_ms, |known| known.created_ms);
+        if settings.daily_at_minute.is_none() {
+            self.set_backup_pace(id, None);
+        }
         let target = BackupTarget { id, settings, secret, created_ms };
         self.state.records.backups.targets.insert(id, Arc::new(target));
         self.forget_unused_keys();
         self.event(Event::BackupsChanged);
         Ok(Outcome::Done)
+    }
+
+    fn set_backup_pace(&mut self, id: BackupTargetId, every_minutes: Option<u16>) {
+        let paces = &mut self.state.records.backup_paces;
+        match every_minutes {
+            Some(minutes) => paces.insert(id, minutes),
+            None => paces.remove(&id),
+        };
     }
 
     fn remove_backup_target(&mut self, id: BackupTargetId) -> Ruled {
@@ -88,6 +105,7 @@ impl Change<'_> {
         for run in gone {
             backups.runs.remove(&run);
         }
+        self.set_backup_pace(id, None);
         self.forget_unused_keys();
         self.event(Event::BackupsChanged);
         Ok(Outcome::Done)
@@ -166,7 +184,7 @@ impl Change<'_> {
         let RunState::Done { ended_ms, noted_due_ms, result } = run.state.clone() else {
             return Err(Refusal::NotDue);
         };
-        if run.kind != BackupKind::Copy || self.now_ms < self.state.kept_until_ms(&run) {
+        if !run.kind.takes_one() || self.now_ms < self.state.kept_until_ms(&run) {
             return Err(Refusal::NotDue);
         }
         if self.state.newest_whole(run.target).is_none_or(|newest| newest.id == id) {
@@ -211,6 +229,12 @@ impl Change<'_> {
         self.event(Event::BackupsChanged);
         Ok(Outcome::Done)
     }
+}
+
+fn checked_pace(settings: &TargetSettings, every_minutes: Option<u16>) -> Result<(), Refusal> {
+    let Some(minutes) = every_minutes else { return Ok(()) };
+    let fits = (1..=Limits::BACKUP_PACE_MINUTES).contains(&minutes) && settings.daily_at_minute.is_some();
+    if fits { Ok(()) } else { Err(Refusal::invalid("every_minutes", Problem::OutOfRange)) }
 }
 
 fn checked_settings(settings: &TargetSettings) -> Result<TargetSettings, Refusal> {
@@ -287,6 +311,12 @@ impl State {
         self.whole_backups(target).into_iter().next()
     }
 
+    /// How many minutes a change waits for its backup at most, where it does not wait for the time of the day.
+    #[must_use]
+    pub fn backup_pace(&self, id: BackupTargetId) -> Option<u16> {
+        self.records.backup_paces.get(&id).copied()
+    }
+
     /// For how long, in ms, a target with a daily schedule has had no newer whole backup: since the newest one began, or,
     /// before the first, since the target was set. None for a target that is used on demand only.
     #[must_use]
@@ -316,10 +346,19 @@ impl State {
         runs
     }
 
+    /// For how many days a run of this kind is kept at a target.
+    #[must_use]
+    pub fn kept_days(&self, target: BackupTargetId, kind: BackupKind) -> u16 {
+        match kind {
+            BackupKind::Interim => 1,
+            _ => self.backup_target(target).map_or(0, |target| target.settings.keep_days),
+        }
+    }
+
     /// Until when a run is kept at least.
     #[must_use]
     pub fn kept_until_ms(&self, run: &BackupRun) -> u64 {
-        let days = self.backup_target(run.target).map_or(0, |target| target.settings.keep_days);
+        let days = self.kept_days(run.target, run.kind);
         let ended_ms = match run.state {
             RunState::Done { ended_ms, .. } | RunState::Failed { ended_ms, .. } => ended_ms,
             RunState::Running | RunState::Expiring => run.began_ms,

@@ -57,6 +57,8 @@ impl Limits {
     pub const BACKUP_FLAWS: usize = 50;
     /// The longest a backup is kept: ten years.
     pub const BACKUP_KEEP_DAYS: u16 = 3_650;
+    /// The longest between the backups of a place that has one every few minutes: a quarter of a day.
+    pub const BACKUP_PACE_MINUTES: u16 = 360;
     /// What a running backup names stays pinned for so long after its node was heard of last.
     pub const BACKUP_PIN_MS: u64 = 30 * 60 * 1000;
     /// Bytes of a sealed secret of a target.

@@ -93,6 +93,7 @@ impl From<PreviousState> for State {
             authorities: Authorities::default(),
             views: Views::default(),
             retention: Retention::default(),
+            backup_paces: OrdMap::new(),
         };
         Self::from(records)
     }

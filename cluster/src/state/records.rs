@@ -379,7 +379,7 @@ impl BackupRun {
     #[must_use]
     pub fn whole(&self) -> Option<&BackupResult> {
         match &self.state {
-            RunState::Done { result, .. } if self.kind == BackupKind::Copy => Some(result),
+            RunState::Done { result, .. } if self.kind.takes_one() => Some(result),
             _ => None,
         }
     }
@@ -390,7 +390,7 @@ impl BackupRun {
         match self.state {
             RunState::Running | RunState::Expiring => false,
             RunState::Failed { .. } => true,
-            RunState::Done { .. } => self.kind != BackupKind::Copy,
+            RunState::Done { .. } => !self.kind.takes_one(),
         }
     }
 }

@@ -23,7 +23,10 @@ use super::shelf::{Shelves, folded};
 use super::views::Views;
 use crate::audit_record::ChainHead;
 use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
-use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
+use crate::id::{
+    ApiKeyId, ApplicationId, AssetId, BackupTargetId, CollectionId, InviteId, JobId, NodeId, SessionId,
+    UserId,
+};
 
 /// Everything State knows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -75,6 +78,9 @@ pub(super) struct Records {
     pub(super) authorities: Authorities,
     pub(super) views: Views,
     pub(super) retention: Retention,
+    /// Minutes between the backups of a place that does not wait for its time of the day.
+    #[serde(with = "super::map")]
+    pub(super) backup_paces: OrdMap<BackupTargetId, u16>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::heard;
 use crate::actor::Actor;
@@ -20,13 +21,17 @@ use crate::worker::{WorkError, Worked, Worker};
 
 /// How often it looks what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// What another node carries out is looked at this often.
+/// What another node carries out is looked at this often, and what is due where minutes count.
 const LOOK_SOON: Duration = Duration::from_secs(5);
 /// A node that carries out a run and was not heard for so long is waited for no more: longer than a restart takes, after
 /// which it goes on by itself.
 const SILENT_FOR: Duration = Duration::from_secs(15);
 /// A run that is carried out says so this often: several times within the time of its pin.
 const RENEW_EVERY: Duration = Duration::from_secs(5 * 60);
+/// What only runs between two of the schedule named is looked for and removed this often: the place is listed for it.
+const SWEEP_EVERY_MS: u64 = 60 * 60 * 1000;
+/// Where a backup is taken every few minutes, one is taken this often when nothing was changed: so it is seen to work.
+const AT_LEAST_EVERY_MS: u64 = 60 * 60 * 1000;
 /// A backup that came to nothing is tried again after this.
 const TRY_AGAIN_MS: u64 = 60 * 60 * 1000;
 /// A sample of the newest backup is read again this often.
@@ -41,13 +46,29 @@ pub(super) struct Backup {
     failed: u64,
     /// What came to nothing up to then has been cleared away.
     swept_ms: u64,
+    /// When a place was looked through last for what nothing names any more.
+    cleared_ms: u64,
     /// Something could not be removed: it is tried again then.
     sweep_again_ms: u64,
+    /// Never waited for, only looked through: nobody is woken for each change of an asset.
+    changes: Receiver<Event>,
+    /// When something that a backup is for was found changed last.
+    changed_ms: u64,
 }
 
 impl Backup {
     pub(super) fn new(cluster: Cluster) -> Self {
-        Self { events: cluster.rarer_events(), cluster, done: 0, failed: 0, swept_ms: 0, sweep_again_ms: 0 }
+        Self {
+            events: cluster.rarer_events(),
+            done: 0,
+            failed: 0,
+            swept_ms: 0,
+            cleared_ms: 0,
+            sweep_again_ms: 0,
+            changes: cluster.events(),
+            changed_ms: cluster.now_ms(),
+            cluster,
+        }
     }
 
     async fn propose(&self, command: BackupCommand) -> Result<(), ProposeError> {
@@ -101,7 +122,7 @@ impl Backup {
         let target = self.open(state, target).await?;
         let (cluster, progress) = (&self.cluster, self.cluster.backup_progress());
         match run.kind {
-            BackupKind::Copy => backup::carry_out(cluster, run, target, progress).await,
+            BackupKind::Copy | BackupKind::Interim => backup::carry_out(cluster, run, target, progress).await,
             BackupKind::Verify { of, full } => backup::verify(cluster, of, full, target, progress).await,
             BackupKind::Drill { of } => backup::drill(cluster, of, target, progress).await,
         }
@@ -135,10 +156,23 @@ impl Backup {
         }
     }
 
+    /// Notes whether anything was changed since it looked last that a backup is for.
+    fn look_for_changes(&mut self, now_ms: u64) {
+        loop {
+            match self.changes.try_recv() {
+                Ok(Event::BackupsChanged | Event::AlertsChanged | Event::JobChanged { .. }) => {}
+                Ok(_) | Err(TryRecvError::Lagged(_)) => self.changed_ms = now_ms,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
     /// What the one who leads has to do when nothing runs.
     async fn lead(&mut self, state: &State) -> Result<Worked, WorkError> {
         let now_ms = self.cluster.now_ms();
-        let due = due(state, self.cluster.node_id(), now_ms).or_else(|| expired(state, now_ms));
+        self.look_for_changes(now_ms);
+        let due =
+            due(state, self.cluster.node_id(), now_ms, self.changed_ms).or_else(|| expired(state, now_ms));
         if let Some(command) = due {
             return match self.propose(command).await {
                 Ok(()) => Ok(Worked::Busy),
@@ -164,26 +198,25 @@ impl Backup {
     }
 
     /// Removes what only given-up runs name, and what runs that came to nothing left.
-    async fn sweep(&self, state: &State, target: &BackupTarget) -> Result<(), WorkError> {
+    async fn sweep(&mut self, state: &State, target: &BackupTarget) -> Result<(), WorkError> {
         let of_target = |run: &&&Arc<BackupRun>| run.target == target.id;
         let runs = state.backup_runs();
-        let given_up: Vec<BackupRunId> = runs
-            .iter()
-            .filter(of_target)
-            .filter(|run| run.state == RunState::Expiring)
-            .map(|run| run.id)
-            .collect();
+        let expiring = || runs.iter().filter(of_target).filter(|run| matches!(run.state, RunState::Expiring));
+        let given_up: Vec<BackupRunId> = expiring().map(|run| run.id).collect();
         let left_over = runs.iter().filter(of_target).any(|run| match &run.state {
-            RunState::Failed { ended_ms, .. } => run.kind == BackupKind::Copy && *ended_ms > self.swept_ms,
+            RunState::Failed { ended_ms, .. } => run.kind.takes_one() && *ended_ms > self.swept_ms,
             _ => false,
         });
-        if given_up.is_empty() && !left_over {
+        let can_wait = expiring().all(|run| run.kind == BackupKind::Interim) && !left_over;
+        let waited = self.cluster.now_ms() >= self.cleared_ms + SWEEP_EVERY_MS;
+        if given_up.is_empty() && !left_over || can_wait && !waited {
             return Ok(());
         }
         let failed = |error: &dyn std::fmt::Display| WorkError::new(&format!("old backups: {error}"));
         let opened = self.open(state, target).await.map_err(|error| failed(&error))?;
         let swept = backup::sweep(&self.cluster, state, target.id, &*opened).await;
         let locked = swept.map_err(|error| failed(&error))?;
+        self.cleared_ms = self.cluster.now_ms();
         for run in given_up {
             if locked.contains(&run) {
                 continue;
@@ -233,26 +266,28 @@ impl Worker for Backup {
     }
 
     async fn wait(&mut self) {
-        let elsewhere = self.cluster.state().running_backup().is_some();
-        let longest = if elsewhere { LOOK_SOON } else { LOOK_EVERY };
+        let state = self.cluster.state();
+        let elsewhere = state.running_backup().is_some();
+        let is_paced = state.backup_targets().any(|target| state.backup_pace(target.id).is_some());
+        let longest = if elsewhere || is_paced { LOOK_SOON } else { LOOK_EVERY };
         heard(&mut self.events, longest, |event| matches!(event, Event::BackupsChanged)).await;
     }
 }
 
 /// The next run that is due.
-fn due(state: &State, me: crate::id::NodeId, now_ms: u64) -> Option<BackupCommand> {
+fn due(state: &State, me: crate::id::NodeId, now_ms: u64, changed_ms: u64) -> Option<BackupCommand> {
     if state.cluster_info().is_none_or(|cluster| cluster.time_held) {
         return None;
     }
     state.backup_targets().find_map(|target| {
-        let kind = due_at(state, target, now_ms)?;
+        let kind = due_at(state, target, now_ms, changed_ms)?;
         let node = target.settings.node.unwrap_or(me);
         Some(BackupCommand::Begin { run: BackupRunId::generate(), target: target.id, node, kind })
     })
 }
 
 /// What is due at a target.
-fn due_at(state: &State, target: &BackupTarget, now_ms: u64) -> Option<BackupKind> {
+fn due_at(state: &State, target: &BackupTarget, now_ms: u64, changed_ms: u64) -> Option<BackupKind> {
     let mut runs = state.backup_runs();
     runs.retain(|run| run.target == target.id);
     let tried_lately = |kind: &str| {
@@ -263,11 +298,15 @@ fn due_at(state: &State, target: &BackupTarget, now_ms: u64) -> Option<BackupKin
         })
     };
     let newest = runs.iter().find(|run| run.whole().is_some());
+    let newest_planned = runs.iter().find(|run| run.kind == BackupKind::Copy && run.whole().is_some());
     if let Some(planned_ms) = last_planned_ms(target, now_ms)
-        && newest.is_none_or(|newest| newest.began_ms < planned_ms)
+        && newest_planned.is_none_or(|newest| newest.began_ms < planned_ms)
         && !tried_lately("copy")
     {
         return Some(BackupKind::Copy);
+    }
+    if is_interim_due(state, target, &runs, now_ms, changed_ms) {
+        return Some(BackupKind::Interim);
     }
     // A target that is used on demand only is checked on demand only.
     target.settings.daily_at_minute?;
@@ -283,6 +322,21 @@ fn due_at(state: &State, target: &BackupTarget, now_ms: u64) -> Option<BackupKin
     verify.then_some(BackupKind::Verify { of, full: false })
 }
 
+/// Whether a change has waited for long enough for its backup, at a place that does not wait for the time of the day.
+fn is_interim_due(
+    state: &State,
+    target: &BackupTarget,
+    runs: &[&Arc<BackupRun>],
+    now_ms: u64,
+    changed_ms: u64,
+) -> bool {
+    let Some(minutes) = state.backup_pace(target.id) else { return false };
+    let Some(newest) = runs.iter().find(|run| run.kind.takes_one()) else { return true };
+    let waited_ms = now_ms.saturating_sub(newest.began_ms);
+    let is_newer = changed_ms > newest.began_ms || newest.whole().is_none();
+    waited_ms >= u64::from(minutes) * 60 * 1000 && (is_newer || waited_ms >= AT_LEAST_EVERY_MS)
+}
+
 /// When a backup was to begin last. None before the first time, which is after the target was set.
 fn last_planned_ms(target: &BackupTarget, now_ms: u64) -> Option<u64> {
     let minute_ms = u64::from(target.settings.daily_at_minute?) * 60 * 1000;
@@ -291,9 +345,20 @@ fn last_planned_ms(target: &BackupTarget, now_ms: u64) -> Option<u64> {
     (planned_ms > target.created_ms).then_some(planned_ms)
 }
 
-/// When the next backup of a target begins by itself.
+/// When the next backup of a target begins by itself: at the latest, where one is taken when something was changed.
 #[must_use]
-pub fn next_planned_ms(target: &BackupTarget, now_ms: u64) -> Option<u64> {
+pub fn next_planned_ms(state: &State, target: &BackupTarget, now_ms: u64) -> Option<u64> {
+    let daily_ms = next_daily_ms(target, now_ms)?;
+    let of_target = |run: &&Arc<BackupRun>| run.target == target.id && run.kind.takes_one();
+    let newest = state.backup_runs().into_iter().find(of_target);
+    match (state.backup_pace(target.id), newest) {
+        (None, _) => Some(daily_ms),
+        (Some(_), None) => Some(now_ms),
+        (Some(_), Some(newest)) => Some(daily_ms.min(now_ms.max(newest.began_ms + AT_LEAST_EVERY_MS))),
+    }
+}
+
+fn next_daily_ms(target: &BackupTarget, now_ms: u64) -> Option<u64> {
     let minute_ms = u64::from(target.settings.daily_at_minute?) * 60 * 1000;
     let today_ms = now_ms - now_ms % Limits::DAY_MS + minute_ms;
     Some(if today_ms > now_ms { today_ms } else { today_ms + Limits::DAY_MS })

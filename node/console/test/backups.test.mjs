@@ -74,6 +74,7 @@ test('an admin adds a place, backs up, checks and drills, and damage is found an
   await shot(page, 'backups-refused-place');
   await folder.fill(join(outside, 'disk'));
   await dialog.getByLabel('At, your time').fill('03:15');
+  assert.equal(await dialog.getByLabel('In between').inputValue(), '0');
   await dialog.getByRole('button', { name: 'Add' }).click();
   await said(page, 'It was tried and works');
   const card = place(page, 'Disk in the cellar');
@@ -154,6 +155,40 @@ test('a place on a network asks for its secret again when the server changes; Ge
   await page.keyboard.press('Escape');
   await shot(page, 'backups-dark-de');
   assert.deepEqual(await axeFindings(page), []);
+  assert.deepEqual(troubles, []);
+  await context.close();
+});
+
+test('backups follow changes between the daily ones, and stay out of the way in the list', async () => {
+  await mkdir(join(outside, 'near'));
+  const { page, context, troubles } = await backupsPage();
+  await page.getByRole('button', { name: 'Add a place' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Add a place' });
+  await dialog.getByLabel('Name').fill('Near');
+  await dialog.getByRole('textbox', { name: 'Folder' }).fill(join(outside, 'near'));
+  await dialog.getByLabel('In between').selectOption({ label: 'At most 5 minutes after a change' });
+  await shot(page, 'backups-in-between');
+  await dialog.getByRole('button', { name: 'Add' }).click();
+  const card = place(page, 'Near');
+  await card.getByText('At most 5 minutes after a change').waitFor();
+  await card.getByText('Backed up').waitFor();
+  const between = rows(page).getByText('Backup in between');
+  await until('what is whole to leave the list', async () => (await between.count()) === 0);
+  await page.getByRole('switch', { name: 'Show those between the daily ones' }).click();
+  await between.first().waitFor();
+  assert.deepEqual(await axeFindings(page), []);
+  await shot(page, 'backups-in-between-list');
+  // What was chosen is there when it is changed; without a time of the day there is nothing in between.
+  await card.getByRole('button', { name: 'Change Near' }).click();
+  const change = page.getByRole('dialog', { name: 'Change Near' });
+  assert.equal(await change.getByLabel('In between').inputValue(), '5');
+  await change.getByRole('switch', { name: 'Back up daily' }).click();
+  assert.equal(await change.getByLabel('In between').count(), 0);
+  await change.getByRole('button', { name: 'Save' }).click();
+  await card.getByText('On demand only').waitFor();
+  await card.getByRole('button', { name: 'Remove' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+  await said(page, 'What lies there is still there');
   assert.deepEqual(troubles, []);
   await context.close();
 });

@@ -265,6 +265,9 @@ fn jobs_failed(facts: &Facts<'_>, found: &mut Found<'_>) {
     }
 }
 
+/// Where a backup is taken every few minutes, and at least every hour, it is late after so long.
+const PACED_LATE_MS: u64 = 3 * HOUR_MS;
+
 /// How bad it is that there has been no whole backup for so long; nothing while that is how it should be.
 fn lateness(age_ms: u64) -> Option<Severity> {
     match age_ms / DAY_MS {
@@ -278,8 +281,14 @@ fn lateness(age_ms: u64) -> Option<Severity> {
 fn backup_old(facts: &Facts<'_>, found: &mut Found<'_>) {
     for target in facts.state.backup_targets() {
         let Some(age_ms) = facts.state.backup_age_ms(target, facts.now_ms) else { continue };
-        let Some(severity) = lateness(age_ms) else { continue };
-        let details = [("target", target.settings.name.clone()), ("age_days", (age_ms / DAY_MS).to_string())];
+        let pace = facts.state.backup_pace(target.id);
+        let is_behind = pace.is_some() && age_ms >= PACED_LATE_MS;
+        let Some(severity) = lateness(age_ms).or(is_behind.then_some(Severity::Warning)) else { continue };
+        let age = match age_ms / DAY_MS {
+            0 => ("age_hours", (age_ms / HOUR_MS).to_string()),
+            days => ("age_days", days.to_string()),
+        };
+        let details = [("target", target.settings.name.clone()), age];
         found.add(format!("target:{}", target.id), severity, details);
     }
 }
@@ -320,6 +329,7 @@ fn clock_apart(facts: &Facts<'_>, found: &mut Found<'_>) {
 }
 
 const DAY_MS: u64 = Limits::DAY_MS;
+const HOUR_MS: u64 = DAY_MS / 24;
 
 fn certificate_ends(facts: &Facts<'_>, found: &mut Found<'_>) {
     let Ok(certificate) = facts.app.tls.facts() else { return };

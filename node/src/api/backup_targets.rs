@@ -129,6 +129,11 @@ pub struct SetBackupTarget {
     #[serde(default)]
     #[schema(maximum = 1439)]
     pub daily_at_minute: Option<u16>,
+    /// Between the daily ones, a backup begins at the latest so many minutes after something was changed; null for the
+    /// daily ones only. Such a backup is as whole as they are, and is kept for a day.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 360)]
+    pub every_minutes: Option<u16>,
     /// The number of the one node that reaches it; null for whoever leads.
     #[serde(default)]
     #[schema(value_type = Option<forms::NodeNumber>)]
@@ -156,9 +161,11 @@ pub struct BackupTargetView {
     pub keep_days: u16,
     /// The minute of the day (UTC) at which a backup begins.
     pub daily_at_minute: Option<u16>,
+    /// So many minutes after a change a backup begins at the latest.
+    pub every_minutes: Option<u16>,
     /// The one node that reaches it.
     pub node: Option<String>,
-    /// When the next backup begins by itself.
+    /// When the next backup begins by itself, at the latest.
     pub next_ms: Option<u64>,
     /// When the newest whole backup was taken.
     pub last_whole_ms: Option<u64>,
@@ -181,8 +188,9 @@ impl BackupTargetView {
             has_secret: target.secret.is_some(),
             keep_days: settings.keep_days,
             daily_at_minute: settings.daily_at_minute,
+            every_minutes: state.backup_pace(target.id),
             node: settings.node.map(|node| node.to_string()),
-            next_ms: next_planned_ms(target, now_ms),
+            next_ms: next_planned_ms(state, target, now_ms),
             last_whole_ms: state.newest_whole(target.id).map(|run| run.began_ms),
             last_drill_ms: drill.map(|(ended_ms, _)| ended_ms),
             last_drill_ok: drill.map(|(_, well)| well),
@@ -296,6 +304,11 @@ async fn set(
         let detail = format!("A backup is kept for 1 to {} days.", Limits::BACKUP_KEEP_DAYS);
         return Err(Problem::invalid("invalid", detail));
     }
+    let every_minutes = asked.every_minutes;
+    if every_minutes.is_some() && settings.daily_at_minute.is_none() {
+        let detail = "Every_minutes is for between the daily backups: give daily_at_minute, too.";
+        return Err(Problem::invalid("invalid", detail));
+    }
     let known = caller.state().backup_target(target).cloned();
     let login = asked.secret.map(TargetLogin::new);
     let secret = login.as_ref().map(|login| seal_secret(app.cluster.keys(), target, login)).transpose()?;
@@ -319,7 +332,14 @@ async fn set(
     };
     let tried = tokio::time::timeout(TRY_WITHIN, trying).await;
     tried.map_err(|_| TargetError::Unreachable("it does not answer".to_owned()))??;
-    caller.propose(BackupCommand::SetTarget { target, settings, secret }).await?;
+    let is_paced = every_minutes.is_some() || caller.state().backup_pace(target).is_some();
+    caller
+        .propose(if is_paced {
+            BackupCommand::SetPacedTarget { target, settings, secret, every_minutes }
+        } else {
+            BackupCommand::SetTarget { target, settings, secret }
+        })
+        .await?;
     let state = caller.state();
     let kept = state.backup_target(target).ok_or_else(|| Problem::internal("the target is not in State"))?;
     Ok(BackupTargetView::of(&state, kept, app.cluster.now_ms()))

@@ -10,7 +10,7 @@ use cluster::id::{BackupRunId, BackupTargetId, NodeId};
 use cluster::permission::{Action, Target};
 use cluster::state::{BackupRun, RunState, State};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::{OptionalBody, created, ok};
 use super::paging::{Page, PageQuery, page};
@@ -55,7 +55,7 @@ pub struct BackupRunView {
     pub id: String,
     /// Where it is.
     pub target: String,
-    /// `copy`, `verify` or `drill`.
+    /// `copy`, `interim` (a backup between the daily ones), `verify` or `drill`.
     pub kind: String,
     /// The backup that a check looks at.
     pub of: Option<String>,
@@ -167,25 +167,42 @@ pub struct NewVerification {
     pub full: bool,
 }
 
+/// Which runs.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct BackupQuery {
+    /// `false` leaves out the whole backups between the daily ones, of which there are many.
+    pub interim: Option<bool>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// At most so many items: 1 to 500, usually 50.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<usize>,
+}
+
 /// Backups and checks, the newest first.
-#[utoipa::path(get, path = "/backups", tag = "backups", params(PageQuery),
+#[utoipa::path(get, path = "/backups", tag = "backups", params(BackupQuery),
     responses((status = 200, body = Page<BackupRunView>), (status = 403, body = ProblemBody)))]
 pub async fn backup_list(
     app: web::Data<App>,
     caller: Caller,
-    query: web::Query<PageQuery>,
+    query: web::Query<BackupQuery>,
 ) -> Result<HttpResponse, Problem> {
+    let BackupQuery { interim, cursor, limit } = query.into_inner();
     let state = caller.state();
     caller.may(&state, Action::SeeBackups, Target::Cluster)?;
     let place = |run: &&Arc<BackupRun>| format!("{:020}{}", u64::MAX - run.began_ms, run.id);
     let mut runs = state.backup_runs();
+    let is_settled = |run: &BackupRun| run.whole().is_some() || run.state == RunState::Expiring;
+    runs.retain(|run| interim != Some(false) || run.kind != BackupKind::Interim || !is_settled(run));
     runs.sort_by_cached_key(place);
     let mut far = HashMap::new();
     for run in runs.iter().filter(|run| run.state == RunState::Running) {
         far.insert(run.id, progress_of(&app, run).await);
     }
     let view = |run: &Arc<BackupRun>| BackupRunView::of(&state, run, far.get(&run.id).copied().flatten());
-    ok(&page(runs.into_iter(), &query, place, view)?)
+    ok(&page(runs.into_iter(), &PageQuery { cursor, limit }, place, view)?)
 }
 
 /// One backup, or one check.

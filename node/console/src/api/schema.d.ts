@@ -1357,6 +1357,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/current/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give the passphrase once more. A browser is asked for it (`confirm_needed`) before what cannot be taken back or concerns
+         *     the safety of the whole cluster, when it was given a quarter of an hour ago or longer; the answer's cookie says that it was
+         *     given now. Slows down as the log-in does.
+         */
+        post: operations["session_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{id}": {
         parameters: {
             query?: never;
@@ -2152,7 +2173,7 @@ export interface components {
              * @description Until when it is kept at least, for a whole backup.
              */
             kept_until_ms?: number | null;
-            /** @description `copy`, `verify` or `drill`. */
+            /** @description `copy`, `interim` (a backup between the daily ones), `verify` or `drill`. */
             kind: string;
             /**
              * Format: int64
@@ -2200,6 +2221,11 @@ export interface components {
              * @description The minute of the day (UTC) at which a backup begins.
              */
             daily_at_minute?: number | null;
+            /**
+             * Format: int32
+             * @description So many minutes after a change a backup begins at the latest.
+             */
+            every_minutes?: number | null;
             /** @description Whether something that opens it is kept. */
             has_secret: boolean;
             /** @description Its id. */
@@ -2225,7 +2251,7 @@ export interface components {
             name: string;
             /**
              * Format: int64
-             * @description When the next backup begins by itself.
+             * @description When the next backup begins by itself, at the latest.
              */
             next_ms?: number | null;
             /** @description The one node that reaches it. */
@@ -2458,6 +2484,11 @@ export interface components {
              * @description Days after their upload that its assets are deleted for good; without it they are kept.
              */
             retention_days?: number | null;
+        };
+        /** @description The passphrase once more. */
+        Confirm: {
+            /** @description Passphrase. */
+            password: string;
         };
         /** @description How many nodes hold each asset. */
         CopiesView: {
@@ -3336,7 +3367,7 @@ export interface components {
                  * @description Until when it is kept at least, for a whole backup.
                  */
                 kept_until_ms?: number | null;
-                /** @description `copy`, `verify` or `drill`. */
+                /** @description `copy`, `interim` (a backup between the daily ones), `verify` or `drill`. */
                 kind: string;
                 /**
                  * Format: int64
@@ -3940,6 +3971,12 @@ export interface components {
              * @description The minute of the day (UTC) at which a backup begins; null for backups on demand only.
              */
             daily_at_minute?: number | null;
+            /**
+             * Format: int32
+             * @description Between the daily ones, a backup begins at the latest so many minutes after something was changed; null for the
+             *     daily ones only. Such a backup is as whole as they are, and is kept for a day.
+             */
+            every_minutes?: number | null;
             /**
              * Format: int32
              * @description How many days a backup is kept: 1 to 3650, 30 unless said otherwise.
@@ -6682,6 +6719,8 @@ export interface operations {
     backup_list: {
         parameters: {
             query?: {
+                /** @description `false` leaves out the whole backups between the daily ones, of which there are many. */
+                interim?: boolean;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description At most so many items: 1 to 500, usually 50. */
@@ -8275,6 +8314,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    session_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirm"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
             };
             /** @description A problem */
             default: {

@@ -106,6 +106,9 @@ struct SetTarget {
     /// When a backup begins each day, in UTC, such as 02:30; without it, on demand only.
     #[arg(long, value_name = "HH:MM")]
     daily_at: Option<String>,
+    /// Between the daily ones, begin a backup at the latest so many minutes after a change.
+    #[arg(long, value_name = "MINUTES", requires = "daily_at", value_parser = clap::value_parser!(u16).range(1..=360))]
+    every: Option<u16>,
     /// The number of the one node that reaches it; whoever leads without it.
     #[arg(long)]
     node: Option<u64>,
@@ -230,7 +233,9 @@ async fn check(
 
 async fn newest_whole(client: &Client) -> Result<String, CliError> {
     let runs = client.all(client.api(["backups"])).await?;
-    let whole = runs.iter().find(|run| run["kind"] == "copy" && run["state"] == "done");
+    let whole = runs
+        .iter()
+        .find(|run| ["copy", "interim"].iter().any(|kind| run["kind"] == *kind) && run["state"] == "done");
     whole
         .map(|run| shown::field(run, "id"))
         .ok_or_else(|| CliError::Backup("there is no whole backup".to_owned()))
@@ -298,6 +303,7 @@ impl SetTarget {
             "secret": self.place.secret()?.map(|secret| secret.to_string()),
             "keep_days": self.keep_days,
             "daily_at_minute": minute,
+            "every_minutes": self.every,
             "node": self.node.map(|node| node.to_string()),
         });
         let set: Value = match &self.target {

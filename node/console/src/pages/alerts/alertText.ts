@@ -38,6 +38,7 @@ const details = new Set([
   'ahead_seconds',
   'days',
   'age_days',
+  'age_hours',
   'target',
   'copies',
   'beyond_repair',

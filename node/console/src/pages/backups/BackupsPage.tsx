@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { Page } from '../../parts/Page';
 import { Empty, ErrorState, RowsSkeleton, takesThePage } from '../../parts/States';
 import { useText } from '../../text/TextProvider';
-import { type BackupRun, type BackupTarget, runsQuery, targetsQuery } from './calls';
+import { type BackupRun, type BackupTarget, runsQuery, takesOne, targetsQuery } from './calls';
 import { RunList } from './RunList';
 import { RunningCard } from './RunningCard';
 import { TargetCard } from './TargetCard';
@@ -44,7 +44,7 @@ export function BackupsPage() {
 
 /** Whether the newest check since the newest backup found something wrong. */
 function isDamaged(target: BackupTarget, runs: BackupRun[]): boolean {
-  const isCheck = (run: BackupRun) => run.target === target.id && run.kind !== 'copy' && run.state === 'done';
+  const isCheck = (run: BackupRun) => run.target === target.id && !takesOne(run) && run.state === 'done';
   const newest = runs.find(isCheck);
   return newest !== undefined && newest.flaw_count > 0 && newest.began_ms >= (target.last_whole_ms ?? 0);
 }
@@ -52,7 +52,7 @@ function isDamaged(target: BackupTarget, runs: BackupRun[]): boolean {
 function Places({ targets, edit }: { targets: BackupTarget[]; edit: (target: BackupTarget) => void }) {
   const { t } = useText();
   // One run at a time, so what runs is the newest.
-  const runs = useInfiniteQuery(runsQuery).data?.pages[0]?.items ?? [];
+  const runs = useInfiniteQuery(runsQuery(false)).data?.pages[0]?.items ?? [];
   const running = runs[0]?.state === 'running' ? runs[0] : undefined;
   const place = targets.find((target) => target.id === running?.target)?.name ?? '–';
   return (

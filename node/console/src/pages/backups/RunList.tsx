@@ -1,4 +1,4 @@
-import { Button, Group, Popover, Stack, Text } from '@mantine/core';
+import { Button, Group, Popover, Stack, Switch, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -10,19 +10,28 @@ import { useAct } from '../../parts/useAct';
 import { clock } from '../../text/formats';
 import { useText } from '../../text/TextProvider';
 import type { TextKey } from '../../text/t';
-import { type BackupRun, type BackupTarget, backupsKey, type Check, check, runsQuery } from './calls';
+import { type BackupRun, type BackupTarget, backupsKey, type Check, check, runsQuery, takesOne } from './calls';
 import { FlawDialog } from './FlawDialog';
 import { useRunText } from './useRunText';
 
 /** Backups and checks of them, newest first. */
 export function RunList({ targets, running }: { targets: BackupTarget[]; running: BackupRun | undefined }) {
   const { t } = useText();
-  const found = useInfiniteQuery(runsQuery);
+  const [interim, setInterim] = useState(false);
+  const found = useInfiniteQuery(runsQuery(interim));
   const [looked, setLooked] = useState<BackupRun>();
   const runs = found.data?.pages.flatMap((page) => page.items) ?? [];
   const placeOf = (run: BackupRun) => targets.find((target) => target.id === run.target)?.name ?? '–';
   return (
     <Section title={t('backups.runs')} lead={t('backups.runsLead')}>
+      {targets.some((target) => target.every_minutes) && (
+        <Switch
+          size="sm"
+          label={t('backups.showInterim')}
+          checked={interim}
+          onChange={(event) => setInterim(event.currentTarget.checked)}
+        />
+      )}
       {found.isPending && <RowsSkeleton rows={3} />}
       {found.isError && !found.data && <ErrorState error={found.error} retry={() => void found.refetch()} />}
       {found.isSuccess && runs.length === 0 && (
@@ -90,7 +99,7 @@ function RunState({ run, look }: { run: BackupRun; look: () => void }) {
   const { reasonOf } = useRunText();
   const reason = reasonOf(run);
   const bad = run.state === 'done' && run.flaw_count > 0;
-  const well: TextKey = run.kind === 'copy' ? 'backups.state.whole' : 'backups.state.asItWas';
+  const well: TextKey = takesOne(run) ? 'backups.state.whole' : 'backups.state.asItWas';
   const shown = run.state === 'done' ? { color: bad ? 'red' : 'green', key: well } : looks[run.state];
   return (
     <Stack gap={4} align="flex-start">
@@ -133,7 +142,7 @@ function Size({ run }: { run: BackupRun }) {
     <>
       {formats.bytes(run.bytes)}
       <Text size="xs" c="dimmed">
-        {run.kind === 'copy' ? t('backups.sent', moved) : t('backups.read', moved)}
+        {takesOne(run) ? t('backups.sent', moved) : t('backups.read', moved)}
       </Text>
     </>
   );

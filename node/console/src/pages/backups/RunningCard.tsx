@@ -6,7 +6,7 @@ import { TimeAgo } from '../../parts/TimeAgo';
 import { clock } from '../../text/formats';
 import { useText } from '../../text/TextProvider';
 import type { TextKey } from '../../text/t';
-import { type BackupRun, backupsKey, runQuery } from './calls';
+import { type BackupRun, backupsKey, runQuery, takesOne } from './calls';
 import { useRunText } from './useRunText';
 
 /** How often it asks how far a run is: progress is no event. */
@@ -45,7 +45,7 @@ function Bar({ run }: { run: BackupRun }) {
   const { progress } = run;
   const known = progress && progress.total > 0;
   // A backup goes through assets, a check through objects.
-  const counted: TextKey = run.kind === 'copy' ? 'backups.doneOfAssets' : 'backups.doneOf';
+  const counted: TextKey = takesOne(run) ? 'backups.doneOfAssets' : 'backups.doneOf';
   const percent = known ? (100 * progress.done) / progress.total : 100;
   return (
     <Stack gap={6}>
@@ -70,7 +70,7 @@ function Bar({ run }: { run: BackupRun }) {
 
 function phaseText(run: BackupRun, t: ReturnType<typeof useText>['t']): string {
   const phase = run.progress?.phase;
-  if (phase === 'blobs') return t(run.kind === 'copy' ? 'backups.phase.send' : 'backups.phase.read');
+  if (phase === 'blobs') return t(takesOne(run) ? 'backups.phase.send' : 'backups.phase.read');
   return t(`backups.phase.${phase}` as TextKey);
 }
 

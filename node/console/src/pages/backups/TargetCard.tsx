@@ -76,7 +76,7 @@ function Fact(props: { title: string; children: ReactNode; note?: ReactNode }) {
 
 function Facts({ target }: { target: BackupTarget }) {
   const { t, formats } = useText();
-  const { last_whole_ms, next_ms, daily_at_minute, last_drill_ms } = target;
+  const { last_whole_ms, next_ms, daily_at_minute, every_minutes, last_drill_ms } = target;
   return (
     <dl className="facts">
       <Fact title={t('backups.lastWhole')} note={last_whole_ms && formats.dateTime(last_whole_ms)}>
@@ -89,7 +89,13 @@ function Facts({ target }: { target: BackupTarget }) {
           t('backups.dailyAt', { local: localTimeOf(daily_at_minute), utc: utcTimeOf(daily_at_minute) })
         }
       >
-        {next_ms ? <TimeAgo ms={next_ms} /> : t('backups.onDemand')}
+        {every_minutes ? (
+          t('backups.everyMinutes', { count: every_minutes })
+        ) : next_ms ? (
+          <TimeAgo ms={next_ms} />
+        ) : (
+          t('backups.onDemand')
+        )}
       </Fact>
       <Fact title={t('backups.lastDrill')} note={last_drill_ms && formats.dateTime(last_drill_ms)}>
         {last_drill_ms ? (

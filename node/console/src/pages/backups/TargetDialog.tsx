@@ -111,6 +111,10 @@ interface PartProps {
   change: (part: Partial<TargetForm>) => void;
 }
 
+/** Minutes to choose from; what was set otherwise stays among them. */
+const paces = [0, 2, 5, 15, 30, 60, 180];
+const pacesFor = (chosen: number) => [...new Set([...paces, chosen])].sort((one, other) => one - other);
+
 /** Hints below, so that fields side by side stand in one line. */
 const below: ('label' | 'input' | 'description' | 'error')[] = ['label', 'input', 'description', 'error'];
 
@@ -151,6 +155,19 @@ function Schedule({ form, change, errorOf }: PartProps & { errorOf: (field: Fiel
           onChange={(keepDays) => change({ keepDays: Number(keepDays) })}
         />
       </Group>
+      {form.daily && (
+        <NativeSelect
+          label={t('backups.every')}
+          description={t('backups.everyHint')}
+          value={String(form.every)}
+          error={errorOf('every')}
+          onChange={(event) => change({ every: Number(event.currentTarget.value) })}
+          data={pacesFor(form.every).map((minutes) => ({
+            value: String(minutes),
+            label: minutes === 0 ? t('backups.everyDay') : t('backups.everyMinutes', { count: minutes }),
+          }))}
+        />
+      )}
     </>
   );
 }

@@ -17,12 +17,17 @@ export const targetsQuery = queryOptions({
   queryKey: [...backupsKey, 'targets'],
   queryFn: async () => (await call<Schemas['BackupTargetList']>('GET', '/backup-targets')).items,
 });
-export const runsQuery = infiniteQueryOptions({
-  queryKey: [...backupsKey, 'runs'],
-  queryFn: ({ pageParam }) => call<Page<BackupRun>>('GET', '/backups', { query: { cursor: pageParam, limit: 20 } }),
-  initialPageParam: undefined as string | undefined,
-  getNextPageParam: (last) => last.next_cursor ?? undefined,
-});
+/** With `interim`, also the whole backups between the daily ones. */
+export const runsQuery = (interim: boolean) =>
+  infiniteQueryOptions({
+    queryKey: [...backupsKey, 'runs', interim],
+    queryFn: ({ pageParam }) =>
+      call<Page<BackupRun>>('GET', '/backups', { query: { interim, cursor: pageParam, limit: 20 } }),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });
+/** Takes a backup; otherwise it looks at one. */
+export const takesOne = (run: BackupRun) => run.kind === 'copy' || run.kind === 'interim';
 export const runQuery = (id: string) =>
   queryOptions({ queryKey: [...backupsKey, 'run', id], queryFn: () => call<BackupRun>('GET', `/backups/${id}`) });
 

@@ -24,6 +24,8 @@ export interface TargetForm {
   /** `HH:MM` where the reader is. */
   time: string;
   keepDays: number;
+  /** Minutes; 0 for the daily ones only. */
+  every: number;
   /** The number of a node, or empty for whoever leads. */
   node: string;
 }
@@ -46,15 +48,17 @@ const empty: TargetForm = {
   daily: true,
   time: '02:30',
   keepDays: 30,
+  every: 0,
   node: '',
 };
 
 export function formOf(target: BackupTarget | undefined): TargetForm {
   if (!target) return empty;
-  const { name, keep_days, daily_at_minute, node, place } = target;
+  const { name, keep_days, daily_at_minute, every_minutes, node, place } = target;
   const daily = daily_at_minute != null;
   const time = daily ? localTimeOf(daily_at_minute) : empty.time;
-  return { ...empty, name, keepDays: keep_days, daily, time, node: node ?? '', ...fieldsOf(place) };
+  const every = every_minutes ?? 0;
+  return { ...empty, name, keepDays: keep_days, daily, time, every, node: node ?? '', ...fieldsOf(place) };
 }
 
 function fieldsOf(place: Place): Partial<TargetForm> {
@@ -91,6 +95,7 @@ export function requestOf(form: TargetForm, secret: string): SetTarget {
     secret: form.kind === 'folder' || secret === '' ? undefined : secret,
     keep_days: form.keepDays,
     daily_at_minute: form.daily ? minuteOf(form.time) : null,
+    every_minutes: form.daily && form.every > 0 ? form.every : null,
     node: form.node === '' ? null : form.node,
   };
 }
@@ -150,6 +155,7 @@ const fieldNames: Record<string, Field> = {
   access_key: 'accessKey',
   keep_days: 'keepDays',
   daily_at_minute: 'time',
+  every_minutes: 'every',
 };
 
 /** The field that a refusal is about; none when it is about no one of them. */

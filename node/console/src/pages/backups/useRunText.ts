@@ -45,7 +45,8 @@ export function useRunText() {
   const { t, language } = useText();
   const kindOf = (run: BackupRun) => {
     if (run.kind === 'verify') return t(run.full ? 'backups.run.full' : 'backups.run.quick');
-    return t(run.kind === 'drill' ? 'backups.run.drill' : 'backups.run.copy');
+    if (run.kind === 'drill') return t('backups.run.drill');
+    return t(run.kind === 'interim' ? 'backups.run.interim' : 'backups.run.copy');
   };
   // In English the node's own words, which name what it was about.
   const reasonOf = (run: BackupRun) => {
