@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use cluster::permission::{Action, Target};
 use cluster::store::Level;
 use cluster::transfer::Protection;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::ok;
 use crate::access::{Caller, address};
@@ -188,10 +188,22 @@ pub async fn health_view() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
+/// What a node must be ready for.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ReadinessQuery {
+    /// `true`: for changes, too, and not for playing alone. 503 while no leader is heard of from here.
+    pub changes: Option<bool>,
+}
+
 /// Can it do its work? 503 while it stops, or when its disk failed.
-#[utoipa::path(get, path = "/readyz", tag = "system", security(()),
+#[utoipa::path(get, path = "/readyz", tag = "system", security(()), params(ReadinessQuery),
     responses((status = 200, description = "Ready"), (status = 503, body = ProblemBody)))]
-pub async fn readiness_view(app: web::Data<App>) -> Result<HttpResponse, Problem> {
+pub async fn readiness_view(
+    app: web::Data<App>,
+    query: web::Query<ReadinessQuery>,
+) -> Result<HttpResponse, Problem> {
     if app.shutdown.begun() {
         return Err(Problem::unavailable("stopping", "This node is stopping."));
     }
@@ -203,6 +215,12 @@ pub async fn readiness_view(app: web::Data<App>) -> Result<HttpResponse, Problem
         return Err(Problem::unavailable(
             "read_only",
             "This node is read-only: acknowledged records are missing.",
+        ));
+    }
+    if query.changes == Some(true) && !app.cluster.has_leader() {
+        return Err(Problem::unavailable(
+            "no_leader",
+            "No leader is heard of from here: nothing can be changed.",
         ));
     }
     app.cluster.blobs().space()?;

@@ -9620,7 +9620,10 @@ export interface operations {
     };
     readiness_view: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: for changes, too, and not for playing alone. 503 while no leader is heard of from here. */
+                changes?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
