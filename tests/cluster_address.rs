@@ -14,7 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 mod history;
 mod net;
 #[path = "support/mod.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
 mod support;
 
 use net::lab::Lab;
