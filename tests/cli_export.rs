@@ -298,7 +298,7 @@ async fn everything_leaves_in_open_formats_and_comes_back_equal() {
     let records = (blank.recorded("asset.create").await, blank.recorded("asset.").await);
     let again = blank.person.types(&import).await;
     assert_eq!(again.well(), imported.well());
-    assert!(again.error.contains("0 assets brought in, 3 were there already, 0 failed"), "{}", again.error);
+    assert!(again.error.contains("0 assets brought in, 3 there already, 0 failed"), "{}", again.error);
     assert_eq!((blank.recorded("asset.create").await, blank.recorded("asset.").await), records);
     home.node.stop().await;
     blank.node.stop().await;
@@ -422,7 +422,7 @@ async fn what_was_changed_or_leads_elsewhere_is_not_sent() {
     std::fs::remove_file(&file).unwrap();
     std::fs::rename(&secret, &file).unwrap();
     let mended = blank.person.types(&import).await;
-    assert!(mended.error.contains("1 assets brought in, 1 were there already, 0 failed"), "{}", mended.error);
+    assert!(mended.error.contains("1 asset brought in, 1 there already, 0 failed"), "{}", mended.error);
     from(&blank.assets(&application).await, &bad);
     // What the node shows no more stays in the folder, and in its list.
     home.acts(&good, "trash", json!({})).await;

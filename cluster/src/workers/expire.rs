@@ -14,7 +14,7 @@ use super::copy_node::CopyNode;
 use crate::cluster::ProposeError;
 use crate::command::{AccessCommand, AssetCommand, Command};
 use crate::event::Event;
-use crate::id::CollectionId;
+use crate::id::{AssetId, CollectionId};
 use crate::outcome::Outcome;
 use crate::state::{Life, Limits, Position, State};
 use crate::worker::{WorkError, Worked, Worker};
@@ -32,14 +32,13 @@ pub(crate) struct Expire<N> {
     every: Duration,
     ended: u64,
     events: broadcast::Receiver<Event>,
-    /// Where to go on in collections that were not looked through to their end.
-    places: HashMap<CollectionId, Position>,
+    rounds: Rounds<Position>,
 }
 
 impl<N: CopyNode> Expire<N> {
     /// For `node`; it looks this often.
     pub(crate) fn new(node: N, every: Duration) -> Self {
-        Self { events: node.events(), node, every, ended: 0, places: HashMap::new() }
+        Self { events: node.events(), node, every, ended: 0, rounds: Rounds::default() }
     }
 }
 
@@ -63,7 +62,7 @@ impl<N: CopyNode> Worker for Expire<N> {
         }
         let mut due = due(&state, now_ms);
         due.extend(self.kept_no_longer(&state, now_ms));
-        let mut more = due.len() >= TOGETHER || !self.places.is_empty();
+        let mut more = due.len() >= TOGETHER || self.rounds.goes_on();
         for command in due {
             match self.node.propose(command).await {
                 Ok(outcome) => {
@@ -97,20 +96,51 @@ impl<N: CopyNode> Worker for Expire<N> {
 impl<N> Expire<N> {
     /// Assets that the rules of their collections keep no longer, some of them.
     fn kept_no_longer(&mut self, state: &State, now_ms: u64) -> Vec<Command> {
-        let mut due = Vec::new();
-        self.places.retain(|collection, _| state.retention_days(*collection).is_some());
+        let look = |collection, place: Option<&Position>| state.over_in(collection, place, now_ms, LOOKED_AT);
+        let over = self.rounds.look(&state.retaining_collections().collect::<Vec<_>>(), look);
+        over.into_iter().map(|asset| Command::Asset(AssetCommand::Expire { asset })).collect()
+    }
+}
+
+/// Collections that are looked through piece by piece, once each in a round.
+#[derive(Debug)]
+struct Rounds<P> {
+    /// Where to go on in those that were not looked through to their end.
+    places: HashMap<CollectionId, P>,
+}
+
+impl<P> Default for Rounds<P> {
+    fn default() -> Self {
+        Self { places: HashMap::new() }
+    }
+}
+
+impl<P> Rounds<P> {
+    fn goes_on(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// The next piece of each collection that is not at its end, or the first of all when none is left. `look` gives what it
+    /// found, and where to go on.
+    fn look(
+        &mut self,
+        collections: &[CollectionId],
+        look: impl Fn(CollectionId, Option<&P>) -> (Vec<AssetId>, Option<P>),
+    ) -> Vec<AssetId> {
+        let mut found = Vec::new();
+        self.places.retain(|collection, _| collections.contains(collection));
         // Those that were looked through wait until all are, or two with much that stays would keep each other going for ever.
-        let goes_on = !self.places.is_empty();
-        for collection in state.retaining_collections() {
-            let place = self.places.remove(&collection);
+        let goes_on = self.goes_on();
+        for collection in collections {
+            let place = self.places.remove(collection);
             if goes_on && place.is_none() {
                 continue;
             }
-            let (over, next) = state.over_in(collection, place.as_ref(), now_ms, LOOKED_AT);
-            self.places.extend(next.map(|next| (collection, next)));
-            due.extend(over.into_iter().map(|asset| Command::Asset(AssetCommand::Expire { asset })));
+            let (over, next) = look(*collection, place.as_ref());
+            self.places.extend(next.map(|next| (*collection, next)));
+            found.extend(over);
         }
-        due
+        found
     }
 }
 
@@ -132,4 +162,35 @@ fn due(state: &State, now_ms: u64) -> Vec<Command> {
     let applications =
         applications.map(|application| Command::Access(AccessCommand::ExpireApplication { application }));
     links.into_iter().chain(applications).chain(assets).chain(sessions).take(TOGETHER).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn each_collection_is_looked_through_once_in_a_round_and_the_round_ends() {
+        let collections = [1, 2, 3].map(|number| CollectionId([number; 16]));
+        let pieces = |collection: CollectionId| usize::from(collection.0[0]);
+        let looks = RefCell::new(Vec::new());
+        let look = |collection: CollectionId, place: Option<&usize>| {
+            let at = place.copied().unwrap_or(0);
+            looks.borrow_mut().push((collection.0[0], at));
+            (Vec::new(), (at + 1 < pieces(collection)).then_some(at + 1))
+        };
+        let mut rounds = Rounds::default();
+        rounds.look(&collections, look);
+        for _ in 0..10 {
+            if rounds.goes_on() {
+                rounds.look(&collections, look);
+            }
+        }
+        assert_eq!(looks.take(), [(1, 0), (2, 0), (3, 0), (2, 1), (3, 1), (3, 2)]);
+        // One whose rule is gone is waited for no more, and the next round begins anew.
+        rounds.look(&collections, look);
+        rounds.look(&collections[..1], look);
+        assert!(!rounds.goes_on());
+    }
 }

@@ -27,6 +27,12 @@ pub fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
+/// `1 asset`, `2 assets`: for nouns that end in an `s` when there are several.
+pub fn counted(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
 /// `1:02:03`.
 pub fn duration(ms: u64) -> String {
     let seconds = ms / 1000;

@@ -222,10 +222,10 @@ fn report(head: &Head) {
         ));
     }
     shown::note(&format!(
-        "{} assets of {} applications exported, {}, {} files.",
-        head.assets,
-        head.applications,
+        "{} of {} exported, {}, {}.",
+        shown::counted(head.assets, "asset"),
+        shown::counted(head.applications, "application"),
         shown::size(head.bytes),
-        head.files
+        shown::counted(head.files, "file")
     ));
 }

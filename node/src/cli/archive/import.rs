@@ -104,7 +104,8 @@ impl Import {
             all += exported.assets(folder).len();
         }
         let Tally { new, there, failed } = tally;
-        shown::note(&format!("{new} assets brought in, {there} were there already, {failed} failed."));
+        let brought = shown::counted(new, "asset");
+        shown::note(&format!("{brought} brought in, {there} there already, {failed} failed."));
         match failed {
             0 => Ok(()),
             failed => {

@@ -149,8 +149,8 @@ async fn now(connection: &Connection, target: Option<String>, no_wait: bool) -> 
     shown::line(&id);
     let bytes = |name: &str| ended[name].as_u64().map(shown::size).unwrap_or_default();
     shown::note(&format!(
-        "{} objects, {} in all; {} of them, {}, were sent.",
-        shown::field(&ended, "objects"),
+        "{}, {} in all; {} of them, {}, sent.",
+        shown::counted(ended["objects"].as_u64().unwrap_or(0), "object"),
         bytes("bytes"),
         shown::field(&ended, "moved_objects"),
         bytes("moved_bytes")
@@ -220,8 +220,8 @@ async fn check(
     let ended = ended(&client, &shown::field(&begun, "id")).await?;
     let bytes = |name: &str| ended[name].as_u64().map(shown::size).unwrap_or_default();
     shown::note(&format!(
-        "{} objects, {} in all; {} of them, {}, were read.",
-        shown::field(&ended, "objects"),
+        "{}, {} in all; {} of them, {}, read.",
+        shown::counted(ended["objects"].as_u64().unwrap_or(0), "object"),
         bytes("bytes"),
         shown::field(&ended, "moved_objects"),
         bytes("moved_bytes")
