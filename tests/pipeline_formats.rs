@@ -3,12 +3,14 @@
 
 mod pipeline_support;
 
+use pipeline::transcode::Preset;
 use pipeline_support::{Clips, Outcome, decoded_audio_seconds, decoded_frames, process, stream_field};
 
 const PICTURES: &str = "-f lavfi -i testsrc2=size=320x240:rate=25:duration=3";
 const SOUND: &str = "-f lavfi -i sine=frequency=440:sample_rate=48000:duration=3";
 
-/// Both, coded by these arguments in this container, come out whole.
+/// Both, coded by these arguments in this container, come out whole. Sources refer to later pictures, and so does what is made of
+/// them: with the preset that nodes use.
 fn comes_out_whole(cases: &[(&str, &str)]) {
     let clips = Clips::new();
     let wrong: Vec<String> =
@@ -18,7 +20,7 @@ fn comes_out_whole(cases: &[(&str, &str)]) {
 
 fn complaint(clips: &Clips, name: &str, coding: &str) -> Option<String> {
     let clip = clips.make(name, &format!("{PICTURES} {SOUND} {coding}"));
-    let outcome = process(&clip, |_| {});
+    let outcome = process(&clip, |spec| spec.preset = Preset::Veryfast);
     let pipeline::transcode::TranscodeEnd::Done(report) = &outcome.end else {
         return Some(format!("{name}: {:?}", outcome.end));
     };
@@ -31,13 +33,16 @@ fn complaint(clips: &Clips, name: &str, coding: &str) -> Option<String> {
 #[test]
 fn h264_in_every_container_comes_out_whole() {
     comes_out_whole(&[
-        ("faststart.mp4", "-c:v libx264 -preset ultrafast -c:a aac -movflags +faststart"),
-        ("fragmented.mp4", "-c:v libx264 -preset ultrafast -c:a aac -movflags +frag_keyframe+empty_moov"),
-        ("plain.mov", "-c:v libx264 -preset ultrafast -c:a pcm_s16le"),
-        ("plain.mkv", "-c:v libx264 -preset ultrafast -c:a libopus"),
-        ("plain.ts", "-c:v libx264 -preset ultrafast -c:a aac"),
-        ("plain.flv", "-c:v libx264 -preset ultrafast -c:a aac"),
-        ("plain.avi", "-c:v libx264 -preset ultrafast -c:a mp3"),
+        ("faststart.mp4", "-c:v libx264 -preset veryfast -bf 2 -c:a aac -movflags +faststart"),
+        (
+            "fragmented.mp4",
+            "-c:v libx264 -preset veryfast -bf 2 -c:a aac -movflags +frag_keyframe+empty_moov",
+        ),
+        ("plain.mov", "-c:v libx264 -preset veryfast -bf 2 -c:a pcm_s16le"),
+        ("plain.mkv", "-c:v libx264 -preset veryfast -bf 2 -c:a libopus"),
+        ("plain.ts", "-c:v libx264 -preset veryfast -bf 2 -c:a aac"),
+        ("plain.flv", "-c:v libx264 -preset veryfast -bf 2 -c:a aac"),
+        ("plain.avi", "-c:v libx264 -preset veryfast -bf 2 -c:a mp3"),
     ]);
 }
 
@@ -53,8 +58,8 @@ fn newer_codecs_come_out_whole() {
         ("av1.mkv", "-c:v libaom-av1 -cpu-used 8 -row-mt 1 -c:a libopus"),
         ("vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus"),
         ("vp8.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -c:a libvorbis"),
-        ("h264-10bit.mkv", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p10le -c:a eac3"),
-        ("h264-444.mkv", "-c:v libx264 -preset ultrafast -pix_fmt yuv444p -c:a flac"),
+        ("h264-10bit.mkv", "-c:v libx264 -preset veryfast -bf 2 -pix_fmt yuv420p10le -c:a eac3"),
+        ("h264-444.mkv", "-c:v libx264 -preset veryfast -bf 2 -pix_fmt yuv444p -c:a flac"),
     ]);
 }
 
@@ -92,8 +97,10 @@ fn sound_alone_and_pictures_alone_come_out_alone() {
         let seconds = decoded_audio_seconds(&outcome.write("a0", &clips.path("sound.mp4")));
         assert!((2.9..3.2).contains(&seconds), "{name}: {seconds}");
     }
-    let silent =
-        process(&clips.make("silent.mp4", &format!("{PICTURES} -c:v libx264 -preset ultrafast")), |_| {});
+    let silent = process(
+        &clips.make("silent.mp4", &format!("{PICTURES} -c:v libx264 -preset veryfast -bf 2")),
+        |_| {},
+    );
     assert!(silent.probe.audio.is_empty());
     assert_eq!(frames(&silent, &clips), 75);
 }
@@ -105,7 +112,7 @@ fn frames(outcome: &Outcome, clips: &Clips) -> usize {
 #[test]
 fn every_language_is_kept_and_surround_becomes_stereo() {
     let clips = Clips::new();
-    let coding = "-f lavfi -i sine=frequency=880:sample_rate=44100:duration=3 -map 0:v -map 1:a -map 2:a -c:v libx264 -preset ultrafast \
+    let coding = "-f lavfi -i sine=frequency=880:sample_rate=44100:duration=3 -map 0:v -map 1:a -map 2:a -c:v libx264 -preset veryfast -bf 2 \
                   -c:a:0 ac3 -ac:a:0 6 -c:a:1 aac -metadata:s:a:0 language=eng -metadata:s:a:1 language=deu";
     let outcome = process(&clips.make("two.mkv", &format!("{PICTURES} {SOUND} {coding}")), |_| {});
     let languages: Vec<_> =
@@ -132,7 +139,7 @@ fn pictures_that_begin_after_the_sound_come_out_whole() {
         ("frames.mp4", "0.41", 75..=87, "-c:v libx264 -pix_fmt yuv420p -c:a aac"),
     ] {
         let clip = clips.make(name, &format!("{SOUND} -itsoffset {late} {pictures} {coding}"));
-        let outcome = process(&clip, |spec| spec.preset = pipeline::transcode::Preset::Veryfast);
+        let outcome = process(&clip, |spec| spec.preset = Preset::Veryfast);
         let report = outcome.report();
         assert!(!report.damaged && report.left_out.is_empty(), "{name}: {report:?}");
         let picture = outcome.write("v240", &clips.path("picture.mp4"));

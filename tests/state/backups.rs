@@ -189,6 +189,23 @@ fn what_is_taken_between_two_of_the_schedule_is_whole_and_kept_for_a_day() {
 }
 
 #[test]
+fn a_place_that_is_away_for_long_does_not_push_out_its_last_drill() {
+    let mut world = with_target();
+    taken(&mut world, 1);
+    world.ok(&node(), begin(2, BackupKind::Drill { of: run_id(1) }));
+    world.ok(&node(), finish(2, 1));
+    for number in 3..=250 {
+        world.later(1);
+        world.ok(&node(), begin(number, BackupKind::Interim));
+        let (code, reason) = ("target_unreachable".to_owned(), String::new());
+        world.ok(&node(), BackupCommand::Fail { run: run_id(number), epoch: 1, code, reason });
+    }
+    assert_eq!(world.state.newest_drill(target_id(1)).map(|(_, well)| well), Some(true));
+    assert_eq!(world.state.backup_runs().len(), 2 + Limits::FAILED_INTERIM_BACKUPS + 1);
+    assert_eq!(world.state.newest_whole(target_id(1)).map(|run| run.id), Some(run_id(1)));
+}
+
+#[test]
 fn a_pace_needs_a_time_of_the_day_and_goes_with_it() {
     let mut world = with_target();
     let pace = |world: &World| world.state.backup_pace(target_id(1));

@@ -141,15 +141,19 @@ impl Change<'_> {
         self.put_run(BackupRun { id, target, kind, node, epoch: 1, began_ms, pinned_until_ms, state })
     }
 
-    /// Of checks, and of backups that came to nothing, the newest are kept.
+    /// Of checks, and of backups that came to nothing, the newest are kept; of those between two of the schedule, which come
+    /// to nothing every few minutes while a place is away, only some: they must not push out the last drill.
     fn forget_old_runs(&mut self) {
         let backups = &mut self.state.records.backups;
-        let mut passing: Vec<(u64, BackupRunId)> =
-            backups.runs.values().filter(|run| run.is_passing()).map(|run| (run.began_ms, run.id)).collect();
-        passing.sort_unstable();
-        let too_many = passing.len().saturating_sub(Limits::BACKUP_CHECKS);
-        for (_, run) in passing.into_iter().take(too_many) {
-            backups.runs.remove(&run);
+        for (interim, most) in [(false, Limits::BACKUP_CHECKS), (true, Limits::FAILED_INTERIM_BACKUPS)] {
+            let old = backups.runs.values().filter(|run| run.is_passing());
+            let old = old.filter(|run| (run.kind == BackupKind::Interim) == interim);
+            let mut old: Vec<(u64, BackupRunId)> = old.map(|run| (run.began_ms, run.id)).collect();
+            old.sort_unstable();
+            let too_many = old.len().saturating_sub(most);
+            for (_, run) in old.into_iter().take(too_many) {
+                backups.runs.remove(&run);
+            }
         }
     }
 

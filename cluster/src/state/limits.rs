@@ -53,6 +53,8 @@ impl Limits {
     pub const BACKUP_TARGETS: usize = 16;
     /// Checks, and backups that came to nothing, that are remembered.
     pub const BACKUP_CHECKS: usize = 200;
+    /// Of backups between two of the schedule, so many that came to nothing are remembered.
+    pub const FAILED_INTERIM_BACKUPS: usize = 20;
     /// Flaws that a run names.
     pub const BACKUP_FLAWS: usize = 50;
     /// The longest a backup is kept: ten years.

@@ -32,6 +32,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(5 * 60);
 const SWEEP_EVERY_MS: u64 = 60 * 60 * 1000;
 /// Where a backup is taken every few minutes, one is taken this often when nothing was changed: so it is seen to work.
 const AT_LEAST_EVERY_MS: u64 = 60 * 60 * 1000;
+/// One between two of the schedule that came to nothing is tried again after this, or after its minutes when they are more.
+const INTERIM_AGAIN_MS: u64 = 5 * 60 * 1000;
 /// A backup that came to nothing is tried again after this.
 const TRY_AGAIN_MS: u64 = 60 * 60 * 1000;
 /// A sample of the newest backup is read again this often.
@@ -171,8 +173,8 @@ impl Backup {
     async fn lead(&mut self, state: &State) -> Result<Worked, WorkError> {
         let now_ms = self.cluster.now_ms();
         self.look_for_changes(now_ms);
-        let due =
-            due(state, self.cluster.node_id(), now_ms, self.changed_ms).or_else(|| expired(state, now_ms));
+        let due = || due(state, self.cluster.node_id(), now_ms, self.changed_ms);
+        let due = expired(state, now_ms).or_else(due);
         if let Some(command) = due {
             return match self.propose(command).await {
                 Ok(()) => Ok(Worked::Busy),
@@ -332,9 +334,18 @@ fn is_interim_due(
 ) -> bool {
     let Some(minutes) = state.backup_pace(target.id) else { return false };
     let Some(newest) = runs.iter().find(|run| run.kind.takes_one()) else { return true };
+    let pace_ms = u64::from(minutes) * 60 * 1000;
     let waited_ms = now_ms.saturating_sub(newest.began_ms);
-    let is_newer = changed_ms > newest.began_ms || newest.whole().is_none();
-    waited_ms >= u64::from(minutes) * 60 * 1000 && (is_newer || waited_ms >= AT_LEAST_EVERY_MS)
+    match newest.state {
+        RunState::Failed { .. } => waited_ms >= pace_ms.max(INTERIM_AGAIN_MS),
+        RunState::Running | RunState::Expiring => false,
+        RunState::Done { ended_ms, .. } => {
+            // A place that is slow is left in peace for as long as it took: to be checked, and to be cleared up.
+            let rested = now_ms.saturating_sub(ended_ms) >= ended_ms.saturating_sub(newest.began_ms);
+            let is_newer = changed_ms > newest.began_ms;
+            rested && waited_ms >= pace_ms && (is_newer || waited_ms >= AT_LEAST_EVERY_MS)
+        }
+    }
 }
 
 /// When a backup was to begin last. None before the first time, which is after the target was set.
