@@ -101,7 +101,8 @@ fn a_running_backup_pins_what_it_names_and_the_pin_of_a_dead_one_ends() {
 
 #[test]
 fn a_state_that_was_restored_is_whole_and_belongs_to_its_new_node() {
-    let world = crate::samples::stage();
+    let mut world = crate::samples::stage();
+    world.ok(&owner(), paced(Some(5), Some(90)));
     let (home, keys) = crate::world::new_home(&world.state);
     let before = world.state.assets_by_id(None).count();
     let (state, incomplete) = world.state.clone().restored(&home);
@@ -116,7 +117,7 @@ fn a_state_that_was_restored_is_whole_and_belongs_to_its_new_node() {
     assert_eq!(state.sealed_keys().map(|(epoch, _)| epoch).collect::<Vec<_>>(), keys);
     assert!(state.sealed_keys().all(|(_, sealed)| sealed.len() == 2), "for the node and the recovery key");
     assert!(state.is_removed(NODE), "the old node is none any more");
-    assert_eq!(state.backup_targets().count(), 0);
+    assert_eq!((state.backup_targets().count(), state.backup_pace(target_id(1))), (0, None));
     assert_eq!(state.users_by_name(None).map(|user| state.sessions_of(user.id).count()).sum::<usize>(), 0);
 }
 

@@ -63,6 +63,7 @@ impl State {
         records.releases = OrdMap::new();
         records.answered = OrdMap::new();
         records.backups = Backups::default();
+        records.backup_paces = OrdMap::new();
         // They have certificates of the former cluster; what they kept warm is said anew.
         records.edges = Edges::default();
         records.authorities = Authorities::default();

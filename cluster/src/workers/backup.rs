@@ -2,6 +2,7 @@
 //!
 //! Whoever leads begins runs and sees to it that one is gone on with; the node a run names carries it out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::backup::{self, BackupError, Marker, Target};
 use crate::cluster::{Cluster, ProposeError};
 use crate::command::{BackupCommand, BackupKind, BackupResult, Command};
 use crate::event::Event;
-use crate::id::BackupRunId;
+use crate::id::{BackupRunId, BackupTargetId};
 use crate::state::{BackupRun, BackupTarget, Limits, RunState, State};
 use crate::worker::{WorkError, Worked, Worker};
 
@@ -48,8 +49,8 @@ pub(super) struct Backup {
     failed: u64,
     /// What came to nothing up to then has been cleared away.
     swept_ms: u64,
-    /// When a place was looked through last for what nothing names any more.
-    cleared_ms: u64,
+    /// When each place was looked through last for what nothing names any more.
+    cleared_ms: HashMap<BackupTargetId, u64>,
     /// Something could not be removed: it is tried again then.
     sweep_again_ms: u64,
     /// Never waited for, only looked through: nobody is woken for each change of an asset.
@@ -65,7 +66,7 @@ impl Backup {
             done: 0,
             failed: 0,
             swept_ms: 0,
-            cleared_ms: 0,
+            cleared_ms: HashMap::new(),
             sweep_again_ms: 0,
             changes: cluster.events(),
             changed_ms: cluster.now_ms(),
@@ -210,7 +211,8 @@ impl Backup {
             _ => false,
         });
         let can_wait = expiring().all(|run| run.kind == BackupKind::Interim) && !left_over;
-        let waited = self.cluster.now_ms() >= self.cleared_ms + SWEEP_EVERY_MS;
+        let cleared_ms = self.cleared_ms.get(&target.id).copied().unwrap_or(0);
+        let waited = self.cluster.now_ms() >= cleared_ms + SWEEP_EVERY_MS;
         if given_up.is_empty() && !left_over || can_wait && !waited {
             return Ok(());
         }
@@ -218,7 +220,7 @@ impl Backup {
         let opened = self.open(state, target).await.map_err(|error| failed(&error))?;
         let swept = backup::sweep(&self.cluster, state, target.id, &*opened).await;
         let locked = swept.map_err(|error| failed(&error))?;
-        self.cleared_ms = self.cluster.now_ms();
+        self.cleared_ms.insert(target.id, self.cluster.now_ms());
         for run in given_up {
             if locked.contains(&run) {
                 continue;
