@@ -76,6 +76,17 @@ async fn upload(story: &mut Story<'_>) -> String {
     asset
 }
 
+/// Giving such a role is on record as giving any other is.
+async fn own_roles(story: &mut Story<'_>) {
+    let roles = story.at("roles");
+    let body = json!({ "name": "Uploads", "abilities": ["upload"] });
+    let role = id(&story.posts("role_create", "role.create", &roles, body.clone()).await);
+    let one = format!("{roles}/{role}");
+    let request = story.admin.request(Method::PUT, &one).json(&body);
+    story.does("role_update", "role.update", request).await;
+    story.asks("role_delete", "role.delete", Method::DELETE, &one).await;
+}
+
 async fn people(story: &mut Story<'_>) {
     let invites = story.at("invites");
     let invite = story.posts("invite_create", "invite.create", &invites, json!({ "role": "viewer" })).await;
@@ -101,6 +112,7 @@ async fn people(story: &mut Story<'_>) {
     story.posts("invite_accept", "invite.accept", "/invites/accept?kind=token", accept).await;
     let invite = story.posts("invite_create", "invite.create", &invites, json!({ "role": "viewer" })).await;
     story.posts("invite_join", "invite.join", "/invites/join", json!({ "secret": invite["secret"] })).await;
+    own_roles(story).await;
     let keys = story.at("api-keys");
     let key =
         story.posts("api_key_create", "api_key.create", &keys, json!({ "name": "k", "role": "user" })).await;

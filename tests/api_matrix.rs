@@ -21,6 +21,7 @@ struct Place {
     collection: String,
     invite: String,
     key: String,
+    role: String,
     job: String,
     /// The only node there is: it stays, whoever asks.
     node: String,
@@ -55,6 +56,7 @@ impl Place {
             .replace("{language}", "de")
             .replace("{channel}", "webhook")
             .replace("{user}", &self.user)
+            .replace("{role}", &self.role)
             .replace("{id}", id)
             .replace("{view}", "nothing")
             .replace("{token}", "nothing")
@@ -124,6 +126,7 @@ async fn furnish(node: &Node, admin: &Client, application: &str, name: &str) -> 
         collection: made(admin, &at("collections"), &json!({ "name": "C" })).await,
         invite: made(admin, &at("invites"), &json!({ "role": "viewer" })).await,
         key: made(admin, &at("api-keys"), &json!({ "name": "k", "role": "viewer" })).await,
+        role: made(admin, &at("roles"), &json!({ "name": "R", "abilities": ["watch"] })).await,
         job: failed_job(admin, application).await,
         node: "1".to_owned(),
         user: id_of(&member).await,
@@ -154,6 +157,10 @@ async fn put_back(stage: &mut Stage, operation: &str, foreign: bool, round: usiz
             let name = format!("k{round}");
             place.key = made(admin, &at("api-keys"), &json!({ "name": name, "role": "viewer" })).await;
         }
+        "role_delete" => {
+            let body = json!({ "name": format!("R{round}"), "abilities": ["watch"] });
+            place.role = made(admin, &at("roles"), &body).await;
+        }
         "member_remove" => {
             let member = at(&format!("members/{}", place.user));
             admin.put(&member, &json!({ "role": "viewer" })).await.expect(204);
@@ -178,6 +185,18 @@ async fn everybody(node: &Node, admin: &Client, other: &str) -> Vec<Role> {
         [("viewer", "viewer"), ("read-only", "read_only"), ("user", "user"), ("admin", "admin")]
     {
         add(name, node.member(admin, application, role, &format!("a-{name}")).await, true);
+    }
+    for (name, abilities) in [
+        ("uploads", json!(["upload", "describe"])),
+        ("keeper", json!(["watch", "hold", "retention", "purge", "audit"])),
+        ("doorkeeper", json!(["members", "keys", "settings"])),
+    ] {
+        let roles = format!("/applications/{application}/roles");
+        let role = made(admin, &roles, &json!({ "name": name, "abilities": abilities })).await;
+        let client = node.member(admin, application, "viewer", &format!("a-{name}")).await;
+        let place = format!("/applications/{application}/members/{}", id_of(&client).await);
+        admin.put(&place, &json!({ "custom_role": role })).await.expect(204);
+        add(name, client, true);
     }
     add("other-user", node.member(admin, other, "user", "other-user").await, true);
     add("other-admin", node.member(admin, other, "admin", "other-admin").await, true);

@@ -5,6 +5,7 @@ mod media_abuse;
 mod media_download;
 mod media_jobs;
 mod media_outage;
+mod media_roles;
 mod media_support;
 mod media_upload;
 mod media_view;

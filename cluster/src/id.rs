@@ -138,6 +138,8 @@ id_types! {
     WarmId
     /// One viewer's temporary right to watch one asset.
     ViewId
+    /// A role of an application's own making.
+    RoleId
 }
 
 /// A node: the log index at which it was added, so never used twice.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{KeyEpoch, Role};
+use crate::command::{Ability, KeyEpoch, Role};
 
 /// What a refusal or a permission is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub enum Noun {
     Warm,
     /// A View that is counted.
     View,
+    /// A role of an application's own making.
+    Role,
 }
 
 impl Noun {
@@ -69,6 +71,7 @@ impl Noun {
             Self::Edge => "edge",
             Self::Warm => "warm",
             Self::View => "view",
+            Self::Role => "role",
         }
     }
 }
@@ -89,6 +92,8 @@ pub enum Needs {
     AccessRule,
     /// The application's policy does not allow it to viewers.
     Policy,
+    /// A role that allows this: theirs, of the application's own making, does not.
+    Ability(Ability),
 }
 
 /// What is wrong with a value.
@@ -336,6 +341,12 @@ pub enum Refusal {
     /// It is being purged: nothing brings it back.
     #[error("this is being deleted for good already")]
     BeingPurged,
+    /// Somebody has the role.
+    #[error("{holders} members, API keys or open invitations have this role: give them another one first")]
+    RoleInUse {
+        /// How many.
+        holders: u32,
+    },
 }
 
 impl Refusal {
@@ -399,6 +410,7 @@ impl Refusal {
             Self::TooManyViews { .. } => "too_many_views",
             Self::WouldEnd { .. } => "would_end",
             Self::BeingPurged => "being_purged",
+            Self::RoleInUse { .. } => "role_in_use",
         }
     }
 
@@ -436,5 +448,6 @@ fn not_found_code(noun: Noun) -> &'static str {
         Noun::Edge => "edge_not_found",
         Noun::Warm => "warm_not_found",
         Noun::View => "view_not_found",
+        Noun::Role => "role_not_found",
     }
 }

@@ -278,6 +278,7 @@ fn needed(needs: Needs) -> (&'static str, &'static str) {
         Needs::Node => ("node", "Only nodes do this."),
         Needs::AccessRule => ("access_rule", "This video's access rule does not admit you."),
         Needs::Policy => ("policy", "The application's policy does not allow this."),
+        Needs::Ability(_) => ("ability", "Your role in the application does not allow this."),
     }
 }
 

@@ -20,6 +20,7 @@ mod properties;
 mod recover;
 mod requests;
 mod retention;
+mod roles;
 mod samples;
 mod views;
 mod watching;

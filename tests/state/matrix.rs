@@ -5,11 +5,12 @@
 use std::fmt::Write as _;
 
 use cluster::actor::Actor;
-use cluster::command::{AccessCommand, Role};
+use cluster::command::{Ability, AccessCommand, Role};
 use cluster::id::NodeId;
 use cluster::permission::{Action, Target, check};
 use cluster::refusal::Refusal;
 
+use crate::roles;
 use crate::samples::{EMPTY, commands, name, on, stage};
 use crate::world::*;
 
@@ -24,6 +25,17 @@ fn everybody() -> (World, Vec<(&'static str, Actor)>) {
     {
         actors.push((label, world.person(number, label, role)));
     }
+    // Roles of the application's own making: one of the stage's, one for each side of an admin's work, and one for keys.
+    let keeper = [Ability::Watch, Ability::Hold, Ability::Retention, Ability::Purge, Ability::Audit];
+    world.ok(&owner(), roles::create(3, "Keeper", &keeper));
+    world.ok(&owner(), roles::create(4, "Doorkeeper", &[Ability::Members, Ability::Keys, Ability::Settings]));
+    world.ok(&owner(), roles::create(5, "Counters", &[Ability::Metrics]));
+    for (number, (label, role)) in (6..).zip([("uploads", 1), ("keeper", 3), ("doorkeeper", 4)]) {
+        actors.push((label, world.person(number, label, Role::Viewer)));
+        world.ok(&owner(), roles::give(number, role));
+    }
+    world.ok(&owner(), roles::key(77, 5));
+    actors.push(("key-counters", Actor::api_key(key_id(77))));
     for (number, (label, role)) in (12..).zip([("other-user", Role::User), ("other-admin", Role::Admin)]) {
         world.ok(&owner(), create_user(number, label));
         let user = user_id(number);
@@ -53,7 +65,7 @@ fn said<T>(answer: Result<T, Refusal>) -> String {
     match answer {
         Ok(_) => "ok".to_owned(),
         Err(Refusal::Forbidden { needs }) => {
-            let needs = format!("{needs:?}").to_lowercase();
+            let needs = format!("{needs:?}").to_lowercase().replace("ability(", "may ");
             format!("403:{}", needs.trim_start_matches("role(").trim_end_matches(')'))
         }
         Err(refusal) => refusal.code().to_owned(),
@@ -97,6 +109,7 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::ListSessions, vec!["member", "cluster admin"]),
         (Action::SeeApplication, vec!["application"]),
         (Action::ListMembers, vec!["application"]),
+        (Action::ListRoles, vec!["application"]),
         (Action::ListInvites, vec!["application"]),
         (Action::ListApiKeys, vec!["application"]),
         (Action::ListCollections, vec!["application"]),
@@ -107,7 +120,8 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::SeeAssetDetail, assets.clone()),
         (Action::WatchAsset, assets.clone()),
         (Action::DownloadAsset, assets.clone()),
-        (Action::DownloadOriginal, assets),
+        (Action::DownloadOriginal, assets.clone()),
+        (Action::StopWork, assets),
         (Action::SeeJob, vec!["job"]),
         (Action::ReadAudit, vec!["cluster", "application"]),
         (Action::VerifyAudit, vec!["cluster"]),

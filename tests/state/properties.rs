@@ -2,14 +2,17 @@
 
 use cluster::actor::Actor;
 use cluster::command::{
-    AccessCommand, AccessRule, AssetCommand, AssetPatch, BlobKind, ClusterCommand, Command, JobCommand,
-    JobKind, KeyHolder, Role,
+    Abilities, Ability, AccessCommand, AccessRule, AssetCommand, AssetPatch, BlobKind, ClusterCommand,
+    Command, JobCommand, JobKind, KeyHolder, Role, RoleCommand,
 };
 use cluster::entry::Entry;
+use cluster::permission::abilities_in;
 use cluster::state::{AssetQuery, Shelf, Sort, State};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use proptest::sample;
 
+use crate::roles::role_id;
 use crate::world::*;
 
 /// One step: who, what, and how much time has gone by.
@@ -202,12 +205,49 @@ fn cluster() -> impl Strategy<Value = ClusterCommand> {
     ]
 }
 
+fn own_role() -> impl Strategy<Value = RoleCommand> {
+    let abilities = || vec(sample::select(Ability::ALL), 0..4).prop_map(Abilities::from_iter);
+    let role = || few().prop_map(role_id);
+    prop_oneof![
+        2 => (few(), role(), abilities()).prop_map(|(application, role, abilities)| RoleCommand::Create {
+            application: app_id(application),
+            role,
+            name: format!("Role {role}"),
+            abilities
+        }),
+        2 => (few(), role(), abilities()).prop_map(|(application, role, abilities)| RoleCommand::Update {
+            application: app_id(application),
+            role,
+            name: format!("Role {role}"),
+            abilities
+        }),
+        1 => (few(), role()).prop_map(|(application, role)| RoleCommand::Delete {
+            application: app_id(application),
+            role
+        }),
+        3 => (few(), few(), role()).prop_map(|(application, user, role)| RoleCommand::Give {
+            application: app_id(application),
+            user: user_id(user),
+            role
+        }),
+        1 => (few(), role()).prop_map(|(number, role)| RoleCommand::CreateApiKey {
+            key: key_id(number + 69),
+            name: "key".into(),
+            secret_hash: secret(number + 69),
+            application: APP,
+            role,
+            expires_ms: None
+        }),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let command = prop_oneof![
         4 => asset().prop_map(Command::from),
         2 => access().prop_map(Command::from),
         2 => job().prop_map(Command::from),
         1 => cluster().prop_map(Command::from),
+        1 => own_role().prop_map(Command::from),
     ];
     let wait = prop_oneof![8 => 0..1_000_u64, 1 => Just(2 * HOUR), 1 => Just(20 * DAY)];
     (any::<u8>(), command, wait).prop_map(|(who, command, wait_ms)| Step { who, command, wait_ms })
@@ -265,6 +305,20 @@ fn holds(state: &State) {
     }
 }
 
+/// But by an invitation of somebody else's, nobody who is no cluster admin comes to more than they had.
+fn gains_nothing_by_oneself(before: &State, world: &World, step: &Step) {
+    let who = actor(step.who);
+    let invited = matches!(step.command, Command::Access(AccessCommand::JoinByInvite { .. }));
+    if who != person(2) || invited {
+        return;
+    }
+    for application in (1..5).map(app_id) {
+        let [had, has] =
+            [before, &world.state].map(|state| abilities_in(state, &who, application, world.now_ms));
+        assert!(has.is_within(had), "{had:?} became {has:?} by {:?}", step.command);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -277,6 +331,7 @@ proptest! {
             let before = world.state.clone();
             let applied = world.apply(&actor(step.who), step.command.clone());
             holds(&world.state);
+            gains_nothing_by_oneself(&before, &world, &step);
             if applied.outcome.is_err() {
                 assert!(world.state.same_records(&before), "a refusal changes nothing: {:?}", step.command);
             }

@@ -6,9 +6,9 @@ use cluster::command::{
     AccessCommand, AccessRule, AlertChange, AlertChannels, AlertCommand, AlertFact, AlertScope,
     ApplicationPatch, AssetCommand, AssetPatch, AuditCommand, BackupCommand, BackupKind, BackupResult,
     BlobKind, ChannelKind, ChannelSecret, ClusterCommand, Command, EdgeCommand, EmailChannel, Incarnation,
-    JobCommand, JobFence, JobKind, KeyHolder, MailSecurity, Policy, Release, Role, SealedClusterKey,
-    SealedSecret, Selection, Severity, SiteNetwork, SyslogChannel, SyslogTransport, ViewCommand,
-    WebhookChannel,
+    JobCommand, JobFence, JobKind, KeyHolder, MailSecurity, Policy, Release, Role, RoleCommand,
+    SealedClusterKey, SealedSecret, Selection, Severity, SiteNetwork, SyslogChannel, SyslogTransport,
+    ViewCommand, WebhookChannel,
 };
 use cluster::id::{AssetId, JobId};
 use cluster::outcome::Outcome;
@@ -47,6 +47,7 @@ variants! {
     Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
     Edge(EdgeCommand): CreateToken Admit Report Remove Warm EndWarm Purge ReportAuthority;
     View(ViewCommand): Start Prolong End;
+    Role(RoleCommand): Create Update Delete Give Invite CreateApiKey;
 }
 
 /// What the samples act on, made by [`stage`].
@@ -151,6 +152,7 @@ pub fn stage() -> World {
     let patch = ApplicationPatch { name: None, policy: Some(policy) };
     world.ok(&owner(), AccessCommand::UpdateApplication { application, patch });
     world.ok(&owner(), AccessCommand::TrashApplication { application });
+    crate::roles::on_stage(&mut world);
     world
 }
 
@@ -230,6 +232,7 @@ pub fn commands() -> Vec<Command> {
     commands.extend(alerts());
     commands.extend(edges());
     commands.extend(views());
+    commands.extend(crate::roles::samples());
     commands
 }
 

@@ -58,6 +58,7 @@ impl Command {
             Self::Backup(command) => command.action_name(),
             Self::Edge(command) => command.action_name(),
             Self::View(command) => command.action_name(),
+            Self::Role(command) => command.action_name(),
         }
     }
 
@@ -73,6 +74,7 @@ impl Command {
             Self::Alert(command) => command.subject(state),
             Self::Edge(command) => command.subject(state),
             Self::View(command) => command.subject(state),
+            Self::Role(command) => command.subject(state),
             Self::Audit(AuditCommand::Record { target, application, result: given, details, .. }) => {
                 result = bounded(given, Limits::SHORT);
                 let most = Limits::AUDIT_DETAILS;
@@ -243,7 +245,7 @@ impl AccessCommand {
     }
 }
 
-fn named_user(state: &State, user: crate::id::UserId) -> Subject {
+pub(super) fn named_user(state: &State, user: crate::id::UserId) -> Subject {
     let subject = Subject::of("user", user);
     match state.user(user) {
         Some(user) => subject.with("username", &user.username),

@@ -2,6 +2,7 @@
 //!
 //! The encoding (postcard) is on disk: variants and fields are only ever added at the end, with a new version.
 
+mod ability;
 mod access;
 mod alert;
 mod asset;
@@ -12,9 +13,11 @@ mod describe;
 mod describe_asset;
 mod edge;
 mod job;
+mod role;
 mod values;
 mod view;
 
+pub use ability::{Abilities, Ability};
 pub use access::{AccessCommand, ApplicationPatch};
 pub use alert::{
     AlertChange, AlertChannels, AlertCommand, AlertFact, AlertScope, ChannelKind, ChannelSecret,
@@ -26,6 +29,7 @@ pub use backup::{BackupCommand, BackupKind, BackupResult, SealedSecret, TargetPl
 pub use cluster::ClusterCommand;
 pub use edge::{EdgeCommand, NewEdge, Selection};
 pub use job::JobCommand;
+pub use role::RoleCommand;
 pub use values::{
     AccessRule, BlobKind, Incarnation, JobFence, JobKind, KeyEpoch, KeyHolder, MediaFacts, NewNode,
     PasswordHash, Policy, Release, Role, SealedClusterKey, SecretHash, SiteNetwork, WrappedKey,
@@ -55,6 +59,8 @@ pub enum Command {
     Edge(EdgeCommand),
     /// Views, where they are counted.
     View(ViewCommand),
+    /// Roles of an application's own making.
+    Role(RoleCommand),
 }
 
 macro_rules! into_command {
@@ -77,6 +83,7 @@ into_command! {
     Alert(AlertCommand)
     Edge(EdgeCommand)
     View(ViewCommand)
+    Role(RoleCommand)
 }
 
 impl Command {
@@ -111,7 +118,8 @@ impl Command {
                 | AccessCommand::RestoreApplication { .. }
                 | AccessCommand::PurgeApplication { .. }
                 | AccessCommand::ExpireApplication { .. },
-            ) => 2,
+            )
+            | Self::Role(_) => 2,
             Self::Job(command) if command.is_about_parts() => JobCommand::PARTS_LEVEL,
             // The only node there is then is the one that proposes it.
             Self::Backup(BackupCommand::Restored { .. }) => 0,

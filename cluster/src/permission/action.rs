@@ -1,6 +1,6 @@
 //! Everything one can do or see, and what it needs.
 
-use crate::command::Role;
+use crate::command::{Ability, Role};
 use crate::id::{ApiKeyId, ApplicationId, AssetId, CollectionId, InviteId, JobId, NodeId, SessionId, UserId};
 
 /// On what.
@@ -100,6 +100,8 @@ actions! {
     SeeApplication => Rule::Role(Role::Viewer),
     /// Who belongs to an application.
     ListMembers => Rule::Role(Role::User),
+    /// An application's own roles, to give one or to know what somebody has.
+    ListRoles => Rule::Role(Role::User),
     /// An application's invitations.
     ListInvites => Rule::Role(Role::Admin),
     /// An application's API keys.
@@ -178,6 +180,8 @@ actions! {
     PurgeApplication => Rule::ClusterAdmin,
     /// Purging what is due of applications. On the cluster.
     ExpireApplication => Rule::Node,
+    /// Making, changing and removing an application's own roles.
+    ManageRoles => Rule::PersonRole(Role::Admin),
     /// Adding a member or changing a role.
     SetMember => Rule::PersonRole(Role::Admin),
     /// Taking a member out, or leaving.
@@ -238,6 +242,8 @@ actions! {
     QueueJob => Rule::RoleOrNode(Role::User),
     /// Working: lease, finish, fail.
     WorkOnJob => Rule::Node,
+    /// Stopping what is under way for an asset: its work, or its upload. Which of them it is says what else it takes.
+    StopWork => Rule::RoleOrNode(Role::User),
     /// Stopping it.
     CancelJob => Rule::RoleOrNode(Role::User),
     /// Queueing it again.
@@ -312,4 +318,65 @@ actions! {
     SetAlertChannels => Rule::ClusterAdmin,
     /// Recording what changes nothing.
     RecordAudit => Rule::Anyone,
+}
+
+impl Action {
+    /// One of these is what a role must have; none for what goes by rank or by other rules alone.
+    ///
+    /// For a built-in role it comes to the same as the rank in the action's rule.
+    pub(super) fn abilities(self) -> &'static [Ability] {
+        match self {
+            Self::WatchAsset => &[Ability::Watch],
+            Self::DownloadAsset => &[Ability::Download],
+            Self::DownloadOriginal => &[Ability::DownloadOriginal],
+            Self::CreateAsset => &[Ability::Upload],
+            Self::WriteAsset => &[Ability::Upload, Ability::Describe],
+            Self::StopWork => &[Ability::Process, Ability::Upload, Ability::Trash],
+            Self::AbandonUpload => &[Ability::Upload, Ability::Trash],
+            Self::SetAssetMedia | Self::DescribeAsset => &[Ability::Describe],
+            Self::PublishAsset => &[Ability::Publish],
+            Self::SetAssetAccess | Self::EndViews => &[Ability::Access],
+            // Whoever says who may watch must know who there is.
+            Self::ListMembers => &[Ability::Access, Ability::Members],
+            Self::ListRoles => &[Ability::Access, Ability::Members, Ability::Keys],
+            Self::TrashAsset | Self::RestoreAsset => &[Ability::Trash],
+            Self::CreateCollection | Self::UpdateCollection | Self::DeleteCollection => {
+                &[Ability::Collections]
+            }
+            Self::QueueJob | Self::CancelJob | Self::RetryJob => &[Ability::Process],
+            Self::PurgeAsset => &[Ability::Purge],
+            Self::HoldAsset => &[Ability::Hold],
+            Self::SetRetention => &[Ability::Retention],
+            Self::ListInvites
+            | Self::CreateInvite
+            | Self::RevokeInvite
+            | Self::SetMember
+            | Self::RemoveMember
+            | Self::ManageRoles => &[Ability::Members],
+            Self::ListApiKeys | Self::CreateApiKey | Self::RevokeApiKey => &[Ability::Keys],
+            Self::UpdateApplication => &[Ability::Settings],
+            Self::ReadAudit => &[Ability::Audit],
+            Self::ReadMetrics => &[Ability::Metrics],
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_built_in_role_is_let_do_by_rank_it_has_the_ability_for() {
+        for action in Action::ALL.iter().filter(|action| !action.abilities().is_empty()) {
+            let least = action.abilities().iter().map(|ability| ability.least()).min();
+            match action.rule() {
+                Rule::Role(rank) | Rule::PersonRole(rank) | Rule::RoleOrNode(rank) => {
+                    assert_eq!(least, Some(rank), "{action:?}");
+                }
+                Rule::Leave | Rule::AdminOrKey => assert_eq!(least, Some(Role::Admin), "{action:?}"),
+                other => panic!("{action:?} has abilities, and goes by {other:?}"),
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::action::{Action, Target};
 use crate::command::{
     AccessCommand, AlertCommand, AssetCommand, BackupCommand, ClusterCommand, Command, EdgeCommand,
-    JobCommand, ViewCommand,
+    JobCommand, RoleCommand, ViewCommand,
 };
 
 /// What `command` needs to be allowed.
@@ -19,6 +19,7 @@ pub fn required(command: &Command) -> (Action, Target) {
         Command::Alert(command) => (alert(command), Target::Cluster),
         Command::Edge(command) => (edge(command), Target::Cluster),
         Command::View(command) => view(command),
+        Command::Role(command) => role(command),
     }
 }
 
@@ -147,6 +148,19 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         ClusterCommand::AcceptLoss { .. } => (Action::AcceptLoss, Target::Cluster),
         ClusterCommand::RecoverQuorum { survivor, .. } => (Action::RecoverQuorum, Target::Node(*survivor)),
         ClusterCommand::SetSiteMap { .. } => (Action::SetSiteMap, Target::Cluster),
+    }
+}
+
+fn role(command: &RoleCommand) -> (Action, Target) {
+    match command {
+        RoleCommand::Create { application, .. }
+        | RoleCommand::Update { application, .. }
+        | RoleCommand::Delete { application, .. } => (Action::ManageRoles, Target::Application(*application)),
+        RoleCommand::Give { application, .. } => (Action::SetMember, Target::Application(*application)),
+        RoleCommand::Invite { application, .. } => (Action::CreateInvite, Target::Application(*application)),
+        RoleCommand::CreateApiKey { application, .. } => {
+            (Action::CreateApiKey, Target::Application(*application))
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub use standing::{Standing, standing};
 pub use watch::{ViewSubject, Watching, may_still_watch, may_watch, view_subject};
 
 use crate::actor::Actor;
-use crate::command::Role;
+use crate::command::{Abilities, Ability, Role};
 use crate::id::ApplicationId;
 use crate::refusal::{Needs, Noun, Refusal};
 use crate::state::{Asset, State};
@@ -53,7 +53,7 @@ pub fn check(
         Standing::Person { .. } | Standing::Key { .. } => {}
     }
     let role = sight::role_at(state, &standing, target, now_ms)?;
-    grant(&standing, rule, role)?;
+    by_custom_role(state, &standing, action, target).unwrap_or_else(|| grant(&standing, rule, role))?;
     about_watching(state, &standing, action, target, now_ms)
 }
 
@@ -103,6 +103,29 @@ fn grant(standing: &Standing, rule: Rule, role: Option<Role>) -> Result<(), Refu
     }
 }
 
+/// What a role of the application's own says by its abilities; none where rank and other rules decide.
+fn by_custom_role(
+    state: &State,
+    standing: &Standing,
+    action: Action,
+    target: Target,
+) -> Option<Result<(), Refusal>> {
+    let needed = *action.abilities().first()?;
+    let application = match action.rule() {
+        Rule::AdminOrKey => standing.application_of_key(),
+        // Everybody may leave.
+        Rule::Leave if matches!(target, Target::Member(_, user) if standing.user() == Some(user)) => None,
+        _ => sight::application_of(state, target),
+    };
+    let role = standing.custom_role_in(state, application?)?;
+    let person_needed = matches!(action.rule(), Rule::PersonRole(_) | Rule::Leave);
+    if person_needed && standing.user().is_none() {
+        return Some(Err(Refusal::Forbidden { needs: Needs::Person }));
+    }
+    let allowed = action.abilities().iter().any(|ability| role.abilities.contains(*ability));
+    Some(if allowed { Ok(()) } else { Err(Refusal::Forbidden { needs: Needs::Ability(needed) }) })
+}
+
 /// What a role alone does not decide: the access rule of what is watched, and the policy on downloads.
 fn about_watching(
     state: &State,
@@ -122,7 +145,7 @@ fn about_watching(
         Action::DownloadOriginal => {
             watch::admitted(state, standing, asset, now_ms)?;
             // Who may restore could restore, download and trash again; so that a full export changes nothing, they need not.
-            let may_restore = standing.role_in(state, asset.application) >= Some(Role::User);
+            let may_restore = standing.abilities_in(state, asset.application).contains(Ability::Trash);
             if !asset.is_live() && !may_restore {
                 return Err(Refusal::Trashed);
             }
@@ -142,4 +165,11 @@ fn downloadable_by(state: &State, standing: &Standing, asset: &Asset) -> Result<
 #[must_use]
 pub fn role_in(state: &State, actor: &Actor, application: ApplicationId, now_ms: u64) -> Option<Role> {
     standing(state, actor, now_ms).ok()?.role_in(state, application)
+}
+
+/// What `actor` may in `application` at `now_ms`.
+#[must_use]
+pub fn abilities_in(state: &State, actor: &Actor, application: ApplicationId, now_ms: u64) -> Abilities {
+    standing(state, actor, now_ms)
+        .map_or(Abilities::NONE, |standing| standing.abilities_in(state, application))
 }

@@ -3,7 +3,7 @@
 use super::action::Target;
 use super::standing::Standing;
 use super::watch;
-use crate::command::Role;
+use crate::command::{Ability, Role};
 use crate::id::{ApplicationId, UserId};
 use crate::refusal::{Noun, Refusal};
 use crate::state::{Asset, State};
@@ -42,11 +42,11 @@ pub(super) fn role_at(
         }
         Target::Invite(id) => {
             let application = state.invite(id).map(|found| found.application);
-            at_least(state, standing, application, Role::Admin, Noun::Invite)
+            holding(state, standing, application, Ability::Members, Noun::Invite)
         }
         Target::ApiKey(id) => {
             let application = state.api_key(id).map(|found| found.application);
-            at_least(state, standing, application, Role::Admin, Noun::ApiKey)
+            holding(state, standing, application, Ability::Keys, Noun::ApiKey)
         }
         Target::Session(id) => {
             let owner = state.session(id).map(|session| session.user);
@@ -79,13 +79,40 @@ fn at_least(
     if role.is_some_and(|role| role >= needed) { Ok(role) } else { Err(Refusal::NotFound(noun)) }
 }
 
-/// `Admin` for oneself and for cluster admins, `Viewer` for people in an application one is admin of.
+/// For what only those see who have the ability that it is about.
+fn holding(
+    state: &State,
+    standing: &Standing,
+    application: Option<ApplicationId>,
+    needed: Ability,
+    noun: Noun,
+) -> Result<Option<Role>, Refusal> {
+    let somewhere = application.unwrap_or(NOWHERE);
+    let role = standing.role_in(state, somewhere).filter(|_| application.is_some());
+    let has_it = standing.abilities_in(state, somewhere).contains(needed);
+    if role.is_some() && has_it { Ok(role) } else { Err(Refusal::NotFound(noun)) }
+}
+
+/// The application that a target is in; none for what is in none, and for what does not exist.
+pub(super) fn application_of(state: &State, target: Target) -> Option<ApplicationId> {
+    match target {
+        Target::Application(id) | Target::Member(id, _) => Some(id),
+        Target::Asset(id) => state.asset(id).map(|found| found.application),
+        Target::Collection(id) => state.collection(id).map(|found| found.application),
+        Target::Job(id) => state.job(id).map(|found| found.application),
+        Target::Invite(id) => state.invite(id).map(|found| found.application),
+        Target::ApiKey(id) => state.api_key(id).map(|found| found.application),
+        Target::Cluster | Target::Node(_) | Target::Session(_) | Target::User(_) => None,
+    }
+}
+
+/// `Admin` for oneself and for cluster admins, `Viewer` for people in an application whose members one manages.
 fn person(state: &State, standing: &Standing, id: UserId) -> Result<Role, Refusal> {
     let is_there = state.user(id).is_some();
     let own = standing.user() == Some(id) || standing.is_cluster_admin();
     let shared = state
         .memberships_of(id)
-        .any(|member| standing.role_in(state, member.application) == Some(Role::Admin));
+        .any(|member| standing.abilities_in(state, member.application).contains(Ability::Members));
     match (is_there, own, shared) {
         (true, true, _) => Ok(Role::Admin),
         (true, false, true) => Ok(Role::Viewer),

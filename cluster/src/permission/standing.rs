@@ -1,10 +1,10 @@
 //! Who an actor is, now: the sign-in or key looked at, not believed.
 
 use crate::actor::{Actor, ActorKind};
-use crate::command::Role;
+use crate::command::{Abilities, Role};
 use crate::id::{ApiKeyId, ApplicationId, SessionId, UserId};
 use crate::refusal::{Needs, Refusal};
-use crate::state::State;
+use crate::state::{CustomRole, State};
 
 /// Who an actor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,37 @@ impl Standing {
                 let is_there = *own == application && state.trashed_application(application).is_none();
                 is_there.then_some(*role)
             }
+        }
+    }
+
+    /// The role of the application's own that they have there.
+    pub(super) fn custom_role_in<'a>(
+        &self,
+        state: &'a State,
+        application: ApplicationId,
+    ) -> Option<&'a CustomRole> {
+        let role = match self {
+            Self::Person { user, cluster_admin: false, .. } => state.custom_role_of(application, *user),
+            Self::Key { key, application: own, .. } if *own == application => {
+                state.custom_role_of_key(state.api_key(*key)?)
+            }
+            _ => None,
+        };
+        role.map(|role| &**role)
+    }
+
+    /// What they may in an application.
+    #[must_use]
+    pub fn abilities_in(&self, state: &State, application: ApplicationId) -> Abilities {
+        let Some(role) = self.role_in(state, application) else { return Abilities::NONE };
+        self.custom_role_in(state, application).map_or(Abilities::of(role), |custom| custom.abilities)
+    }
+
+    /// Where a key is for.
+    pub(super) fn application_of_key(&self) -> Option<ApplicationId> {
+        match self {
+            Self::Key { application, .. } => Some(*application),
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::standing::{Standing, standing};
 use crate::actor::{Actor, ActorKind};
-use crate::command::{AccessRule, Role};
+use crate::command::{Ability, AccessRule, Role};
 use crate::id::{AssetId, ViewId};
 use crate::refusal::{Needs, Noun, Refusal};
 use crate::state::{Asset, State, Watcher};
@@ -81,6 +81,12 @@ pub fn may_still_watch(
     }
     let actor = Actor { kind: subject.who, address: None, request_id: String::new() };
     let standing = standing(state, &actor, now_ms)?;
+    if standing
+        .custom_role_in(state, asset.application)
+        .is_some_and(|role| !role.abilities.contains(Ability::Watch))
+    {
+        return Err(Refusal::Forbidden { needs: Needs::Ability(Ability::Watch) });
+    }
     watchable_by(state, &standing, asset, now_ms)
 }
 

@@ -2,6 +2,7 @@
 
 use super::apply::Change;
 use super::limits::Limits;
+use super::roles::Granted;
 use super::validate;
 use super::{Invite, Member, Reset, User, Watcher};
 use crate::actor::ActorKind;
@@ -24,14 +25,15 @@ impl Change<'_> {
                 self.create_user(*user, username, password_hash, false)
             }
             C::CreateInvite { invite, application, role, secret_hash, expires_ms } => {
-                self.create_invite(*invite, *application, *role, *secret_hash, *expires_ms)
+                let granted = Granted::BuiltIn(*role);
+                self.create_invite(*invite, *application, granted, *secret_hash, *expires_ms)
             }
             C::AcceptInvite { secret_hash, user, username, password_hash } => {
                 self.accept_invite(secret_hash, *user, username, password_hash)
             }
             C::JoinByInvite { secret_hash } => self.join_by_invite(secret_hash),
             C::RevokeInvite { invite } => {
-                self.state.remove_invite(*invite).ok_or(Refusal::NotFound(Noun::Invite))?;
+                self.state.drop_invite(*invite).ok_or(Refusal::NotFound(Noun::Invite))?;
                 Ok(Outcome::Done)
             }
             C::SetPassword { user, password_hash, end_other_sessions } => {
@@ -50,13 +52,16 @@ impl Change<'_> {
             C::EndSession { session } => self.end_session(*session),
             C::EndSessions { user, except } => Ok(Outcome::Count(self.end_sessions(*user, *except))),
             C::CreateApiKey { key, name, secret_hash, application, role, expires_ms } => {
-                self.create_api_key((*key, name), *secret_hash, *application, *role, *expires_ms)
+                let granted = Granted::BuiltIn(*role);
+                self.create_api_key((*key, name), *secret_hash, *application, granted, *expires_ms)
             }
             C::RevokeApiKey { key } => self.revoke_api_key(*key),
             C::CreateApplication { application, name } => self.create_application(*application, name),
             C::UpdateApplication { application, patch } => self.update_application(*application, patch),
             C::DeleteApplication { application } => self.delete_application(*application),
-            C::SetMember { application, user, role } => self.set_member(*application, *user, *role),
+            C::SetMember { application, user, role } => {
+                self.set_member(*application, *user, Granted::BuiltIn(*role))
+            }
             C::RemoveMember { application, user } => self.remove_member(*application, *user),
             C::ForgetEndedLinks => self.forget_ended_links(),
             C::TrashApplication { application } => self.trash_application(*application),
@@ -82,7 +87,7 @@ impl Change<'_> {
         cluster.claimed_ms = Some(self.now_ms);
         self.create_user(user, username, password_hash, true)?;
         self.create_application(application, application_name)?;
-        self.put_member(application, user, Role::Admin);
+        self.put_member(application, user, Granted::BuiltIn(Role::Admin), Role::Admin);
         self.event(Event::ClusterChanged);
         Ok(Outcome::User { user, application: Some(application) })
     }
@@ -125,14 +130,15 @@ impl Change<'_> {
         Err(Refusal::TooMany { what, limit: u32::try_from(limit).unwrap_or(u32::MAX) })
     }
 
-    fn create_invite(
+    pub(super) fn create_invite(
         &mut self,
         id: InviteId,
         application: ApplicationId,
-        role: Role,
+        granted: Granted,
         secret_hash: SecretHash,
         expires_ms: u64,
     ) -> Ruled {
+        let role = self.may_give(application, granted)?;
         validate::expiry(self.now_ms, expires_ms, Limits::LINK_MS)?;
         if self.state.invite(id).is_some() || self.state.invite_by_secret(&secret_hash).is_some() {
             return Err(Refusal::DuplicateId(Noun::Invite));
@@ -150,10 +156,11 @@ impl Change<'_> {
             created_by: self.actor.kind,
         };
         self.state.put_invite(id, invite);
+        self.state.note_invite_role(id, granted);
         Ok(Outcome::Done)
     }
 
-    fn forget_ended_invites(&mut self, application: ApplicationId) {
+    pub(super) fn forget_ended_invites(&mut self, application: ApplicationId) {
         let ended: Vec<InviteId> = self
             .state
             .invites_of(application)
@@ -161,7 +168,7 @@ impl Change<'_> {
             .map(|invite| invite.id)
             .collect();
         for id in ended {
-            self.state.remove_invite(id);
+            self.state.drop_invite(id);
         }
     }
 
@@ -174,7 +181,7 @@ impl Change<'_> {
             return Err(Refusal::NotDue);
         }
         for id in invites {
-            self.state.remove_invite(id);
+            self.state.drop_invite(id);
         }
         for secret in resets {
             self.state.records.resets.remove(&secret);
@@ -183,14 +190,15 @@ impl Change<'_> {
     }
 
     /// The invitation with this secret, used up.
-    fn take_invite(&mut self, secret_hash: &SecretHash) -> Result<(ApplicationId, Role), Refusal> {
+    fn take_invite(&mut self, secret_hash: &SecretHash) -> Result<(ApplicationId, Granted, Role), Refusal> {
         let invite = self.state.invite_by_secret(secret_hash).ok_or(Refusal::LinkNotValid)?;
         if invite.expires_ms <= self.now_ms || self.state.trashed_application(invite.application).is_some() {
             return Err(Refusal::LinkNotValid);
         }
         let (id, application, role) = (invite.id, invite.application, invite.role);
-        self.state.remove_invite(id);
-        Ok((application, role))
+        let granted = self.state.granted_by(invite);
+        self.state.drop_invite(id);
+        Ok((application, granted, role))
     }
 
     fn accept_invite(
@@ -200,9 +208,9 @@ impl Change<'_> {
         username: &str,
         password_hash: &PasswordHash,
     ) -> Ruled {
-        let (application, role) = self.take_invite(secret_hash)?;
+        let (application, granted, role) = self.take_invite(secret_hash)?;
         self.create_user(user, username, password_hash, false)?;
-        self.put_member(application, user, role);
+        self.put_member(application, user, granted, role);
         Ok(Outcome::User { user, application: Some(application) })
     }
 
@@ -210,16 +218,28 @@ impl Change<'_> {
         let ActorKind::User { user, .. } = self.actor.kind else {
             return Err(Refusal::NotSignedIn);
         };
-        let (application, role) = self.take_invite(secret_hash)?;
-        let present = self.state.member(application, user).map(|member| member.role);
-        // An invitation never takes away: who is more already stays it.
-        self.put_member(application, user, present.map_or(role, |present| present.max(role)));
+        let (application, granted, role) = self.take_invite(secret_hash)?;
+        let given = self.state.abilities_of(application, granted)?;
+        let present =
+            self.state.member(application, user).map(|member| self.state.abilities_of_member(member));
+        // An invitation never takes away: who may anything that it does not give stays what they are.
+        if present.is_none_or(|present| present.is_within(given)) {
+            self.put_member(application, user, granted, role);
+        }
         Ok(Outcome::User { user, application: Some(application) })
     }
 
-    pub(super) fn put_member(&mut self, application: ApplicationId, user: UserId, role: Role) {
+    /// Writes a member down; `role` is the built-in one that stands for what is granted.
+    pub(super) fn put_member(
+        &mut self,
+        application: ApplicationId,
+        user: UserId,
+        granted: Granted,
+        role: Role,
+    ) {
         let joined_ms = self.state.member(application, user).map_or(self.now_ms, |member| member.joined_ms);
         self.state.put_member((application, user), Member { application, user, role, joined_ms });
+        self.state.note_member_role((application, user), granted);
         self.event(Event::MembersChanged { application });
     }
 
@@ -334,7 +354,7 @@ impl Change<'_> {
         let joined: Vec<ApplicationId> =
             self.state.memberships_of(user).map(|member| member.application).collect();
         for application in joined {
-            self.state.remove_member((application, user));
+            self.state.drop_member((application, user));
             self.event(Event::MembersChanged { application });
         }
         self.state.records.views.forget_watcher(Watcher::Person(user));

@@ -3,9 +3,11 @@
 use super::Application;
 use super::apply::Change;
 use super::limits::Limits;
+use super::roles::Granted;
 use super::shelf::{Shelf, folded};
 use super::validate;
-use crate::command::{ApplicationPatch, Policy, Role};
+use crate::actor::ActorKind;
+use crate::command::{ApplicationPatch, Policy};
 use crate::event::Event;
 use crate::id::{ApplicationId, UserId};
 use crate::outcome::Outcome;
@@ -59,30 +61,37 @@ impl Change<'_> {
         let invites: Vec<_> = self.state.invites_of(id).map(|invite| invite.id).collect();
         let collections: Vec<_> = self.state.collections_of(id).map(|collection| collection.id).collect();
         let jobs: Vec<_> = self.state.jobs_of(id).map(|job| job.id).collect();
-        members.into_iter().for_each(|user| drop(self.state.remove_member((id, user))));
-        keys.into_iter().for_each(|key| drop(self.state.remove_api_key(key)));
-        invites.into_iter().for_each(|invite| drop(self.state.remove_invite(invite)));
+        members.into_iter().for_each(|user| drop(self.state.drop_member((id, user))));
+        keys.into_iter().for_each(|key| drop(self.state.drop_api_key(key)));
+        invites.into_iter().for_each(|invite| drop(self.state.drop_invite(invite)));
         for collection in collections {
             self.state.remove_collection(collection);
             self.state.records.retention.forget_collection(collection);
         }
         jobs.into_iter().for_each(|job| drop(self.state.remove_job(job)));
         self.state.records.views.forget_application(id);
+        self.state.forget_roles_of(id);
         self.state.remove_application(id).ok_or(Refusal::NotFound(Noun::Application))?;
         self.event(Event::ApplicationRemoved { application: id });
         Ok(Outcome::Done)
     }
 
-    pub(super) fn set_member(&mut self, application: ApplicationId, user: UserId, role: Role) -> Ruled {
+    pub(super) fn set_member(&mut self, application: ApplicationId, user: UserId, granted: Granted) -> Ruled {
         if self.state.user(user).is_none() {
             return Err(Refusal::NotFound(Noun::User));
         }
-        self.put_member(application, user, role);
+        self.may_change_member(application, user)?;
+        let role = self.may_give(application, granted)?;
+        self.put_member(application, user, granted, role);
         Ok(Outcome::Done)
     }
 
     pub(super) fn remove_member(&mut self, application: ApplicationId, user: UserId) -> Ruled {
-        self.state.remove_member((application, user)).ok_or(Refusal::NotFound(Noun::Member))?;
+        // Everybody may leave; whether they may be put out depends on what they may.
+        if !matches!(self.actor.kind, ActorKind::User { user: own, .. } if own == user) {
+            self.may_change_member(application, user)?;
+        }
+        self.state.drop_member((application, user)).ok_or(Refusal::NotFound(Noun::Member))?;
         self.event(Event::MembersChanged { application });
         Ok(Outcome::Done)
     }

@@ -79,6 +79,7 @@ impl Change<'_> {
             Command::Backup(command) => self.backup(command),
             Command::Edge(command) => self.edge(command),
             Command::View(command) => self.view(command),
+            Command::Role(command) => self.role(command),
         }
     }
 

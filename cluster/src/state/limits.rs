@@ -21,6 +21,8 @@ impl Limits {
     pub const INVITES_PER_APPLICATION: usize = 1_000;
     /// Open reset links.
     pub const RESETS: usize = 10_000;
+    /// Roles of an application's own making.
+    pub const ROLES_PER_APPLICATION: usize = 100;
     /// Collections of one application.
     pub const COLLECTIONS_PER_APPLICATION: usize = 1_000;
     /// Assets.

@@ -29,6 +29,7 @@ mod recover;
 mod requests;
 mod restored;
 mod retention;
+mod roles;
 mod session;
 mod shelf;
 mod site;
@@ -56,6 +57,7 @@ pub use records::{
 pub use recover::ENTRIES_UNHEARD;
 pub use restored::NewHome;
 pub use retention::TrashedApplication;
+pub use roles::CustomRole;
 pub use shelf::{Position, Shelf, Sort, SortBy, folded};
 pub use validate::{normalised_username, title as checked_title};
 pub use views::{RunningView, Views, Watcher};
@@ -90,10 +92,10 @@ impl From<Records> for State {
 }
 
 impl State {
-    /// Whether every index says what the records say. For tests and the doctor; O(n).
+    /// Whether every index says what the records say, and what is said twice of roles is the same. For tests and the doctor; O(n).
     #[must_use]
     pub fn indexes_agree(&self) -> bool {
-        self.indexes == Indexes::of(&self.records)
+        self.indexes == Indexes::of(&self.records) && self.records.roles.agree(&self.records)
     }
 }
 

@@ -16,6 +16,7 @@ use super::records::{
     SealedEpoch, Session, Tombstone, User,
 };
 use super::retention::Retention;
+use super::roles::Roles;
 use super::store::Records;
 use super::views::Views;
 use crate::audit_record::ChainHead;
@@ -94,6 +95,7 @@ impl From<PreviousState> for State {
             views: Views::default(),
             retention: Retention::default(),
             backup_paces: OrdMap::new(),
+            roles: Roles::default(),
         };
         Self::from(records)
     }

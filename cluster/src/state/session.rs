@@ -2,9 +2,10 @@
 
 use super::apply::Change;
 use super::limits::Limits;
+use super::roles::Granted;
 use super::validate;
 use super::{ApiKey, Session, Watcher};
-use crate::command::{Role, SecretHash};
+use crate::command::SecretHash;
 use crate::event::Event;
 use crate::id::{ApiKeyId, ApplicationId, SessionId, UserId};
 use crate::outcome::Outcome;
@@ -80,9 +81,10 @@ impl Change<'_> {
         (id, name): (ApiKeyId, &str),
         secret_hash: SecretHash,
         application: ApplicationId,
-        role: Role,
+        granted: Granted,
         expires_ms: Option<u64>,
     ) -> Ruled {
+        let role = self.may_give(application, granted)?;
         let name = validate::name("name", name)?;
         if let Some(expires_ms) = expires_ms {
             validate::expiry(self.now_ms, expires_ms, u64::MAX)?;
@@ -103,12 +105,13 @@ impl Change<'_> {
             created_by: self.actor.kind,
         };
         self.state.put_api_key(id, key);
+        self.state.note_key_role(id, granted);
         self.event(Event::ApiKeyChanged { key: id, application });
         Ok(Outcome::Done)
     }
 
     pub(super) fn revoke_api_key(&mut self, id: ApiKeyId) -> Ruled {
-        let key = self.state.remove_api_key(id).ok_or(Refusal::NotFound(Noun::ApiKey))?;
+        let key = self.state.drop_api_key(id).ok_or(Refusal::NotFound(Noun::ApiKey))?;
         self.state.records.views.forget_watcher(Watcher::Key(id));
         self.event(Event::ApiKeyChanged { key: id, application: key.application });
         Ok(Outcome::Done)

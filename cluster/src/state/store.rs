@@ -19,6 +19,7 @@ use super::records::{
 };
 use super::requests::Answered;
 use super::retention::Retention;
+use super::roles::Roles;
 use super::shelf::{Shelves, folded};
 use super::views::Views;
 use crate::audit_record::ChainHead;
@@ -81,6 +82,7 @@ pub(super) struct Records {
     /// Minutes between the backups of a place that does not wait for its time of the day.
     #[serde(with = "super::map")]
     pub(super) backup_paces: OrdMap<BackupTargetId, u16>,
+    pub(super) roles: Roles,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -121,6 +121,7 @@ fn reads(operation: &str) -> Option<Need> {
         "api_key_list" => see(A::ListApiKeys, P::Application),
         "asset_list" => see(A::ListAssets, P::Application),
         "collection_list" => see(A::ListCollections, P::Application),
+        "role_list" => see(A::ListRoles, P::Application),
         "invite_list" => see(A::ListInvites, P::Application),
         "member_list" => see(A::ListMembers, P::Application),
         "tag_list" => see(A::ListTrash, P::Application),
@@ -128,7 +129,7 @@ fn reads(operation: &str) -> Option<Need> {
             see(A::SeeAsset, P::Asset)
         }
         "asset_detail" | "captions_show" => see(A::SeeAssetDetail, P::Asset),
-        "upload_head" => see(A::WriteAsset, P::Asset),
+        "upload_head" => see(A::CreateAsset, P::Asset),
         "event_stream" => see(A::FollowEvents, P::Cluster),
         "system_status" => see(A::SeeStatus, P::Cluster),
         "cluster_view" | "site_map_view" | "edge_list" => see(A::SeeCluster, P::Cluster),
@@ -161,6 +162,9 @@ fn people(operation: &str) -> Option<Need> {
         "invite_create" => change("invite.create", A::CreateInvite, P::Application),
         "invite_revoke" => change("invite.revoke", A::RevokeInvite, P::Invite),
         "invite_join" => person("invite.join"),
+        "role_create" => change("role.create", A::ManageRoles, P::Application),
+        "role_update" => change("role.update", A::ManageRoles, P::Application),
+        "role_delete" => change("role.delete", A::ManageRoles, P::Application),
         "member_set" => change("member.set", A::SetMember, P::Application),
         "member_remove" => change("member.remove", A::RemoveMember, P::Member),
         "user_create" => change("user.create", A::CreateUser, P::Cluster),
@@ -207,7 +211,7 @@ fn assets(operation: &str) -> Option<Need> {
     use Place as P;
     Some(match operation {
         "upload_file" => change("asset.create", A::CreateAsset, P::Application),
-        "upload_patch" => change("asset.upload", A::WriteAsset, P::Asset),
+        "upload_patch" => change("asset.upload", A::CreateAsset, P::Asset),
         "upload_delete" => change("asset.abandon_upload", A::AbandonUpload, P::Asset),
         "asset_update" => change("asset.describe", A::DescribeAsset, P::Asset),
         "asset_publish" => change("asset.publish", A::PublishAsset, P::Asset),
@@ -218,7 +222,7 @@ fn assets(operation: &str) -> Option<Need> {
         "asset_hold" => change("asset.hold", A::HoldAsset, P::Asset),
         "asset_release_hold" => grave("asset.release_hold", A::HoldAsset, P::Asset),
         "asset_retry" => change("job.retry", A::QueueJob, P::Asset),
-        "asset_cancel" => change("job.cancel", A::WriteAsset, P::Asset),
+        "asset_cancel" => change("job.cancel", A::StopWork, P::Asset),
         "poster_set" => change("asset.set_poster", A::SetAssetMedia, P::Asset),
         "captions_set" | "captions_delete" => change("asset.set_manifest", A::SetAssetMedia, P::Asset),
         "collection_create" => change("collection.create", A::CreateCollection, P::Application),

@@ -1,17 +1,17 @@
 //! Keys with which other systems use the API: one application, one role, shown once.
 
 use actix_web::{HttpResponse, web};
-use cluster::command::{AccessCommand, SecretHash};
+use cluster::command::{AccessCommand, Command, RoleCommand, SecretHash};
 use cluster::id::{ApiKeyId, ApplicationId};
 use cluster::permission::{Action, Target};
-use cluster::state::ApiKey;
+use cluster::state::{ApiKey, State};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, created, done, ok};
 use super::forms;
 use super::paging::{Page, PageQuery, page};
-use super::roles::RoleName;
+use super::role_names::{GivenRole, NamedRole, RoleName};
 use crate::access::Caller;
 use crate::auth::token::{SecretText, Token, TokenKind};
 use crate::problem::{Problem, ProblemBody};
@@ -26,8 +26,10 @@ pub struct ApiKeyView {
     pub name: String,
     /// Its application.
     pub application: String,
-    /// Its role there.
+    /// Its role there; with one of the application's own, the one it sees assets as.
     pub role: RoleName,
+    /// The role of the application's own that it has.
+    pub custom_role: Option<NamedRole>,
     /// When it was made.
     pub created_ms: u64,
     /// When it stops working.
@@ -39,12 +41,13 @@ pub struct ApiKeyView {
 }
 
 impl ApiKeyView {
-    fn of(key: &ApiKey) -> Self {
+    fn of(state: &State, key: &ApiKey) -> Self {
         Self {
             id: key.id.to_string(),
             name: key.name.clone(),
             application: key.application.to_string(),
             role: key.role.into(),
+            custom_role: state.custom_role_of_key(key).map(|role| NamedRole::of(role)),
             created_ms: key.created_ms,
             expires_ms: key.expires_ms,
             secret: None,
@@ -59,8 +62,10 @@ pub struct ApiKeyCreate {
     /// What people call it.
     #[schema(value_type = forms::Name)]
     pub name: String,
-    /// Its role.
-    pub role: RoleName,
+    /// Its role, if a built-in one.
+    pub role: Option<RoleName>,
+    /// Or the id of the application's own.
+    pub custom_role: Option<String>,
     /// When it stops working; never when absent.
     #[schema(value_type = Option<forms::Milliseconds>)]
     pub expires_ms: Option<u64>,
@@ -76,7 +81,7 @@ pub async fn api_key_list(
 ) -> Result<HttpResponse, Problem> {
     let state = caller.state();
     caller.may(&state, Action::ListApiKeys, Target::Application(*app))?;
-    ok(&page(state.api_keys_of(*app), &query, |key| key.id.to_string(), |key| ApiKeyView::of(key))?)
+    ok(&page(state.api_keys_of(*app), &query, |key| key.id.to_string(), |key| ApiKeyView::of(&state, key))?)
 }
 
 /// Make a key. The answer shows it once.
@@ -90,18 +95,20 @@ pub async fn api_key_create(
     let Body(wanted) = body;
     let key = ApiKeyId::generate();
     let token = Token::fresh(TokenKind::ApiKey, key);
-    let command = AccessCommand::CreateApiKey {
-        key,
-        name: wanted.name,
-        secret_hash: SecretHash(token.hash()),
-        application: *app,
-        role: wanted.role.into(),
-        expires_ms: wanted.expires_ms,
+    let (application, secret_hash) = (*app, SecretHash(token.hash()));
+    let (name, expires_ms) = (wanted.name, wanted.expires_ms);
+    let command: Command = match GivenRole::of(wanted.role, wanted.custom_role.as_deref())? {
+        GivenRole::BuiltIn(role) => {
+            AccessCommand::CreateApiKey { key, name, secret_hash, application, role, expires_ms }.into()
+        }
+        GivenRole::Custom(role) => {
+            RoleCommand::CreateApiKey { key, name, secret_hash, application, role, expires_ms }.into()
+        }
     };
     caller.propose(command).await?;
     let state = caller.state();
     let record = state.api_key(key).ok_or_else(|| Problem::internal("a new key is missing"))?;
-    created(&ApiKeyView { secret: Some(token.reveal()), ..ApiKeyView::of(record) })
+    created(&ApiKeyView { secret: Some(token.reveal()), ..ApiKeyView::of(&state, record) })
 }
 
 /// Withdraw a key: it is refused from the next request on.

@@ -1,7 +1,7 @@
 //! Who belongs to an application, and how people come in: invitations.
 
 use actix_web::{HttpResponse, web};
-use cluster::command::{AccessCommand, SecretHash};
+use cluster::command::{AccessCommand, Command, RoleCommand, SecretHash};
 use cluster::id::{ApplicationId, InviteId, UserId};
 use cluster::permission::{Action, Target};
 use cluster::state::{Invite, Member, State};
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::body::{Body, created, done, ok};
 use super::forms;
 use super::paging::{Page, PageQuery, page};
-use super::roles::RoleName;
+use super::role_names::{GivenRole, NamedRole, RoleName};
 use super::sessions::{LoginKind, LoginQuery, create_session, lifetime_ms, logged_in};
 use super::users::{checked_passphrase, link_refused, link_token};
 use crate::access::{Caller, Visitor};
@@ -31,8 +31,10 @@ pub struct MemberView {
     pub user: String,
     /// Its name.
     pub username: String,
-    /// Its role.
+    /// Its role; with one of the application's own, the one it sees assets as.
     pub role: RoleName,
+    /// The role of the application's own that it has.
+    pub custom_role: Option<NamedRole>,
     /// Since when.
     pub joined_ms: u64,
 }
@@ -44,17 +46,22 @@ impl MemberView {
             user: member.user.to_string(),
             username,
             role: member.role.into(),
+            custom_role: state
+                .custom_role_of(member.application, member.user)
+                .map(|role| NamedRole::of(role)),
             joined_ms: member.joined_ms,
         }
     }
 }
 
-/// A role to give.
+/// A role to give: a built-in one, or one of the application's own.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemberSet {
-    /// The role.
-    pub role: RoleName,
+    /// The built-in role.
+    pub role: Option<RoleName>,
+    /// The id of the application's own.
+    pub custom_role: Option<String>,
 }
 
 /// An open invitation.
@@ -62,8 +69,10 @@ pub struct MemberSet {
 pub struct InviteView {
     /// Its id.
     pub id: String,
-    /// The role it gives.
+    /// The role it gives; with one of the application's own, the one it sees assets as.
     pub role: RoleName,
+    /// The role of the application's own that it gives.
+    pub custom_role: Option<NamedRole>,
     /// When it was made.
     pub created_ms: u64,
     /// When it stops working.
@@ -75,10 +84,11 @@ pub struct InviteView {
 }
 
 impl InviteView {
-    fn of(invite: &Invite) -> Self {
+    fn of(state: &State, invite: &Invite) -> Self {
         Self {
             id: invite.id.to_string(),
             role: invite.role.into(),
+            custom_role: state.custom_role_of_invite(invite).map(|role| NamedRole::of(role)),
             created_ms: invite.created_ms,
             expires_ms: invite.expires_ms,
             secret: None,
@@ -90,8 +100,10 @@ impl InviteView {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteCreate {
-    /// The role it gives.
-    pub role: RoleName,
+    /// The built-in role it gives.
+    pub role: Option<RoleName>,
+    /// Or the id of the application's own that it gives.
+    pub custom_role: Option<String>,
     /// Days until it stops working: 1 to 30, usually 7.
     #[schema(minimum = 1, maximum = 30)]
     pub days: Option<u64>,
@@ -145,7 +157,11 @@ pub async fn member_set(
     body: Body<MemberSet>,
 ) -> Result<HttpResponse, Problem> {
     let (application, user) = *path;
-    caller.propose(AccessCommand::SetMember { application, user, role: body.0.role.into() }).await?;
+    let command: Command = match GivenRole::of(body.0.role, body.0.custom_role.as_deref())? {
+        GivenRole::BuiltIn(role) => AccessCommand::SetMember { application, user, role }.into(),
+        GivenRole::Custom(role) => RoleCommand::Give { application, user, role }.into(),
+    };
+    caller.propose(command).await?;
     Ok(done())
 }
 
@@ -176,7 +192,7 @@ pub async fn invite_list(
         state.invites_of(*app),
         &query,
         |invite| invite.id.to_string(),
-        |invite| InviteView::of(invite),
+        |invite| InviteView::of(&state, invite),
     )?)
 }
 
@@ -196,17 +212,20 @@ pub async fn invite_create(
     }
     let invite = InviteId::generate();
     let token = Token::fresh(TokenKind::Invite, invite);
-    let command = AccessCommand::CreateInvite {
-        invite,
-        application: *app,
-        role: wanted.role.into(),
-        secret_hash: SecretHash(token.hash()),
-        expires_ms: app_data.cluster.now_ms() + days * DAY_MS,
+    let (application, secret_hash) = (*app, SecretHash(token.hash()));
+    let expires_ms = app_data.cluster.now_ms() + days * DAY_MS;
+    let command: Command = match GivenRole::of(wanted.role, wanted.custom_role.as_deref())? {
+        GivenRole::BuiltIn(role) => {
+            AccessCommand::CreateInvite { invite, application, role, secret_hash, expires_ms }.into()
+        }
+        GivenRole::Custom(role) => {
+            RoleCommand::Invite { invite, application, role, secret_hash, expires_ms }.into()
+        }
     };
     caller.propose(command).await?;
     let state = caller.state();
     let record = state.invite(invite).ok_or_else(|| Problem::internal("a new invitation is missing"))?;
-    created(&InviteView { secret: Some(token.reveal()), ..InviteView::of(record) })
+    created(&InviteView { secret: Some(token.reveal()), ..InviteView::of(&state, record) })
 }
 
 /// Withdraw an invitation.

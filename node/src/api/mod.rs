@@ -20,6 +20,7 @@ pub mod forms;
 pub mod jobs;
 pub mod members;
 pub mod paging;
+pub mod role_names;
 pub mod roles;
 pub mod sessions;
 pub mod system;
@@ -50,6 +51,7 @@ pub fn configure(routes: &mut Routes) {
     applications::configure(routes);
     trashed_applications::configure(routes);
     members::configure(routes);
+    roles::configure(routes);
     api_keys::configure(routes);
     collections::configure(routes);
     assets::configure(routes);

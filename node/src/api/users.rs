@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use cluster::command::{AccessCommand, Command, PasswordHash, SecretHash};
+use cluster::command::{Abilities, AccessCommand, Command, PasswordHash, SecretHash};
 use cluster::id::UserId;
 use cluster::permission::{Action, Target};
 use cluster::state::{State, User, folded};
@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::body::{Body, created, done, ok};
 use super::forms;
 use super::paging::{Page, PageQuery, Way, page_of};
-use super::roles::RoleName;
+use super::role_names::{AbilityName, NamedRole, RoleName, names};
 use crate::access::{Caller, Visitor};
 use crate::app::App;
 use crate::auth::hashing::Verdict;
@@ -72,8 +72,12 @@ pub struct MyApplication {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// One's role there.
+    /// One's role there; with one of the application's own, the one one sees assets as.
     pub role: RoleName,
+    /// The role of the application's own that one has.
+    pub custom_role: Option<NamedRole>,
+    /// What one may do there.
+    pub abilities: Vec<AbilityName>,
 }
 
 /// A new passphrase of one's own.
@@ -187,10 +191,14 @@ pub async fn me_view(caller: Caller) -> Result<HttpResponse, Problem> {
 fn my_applications(state: &State, user: UserId) -> Vec<MyApplication> {
     let mine = |application: &std::sync::Arc<cluster::state::Application>| {
         let role = state.role_of(user, application.id)?;
+        let admin = state.user(user).is_some_and(|user| user.cluster_admin);
+        let custom = state.custom_role_of(application.id, user).filter(|_| !admin);
         Some(MyApplication {
             id: application.id.to_string(),
             name: application.name.clone(),
             role: role.into(),
+            custom_role: custom.map(|role| NamedRole::of(role)),
+            abilities: names(custom.map_or(Abilities::of(role), |custom| custom.abilities)),
         })
     };
     state.applications_by_name().filter_map(mine).collect()

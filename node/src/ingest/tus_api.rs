@@ -89,7 +89,7 @@ pub async fn upload_head(
     asset: Path<AssetId>,
 ) -> Result<HttpResponse, Problem> {
     speaks_tus(request.headers())?;
-    caller.may(&caller.state(), Action::WriteAsset, Target::Asset(*asset))?;
+    caller.may(&caller.state(), Action::CreateAsset, Target::Asset(*asset))?;
     if let Some(length) = complete_length(&media, *asset) {
         return Ok(standing(length, Some(length)));
     }
@@ -129,7 +129,7 @@ pub async fn upload_patch(
     }
     let text = header(headers, "upload-offset")?.ok_or(HeaderError::Missing("Upload-Offset"))?;
     let from = tus::number("Upload-Offset", text)?;
-    caller.may(&caller.state(), Action::WriteAsset, Target::Asset(*asset))?;
+    caller.may(&caller.state(), Action::CreateAsset, Target::Asset(*asset))?;
     let mut hold = media.uploads.hold(*asset).await?;
     if let Some(text) = header(headers, "upload-length")? {
         hold.tell_length(tus::number("Upload-Length", text)?).await?;

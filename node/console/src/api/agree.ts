@@ -26,6 +26,7 @@ export type Agreement = [
   Reads<model.Application, Schemas['ApplicationView']>,
   Reads<model.Member, Schemas['MemberView']>,
   Reads<model.Invite, Schemas['InviteView']>,
+  Reads<model.CustomRole, Schemas['CustomRoleView']>,
   Reads<model.ApiKey, Schemas['ApiKeyView']>,
   Reads<model.Collection, Schemas['CollectionView']>,
   Reads<model.TrashedApplication, Schemas['TrashedApplicationView']>,

@@ -1,6 +1,7 @@
 /** Every call the console makes, one function each. */
 import { apiUrl, askForTheLatest, call } from './client';
 import type {
+  Ability,
   AccessRule,
   Alert,
   AlertChannels,
@@ -16,6 +17,7 @@ import type {
   Cluster,
   Collection,
   CountedView,
+  CustomRole,
   Detail,
   Edge,
   Inventory,
@@ -26,7 +28,7 @@ import type {
   Member,
   Page,
   Policy,
-  Role,
+  RoleChoice,
   Session,
   Status,
   System,
@@ -230,15 +232,22 @@ export const trashedApplications = () => list<TrashedApplication>('/trashed-appl
 export const restoreApplication = (app: string) => call<void>('POST', `/trashed-applications/${app}/restore`);
 export const purgeApplication = (app: string) => call<void>('DELETE', `/trashed-applications/${app}`);
 export const members = (app: string) => list<Member>(`/applications/${app}/members`);
-export const setMember = (app: string, user: string, role: Role) =>
-  call<void>('PUT', `/applications/${app}/members/${user}`, { json: { role } });
+export const setMember = (app: string, user: string, role: RoleChoice) =>
+  call<void>('PUT', `/applications/${app}/members/${user}`, { json: role });
 export const removeMember = (app: string, user: string) => call<void>('DELETE', `/applications/${app}/members/${user}`);
 export const invites = (app: string) => list<Invite>(`/applications/${app}/invites`);
-export const createInvite = (app: string, role: Role) =>
-  call<{ secret: string; expires_ms?: number }>('POST', `/applications/${app}/invites`, { json: { role } });
+export const createInvite = (app: string, role: RoleChoice) =>
+  call<{ secret: string; expires_ms?: number }>('POST', `/applications/${app}/invites`, { json: role });
 export const revokeInvite = (app: string, id: string) => call<void>('DELETE', `/applications/${app}/invites/${id}`);
+export const customRoles = (app: string) => list<CustomRole>(`/applications/${app}/roles`);
+/** Makes a role, or changes the one with this id. */
+export const setCustomRole = (app: string, id: string | undefined, role: { name: string; abilities: Ability[] }) =>
+  id === undefined
+    ? call<CustomRole>('POST', `/applications/${app}/roles`, { json: role })
+    : call<CustomRole>('PUT', `/applications/${app}/roles/${id}`, { json: role });
+export const removeCustomRole = (app: string, id: string) => call<void>('DELETE', `/applications/${app}/roles/${id}`);
 export const apiKeys = (app: string) => list<ApiKey>(`/applications/${app}/api-keys`);
-export const createApiKey = (app: string, key: { name: string; role: Role; expires_ms?: number | null }) =>
+export const createApiKey = (app: string, key: { name: string; expires_ms?: number | null } & RoleChoice) =>
   call<{ secret: string }>('POST', `/applications/${app}/api-keys`, { json: key });
 export const revokeApiKey = (id: string) => call<void>('DELETE', `/api-keys/${id}`);
 

@@ -91,6 +91,20 @@ function setProgress(client: QueryClient, asset: string, event: LiveEvent): void
   client.setQueryData(keys.progress(asset), progress);
 }
 
+/** Everything that an event may have changed; what one may do oneself is part of `me`. */
+const touched = [
+  'jobs',
+  'collections',
+  'members',
+  'invites',
+  'custom-roles',
+  'me',
+  'users',
+  'cluster',
+  'alerts',
+  'backups',
+];
+
 function refresher(client: QueryClient): (event: LiveEvent) => void {
   let planned = false;
   const assets = new Set<string>();
@@ -106,7 +120,7 @@ function refresher(client: QueryClient): (event: LiveEvent) => void {
       }
       refreshLists(client, [...assets]);
       assets.clear();
-      for (const name of ['jobs', 'collections', 'members', 'invites', 'users', 'cluster', 'alerts', 'backups']) {
+      for (const name of touched) {
         void client.invalidateQueries({ queryKey: [name] });
       }
     }, calm);

@@ -3,6 +3,34 @@
 export type Role = 'admin' | 'user' | 'read_only' | 'viewer';
 export const roles: Role[] = ['admin', 'user', 'read_only', 'viewer'];
 
+/** What a role may allow, in the groups that people choose from. */
+export const abilityGroups = {
+  see: ['watch', 'download', 'download_original', 'see_all'],
+  change: ['upload', 'describe', 'publish', 'access', 'trash', 'collections', 'process'],
+  govern: ['purge', 'hold', 'retention', 'members', 'keys', 'settings', 'audit', 'metrics'],
+} as const;
+export type Ability = (typeof abilityGroups)[keyof typeof abilityGroups][number];
+
+/** A role of an application's own making. */
+export interface NamedRole {
+  id: string;
+  name: string;
+}
+
+export interface CustomRole extends NamedRole {
+  abilities: Ability[];
+  holders: number;
+}
+
+/** Somebody's role: a built-in one, unless there is one of the application's own. */
+export interface Held {
+  role: Role;
+  custom_role?: NamedRole | null;
+}
+
+/** The role to give. */
+export type RoleChoice = { role: Role } | { custom_role: string };
+
 export interface Page<T> {
   items: T[];
   next_cursor?: string | null;
@@ -17,10 +45,10 @@ export interface System {
   certificate_fingerprint?: string | null;
 }
 
-export interface Membership {
+export interface Membership extends Held {
   id: string;
   name: string;
-  role: Role;
+  abilities: Ability[];
 }
 
 export interface Me {
@@ -170,23 +198,20 @@ export interface User {
   created_ms?: number | null;
 }
 
-export interface Member {
+export interface Member extends Held {
   user: string;
   username: string;
-  role: Role;
 }
 
-export interface Invite {
+export interface Invite extends Held {
   id: string;
-  role: Role;
   expires_ms: number;
   created_ms?: number | null;
 }
 
-export interface ApiKey {
+export interface ApiKey extends Held {
   id: string;
   name: string;
-  role: Role;
   expires_ms?: number | null;
   created_ms?: number | null;
   last_used_ms?: number | null;

@@ -20,6 +20,7 @@ export const keys = {
   application: (app: string) => ['application', app] as const,
   members: (app: string) => ['members', app] as const,
   invites: (app: string) => ['invites', app] as const,
+  customRoles: (app: string) => ['custom-roles', app] as const,
   apiKeys: (app: string) => ['api-keys', app] as const,
   collections: (app: string) => ['collections', app] as const,
   sessions: ['sessions'] as const,
@@ -89,6 +90,8 @@ export const applicationQuery = (app: string) =>
   queryOptions({ queryKey: keys.application(app), queryFn: () => api.application(app) });
 export const membersQuery = (app: string) =>
   queryOptions({ queryKey: keys.members(app), queryFn: () => api.members(app) });
+export const customRolesQuery = (app: string) =>
+  queryOptions({ queryKey: keys.customRoles(app), queryFn: () => api.customRoles(app) });
 export const invitesQuery = (app: string) =>
   queryOptions({ queryKey: keys.invites(app), queryFn: () => api.invites(app) });
 export const apiKeysQuery = (app: string) =>

@@ -338,6 +338,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/applications/{app}/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An application's own roles. For its editors and admins. */
+        get: operations["role_list"];
+        put?: never;
+        /** Make a role. Nobody makes one that allows more than their own. */
+        post: operations["role_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/applications/{app}/roles/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Rename a role, or change what it allows: at once for everybody who has it, running Views included. */
+        put: operations["role_update"];
+        post?: never;
+        /** Remove a role that nobody has. */
+        delete: operations["role_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/applications/{app}/tags": {
         parameters: {
             query?: never;
@@ -1802,6 +1838,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description Something a role of the application's own allows.
+         * @enum {string}
+         */
+        AbilityName: "watch" | "download" | "download_original" | "see_all" | "upload" | "describe" | "publish" | "access" | "trash" | "collections" | "process" | "purge" | "hold" | "retention" | "members" | "keys" | "settings" | "audit" | "metrics";
         /** @description Who may watch once it is published. */
         AccessView: {
             /** @enum {string} */
@@ -1901,11 +1942,12 @@ export interface components {
         };
         /** @description A new key. */
         ApiKeyCreate: {
+            /** @description Or the id of the application's own. */
+            custom_role?: string | null;
             expires_ms?: components["schemas"]["Milliseconds"] | null;
             /** @description What people call it. */
             name: components["schemas"]["Name"];
-            /** @description Its role. */
-            role: components["schemas"]["RoleName"];
+            role?: components["schemas"]["RoleName"] | null;
         };
         /** @description A key. */
         ApiKeyView: {
@@ -1916,6 +1958,7 @@ export interface components {
              * @description When it was made.
              */
             created_ms: number;
+            custom_role?: components["schemas"]["NamedRole"] | null;
             /**
              * Format: int64
              * @description When it stops working.
@@ -1925,7 +1968,7 @@ export interface components {
             id: string;
             /** @description What people call it. */
             name: string;
-            /** @description Its role there. */
+            /** @description Its role there; with one of the application's own, the one it sees assets as. */
             role: components["schemas"]["RoleName"];
             /** @description The key itself; shown only when it is made. */
             secret?: string | null;
@@ -2586,6 +2629,29 @@ export interface components {
             /** @description How it stands now. */
             state: components["schemas"]["Present"];
         };
+        /** @description What a role is to be. */
+        CustomRoleSet: {
+            /** @description What it allows; nothing that whoever makes it may not do. */
+            abilities: components["schemas"]["AbilityName"][];
+            /** @description What people call it; not that of a built-in role. */
+            name: components["schemas"]["Name"];
+        };
+        /** @description A role of the application's own. */
+        CustomRoleView: {
+            /** @description What it allows. Whoever changes assets sees them all. */
+            abilities: components["schemas"]["AbilityName"][];
+            /**
+             * Format: int64
+             * @description When it was made.
+             */
+            created_ms: number;
+            /** @description How many members, API keys and open invitations have it. */
+            holders: number;
+            /** @description Its id. */
+            id: string;
+            /** @description What people call it. */
+            name: string;
+        };
         /** @description Free text of several lines. */
         Description: string;
         /** @description What an asset is made of. */
@@ -2784,13 +2850,14 @@ export interface components {
         };
         /** @description A new invitation. */
         InviteCreate: {
+            /** @description Or the id of the application's own that it gives. */
+            custom_role?: string | null;
             /**
              * Format: int64
              * @description Days until it stops working: 1 to 30, usually 7.
              */
             days?: number | null;
-            /** @description The role it gives. */
-            role: components["schemas"]["RoleName"];
+            role?: components["schemas"]["RoleName"] | null;
         };
         /** @description Comes in by an invitation as the person one is. */
         InviteJoin: {
@@ -2804,6 +2871,7 @@ export interface components {
              * @description When it was made.
              */
             created_ms: number;
+            custom_role?: components["schemas"]["NamedRole"] | null;
             /**
              * Format: int64
              * @description When it stops working.
@@ -2811,7 +2879,7 @@ export interface components {
             expires_ms: number;
             /** @description Its id. */
             id: string;
-            /** @description The role it gives. */
+            /** @description The role it gives; with one of the application's own, the one it sees assets as. */
             role: components["schemas"]["RoleName"];
             /** @description The secret to send; shown only when it is made. */
             secret?: string | null;
@@ -2997,19 +3065,21 @@ export interface components {
             /** @description The version it runs, once it has said so. */
             version?: string | null;
         };
-        /** @description A role to give. */
+        /** @description A role to give: a built-in one, or one of the application's own. */
         MemberSet: {
-            /** @description The role. */
-            role: components["schemas"]["RoleName"];
+            /** @description The id of the application's own. */
+            custom_role?: string | null;
+            role?: components["schemas"]["RoleName"] | null;
         };
         /** @description A member. */
         MemberView: {
+            custom_role?: components["schemas"]["NamedRole"] | null;
             /**
              * Format: int64
              * @description Since when.
              */
             joined_ms: number;
-            /** @description Its role. */
+            /** @description Its role; with one of the application's own, the one it sees assets as. */
             role: components["schemas"]["RoleName"];
             /** @description The person. */
             user: string;
@@ -3022,15 +3092,25 @@ export interface components {
         Moment: number;
         /** @description An application one belongs to. */
         MyApplication: {
+            /** @description What one may do there. */
+            abilities: components["schemas"]["AbilityName"][];
+            custom_role?: components["schemas"]["NamedRole"] | null;
             /** @description Its id. */
             id: string;
             /** @description Its name. */
             name: string;
-            /** @description One's role there. */
+            /** @description One's role there; with one of the application's own, the one one sees assets as. */
             role: components["schemas"]["RoleName"];
         };
         /** @description One line with something in it; white space around it is taken off. */
         Name: string;
+        /** @description A role of the application's own. */
+        NamedRole: {
+            /** @description Its id. */
+            id: string;
+            /** @description What people call it. */
+            name: string;
+        };
         /** @description Asks for a backup now. */
         NewBackup: {
             /**
@@ -3152,6 +3232,7 @@ export interface components {
                  * @description When it was made.
                  */
                 created_ms: number;
+                custom_role?: components["schemas"]["NamedRole"] | null;
                 /**
                  * Format: int64
                  * @description When it stops working.
@@ -3161,7 +3242,7 @@ export interface components {
                 id: string;
                 /** @description What people call it. */
                 name: string;
-                /** @description Its role there. */
+                /** @description Its role there; with one of the application's own, the one it sees assets as. */
                 role: components["schemas"]["RoleName"];
                 /** @description The key itself; shown only when it is made. */
                 secret?: string | null;
@@ -3431,6 +3512,27 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page. */
+        Page_CustomRoleView: {
+            /** @description The items. */
+            items: {
+                /** @description What it allows. Whoever changes assets sees them all. */
+                abilities: components["schemas"]["AbilityName"][];
+                /**
+                 * Format: int64
+                 * @description When it was made.
+                 */
+                created_ms: number;
+                /** @description How many members, API keys and open invitations have it. */
+                holders: number;
+                /** @description Its id. */
+                id: string;
+                /** @description What people call it. */
+                name: string;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
         Page_InviteView: {
             /** @description The items. */
             items: {
@@ -3439,6 +3541,7 @@ export interface components {
                  * @description When it was made.
                  */
                 created_ms: number;
+                custom_role?: components["schemas"]["NamedRole"] | null;
                 /**
                  * Format: int64
                  * @description When it stops working.
@@ -3446,7 +3549,7 @@ export interface components {
                 expires_ms: number;
                 /** @description Its id. */
                 id: string;
-                /** @description The role it gives. */
+                /** @description The role it gives; with one of the application's own, the one it sees assets as. */
                 role: components["schemas"]["RoleName"];
                 /** @description The secret to send; shown only when it is made. */
                 secret?: string | null;
@@ -3498,12 +3601,13 @@ export interface components {
         Page_MemberView: {
             /** @description The items. */
             items: {
+                custom_role?: components["schemas"]["NamedRole"] | null;
                 /**
                  * Format: int64
                  * @description Since when.
                  */
                 joined_ms: number;
-                /** @description Its role. */
+                /** @description Its role; with one of the application's own, the one it sees assets as. */
                 role: components["schemas"]["RoleName"];
                 /** @description The person. */
                 user: string;
@@ -5381,6 +5485,193 @@ export interface operations {
                 content?: never;
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    role_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description At most so many items: 1 to 500, usually 50. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Application */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CustomRoleView"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    role_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Application */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CustomRoleSet"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomRoleView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    role_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Application */
+                app: string;
+                /** @description Role */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CustomRoleSet"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomRoleView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    role_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Application */
+                app: string;
+                /** @description Role */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

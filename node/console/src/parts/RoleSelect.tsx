@@ -1,25 +1,57 @@
 import { NativeSelect } from '@mantine/core';
-import { type Role, roles } from '../api/model';
+import { useQuery } from '@tanstack/react-query';
+import { type Held, type Role, type RoleChoice, roles } from '../api/model';
+import { customRolesQuery } from '../api/queries';
 import { useText } from '../text/TextProvider';
 
-/** One of the four roles; says what each may do. */
+/** What somebody has, as what could be given. */
+export function choiceOf(held: Held): RoleChoice {
+  return held.custom_role ? { custom_role: held.custom_role.id } : { role: held.role };
+}
+
+/** What a role is called. */
+export function useRoleName(): (held: Held) => string {
+  const { t } = useText();
+  return (held) => held.custom_role?.name ?? t(`role.${held.role}`);
+}
+
+/** One of the built-in roles, or one of the application's own; says what each may do. */
 export function RoleSelect(props: {
-  value: Role;
-  onChange: (role: Role) => void;
+  app: string;
+  value: RoleChoice;
+  onChange: (role: RoleChoice) => void;
   label?: string;
   ariaLabel?: string;
   disabled?: boolean;
 }) {
   const { t } = useText();
+  const own = useQuery(customRolesQuery(props.app)).data ?? [];
+  const value = 'role' in props.value ? props.value.role : props.value.custom_role;
+  const chosen = own.find((role) => role.id === value);
+  const builtIn = roles.map((role) => ({ value: role as string, label: t(`role.${role}`) }));
+  const help = () => {
+    if ('role' in props.value) return t(`role.${props.value.role}.help`);
+    return chosen && (chosen.abilities.map((one) => t(`ability.${one}`)).join(' · ') || t('roles.nothing'));
+  };
   return (
     <NativeSelect
       label={props.label}
       aria-label={props.ariaLabel}
-      description={props.label ? t(`role.${props.value}.help`) : undefined}
-      value={props.value}
+      description={props.label ? help() : undefined}
+      value={value}
       disabled={props.disabled}
-      data={roles.map((role) => ({ value: role, label: t(`role.${role}`) }))}
-      onChange={(event) => props.onChange(event.currentTarget.value as Role)}
+      data={
+        own.length === 0
+          ? builtIn
+          : [
+              { group: t('roles.builtIn'), items: builtIn },
+              { group: t('roles.own'), items: own.map((role) => ({ value: role.id, label: role.name })) },
+            ]
+      }
+      onChange={(event) => {
+        const id = event.currentTarget.value;
+        props.onChange(own.some((role) => role.id === id) ? { custom_role: id } : { role: id as Role });
+      }}
     />
   );
 }

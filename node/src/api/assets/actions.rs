@@ -153,7 +153,7 @@ pub async fn asset_cancel(
     id: web::Path<AssetId>,
 ) -> Result<HttpResponse, Problem> {
     let state = caller.state();
-    caller.may(&state, Action::WriteAsset, Target::Asset(*id))?;
+    caller.may(&state, Action::StopWork, Target::Asset(*id))?;
     let asset = state.asset(*id).ok_or_else(Problem::not_found)?;
     if asset.state == AssetState::Uploading {
         caller.propose(AssetCommand::AbandonUpload { asset: *id }).await?;

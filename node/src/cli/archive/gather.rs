@@ -200,10 +200,11 @@ impl<'a> Gather<'a> {
 }
 
 fn member(view: &Value) -> MemberRecord {
+    let custom = text(&view["custom_role"], "name");
     MemberRecord {
         id: text(view, "user"),
         username: text(view, "username"),
-        role: text(view, "role"),
+        role: if custom.is_empty() { text(view, "role") } else { custom },
         joined_ms: view["joined_ms"].as_u64().unwrap_or(0),
     }
 }

@@ -9,6 +9,7 @@ import { Loaded } from '../../parts/Loaded';
 import { Page } from '../../parts/Page';
 import { PassphraseField } from '../../parts/PassphraseField';
 import { useProblemText } from '../../parts/problemText';
+import { useRoleName } from '../../parts/RoleSelect';
 import { Section } from '../../parts/Section';
 import { TimeAgo } from '../../parts/TimeAgo';
 import { useToasts } from '../../parts/Toasts';
@@ -19,6 +20,7 @@ import { useMe } from '../shell/session';
 
 /** One's own passphrase, sign-ins, roles and looks. */
 export function AccountPage() {
+  const roleName = useRoleName();
   const { t } = useText();
   const me = useMe();
   return (
@@ -34,7 +36,7 @@ export function AccountPage() {
           {me.applications.map((one) => (
             <li key={one.id}>
               <Text size="sm">
-                {one.name}: {t(`role.${one.role}`)}
+                {one.name}: {roleName(one)}
               </Text>
             </li>
           ))}

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import { CalendarX2, CircleAlert, Lock, Play, Trash2 } from 'lucide-react';
 import * as api from '../../api/calls';
-import type { Asset } from '../../api/model';
+import type { Ability, Asset } from '../../api/model';
 import { assetQuery, keys } from '../../api/queries';
 import { ButtonLink } from '../../parts/links';
 import { Page } from '../../parts/Page';
@@ -46,7 +46,7 @@ function AssetParts({ asset }: { asset: Asset }) {
   const { t } = useText();
   const may = useMay(asset.application);
   const live = !asset.trashed_ms;
-  const props = { asset, mayEdit: may('user') && live, mayAdmin: may('admin') };
+  const props = { asset, may: (ability: Ability) => may(ability) && live };
   return (
     <Page
       title={asset.title}
@@ -60,32 +60,33 @@ function AssetParts({ asset }: { asset: Asset }) {
         )
       }
     >
-      <News asset={asset} mayEdit={props.mayEdit} />
+      <News {...props} />
       <Describe {...props} />
       <Publishing {...props} />
       {asset.watchable && live && <PosterChoice {...props} />}
       <Captions {...props} />
       <Downloads {...props} />
       <Inside {...props} />
-      <DangerZone {...props} />
+      <DangerZone asset={asset} />
     </Page>
   );
 }
 
 export interface AssetProps {
   asset: Asset;
-  mayEdit: boolean;
-  mayAdmin: boolean;
+  /** Nothing may be done with what is in the trash. */
+  may: (ability: Ability) => boolean;
 }
 
 /** State, progress and what stands in the way. */
-function News({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
+function News({ asset, may }: AssetProps) {
   const { t } = useText();
   const reasonText = useReasonText();
   const progress = useProgress(asset);
   const touches = [keys.asset(asset.id), keys.jobs];
   const retry = useAct({ act: () => api.actOnAsset(asset.id, 'retry'), done: t('activity.retried'), touches });
   const cancel = useAct({ act: () => api.actOnAsset(asset.id, 'cancel'), done: t('activity.cancelled'), touches });
+  const mayStop = asset.state === 'uploading' ? may('upload') || may('trash') : may('process');
   const busy = asset.state === 'processing' || asset.state === 'uploading';
   return (
     <>
@@ -94,7 +95,7 @@ function News({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
         <Text size="sm" c="dimmed">
           {t('asset.added')} <TimeAgo ms={asset.created_ms} />
         </Text>
-        {busy && mayEdit && (
+        {busy && mayStop && (
           <Button size="xs" variant="subtle" color="red" loading={cancel.isPending} onClick={() => cancel.mutate()}>
             {t('asset.cancel')}
           </Button>
@@ -108,7 +109,7 @@ function News({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
             size="xs"
             mt="sm"
             variant="default"
-            disabled={!mayEdit}
+            disabled={!may('process')}
             loading={retry.isPending}
             onClick={() => retry.mutate()}
           >

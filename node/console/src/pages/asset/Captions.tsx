@@ -2,6 +2,7 @@ import { Button, Group, Text, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useRef, useState } from 'react';
 import * as api from '../../api/calls';
+import type { Asset } from '../../api/model';
 import { detailQuery, keys } from '../../api/queries';
 import { DataTable } from '../../parts/DataTable';
 import { Section } from '../../parts/Section';
@@ -10,7 +11,8 @@ import { useText } from '../../text/TextProvider';
 import type { AssetProps } from './AssetPage';
 
 /** Captions as WebVTT files, one for each language. */
-export function Captions({ asset, mayEdit }: AssetProps) {
+export function Captions({ asset, may }: AssetProps) {
+  const mayEdit = may('describe');
   const { t, formats } = useText();
   const captions = useQuery(detailQuery(asset.id)).data?.captions ?? [];
   const remove = useAct({
@@ -52,7 +54,7 @@ export function Captions({ asset, mayEdit }: AssetProps) {
   );
 }
 
-function AddCaptions({ asset, mayEdit }: Pick<AssetProps, 'asset' | 'mayEdit'>) {
+function AddCaptions({ asset, mayEdit }: { asset: Asset; mayEdit: boolean }) {
   const { t, language } = useText();
   const [code, setCode] = useState<string>(language);
   const input = useRef<HTMLInputElement>(null);
@@ -74,7 +76,7 @@ function AddCaptions({ asset, mayEdit }: Pick<AssetProps, 'asset' | 'mayEdit'>) 
       <Button
         variant="default"
         disabled={!mayEdit || code.trim() === ''}
-        title={mayEdit ? undefined : t('why.user')}
+        title={mayEdit ? undefined : t('why.role')}
         loading={add.isPending}
         onClick={() => input.current?.click()}
       >

@@ -2,6 +2,7 @@ import { Button, Group, TextInput } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import * as api from '../../api/calls';
+import type { Asset } from '../../api/model';
 import { keys } from '../../api/queries';
 import { useConfirm } from '../../parts/Dialogs';
 import { FormDialog } from '../../parts/FormDialog';
@@ -9,10 +10,9 @@ import { Section } from '../../parts/Section';
 import { useAct } from '../../parts/useAct';
 import { useText } from '../../text/TextProvider';
 import { useMay } from '../shell/session';
-import type { AssetProps } from './AssetPage';
 
 /** Trash, restore, delete for ever, legal hold. */
-export function DangerZone({ asset, mayAdmin }: AssetProps) {
+export function DangerZone({ asset }: { asset: Asset }) {
   const { t } = useText();
   const may = useMay(asset.application);
   const confirm = useConfirm();
@@ -46,7 +46,7 @@ export function DangerZone({ asset, mayAdmin }: AssetProps) {
           <>
             <Button
               variant="default"
-              disabled={!may('user')}
+              disabled={!may('trash')}
               loading={restore.isPending}
               onClick={() => restore.mutate()}
             >
@@ -55,8 +55,8 @@ export function DangerZone({ asset, mayAdmin }: AssetProps) {
             <Button
               color="red"
               variant="outline"
-              disabled={!mayAdmin || held}
-              title={mayAdmin ? whyNot : t('why.admin')}
+              disabled={!may('purge') || held}
+              title={may('purge') ? whyNot : t('why.role')}
               loading={purge.isPending}
               onClick={() => void askPurge()}
             >
@@ -67,21 +67,21 @@ export function DangerZone({ asset, mayAdmin }: AssetProps) {
           <Button
             color="red"
             variant="outline"
-            disabled={!may('user') || held}
-            title={may('user') ? whyNot : t('why.user')}
+            disabled={!may('trash') || held}
+            title={may('trash') ? whyNot : t('why.role')}
             loading={trash.isPending}
             onClick={() => trash.mutate()}
           >
             {t('action.trash')}
           </Button>
         )}
-        <HoldButton asset={asset} mayAdmin={mayAdmin} />
+        <HoldButton asset={asset} mayHold={may('hold')} />
       </Group>
     </Section>
   );
 }
 
-function HoldButton({ asset, mayAdmin }: Pick<AssetProps, 'asset' | 'mayAdmin'>) {
+function HoldButton({ asset, mayHold }: { asset: Asset; mayHold: boolean }) {
   const { t } = useText();
   const [asking, setAsking] = useState(false);
   const [reason, setReason] = useState('');
@@ -93,12 +93,12 @@ function HoldButton({ asset, mayAdmin }: Pick<AssetProps, 'asset' | 'mayAdmin'>)
     after: () => setAsking(false),
   });
   const release = useAct({ act: () => api.actOnAsset(asset.id, 'release-hold'), done: t('hold.released'), touches });
-  const why = mayAdmin ? undefined : t('why.admin');
+  const why = mayHold ? undefined : t('why.role');
   if (asset.hold) {
     return (
       <Button
         variant="default"
-        disabled={!mayAdmin}
+        disabled={!mayHold}
         title={why}
         loading={release.isPending}
         onClick={() => release.mutate()}
@@ -109,7 +109,7 @@ function HoldButton({ asset, mayAdmin }: Pick<AssetProps, 'asset' | 'mayAdmin'>)
   }
   return (
     <>
-      <Button variant="default" disabled={!mayAdmin} title={why} onClick={() => setAsking(true)}>
+      <Button variant="default" disabled={!mayHold} title={why} onClick={() => setAsking(true)}>
         {t('hold.action')}
       </Button>
       {asking && (

@@ -42,7 +42,8 @@ const sameFields = (one: Asset['fields'], other: Asset['fields']) =>
   JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
 
 /** Title, description, tags, collections and the organisation's own fields. */
-export function Describe({ asset, mayEdit }: AssetProps) {
+export function Describe({ asset, may }: AssetProps) {
+  const mayEdit = may('describe');
   const { t } = useText();
   const [title, setTitle] = useEdited(asset.title, (own, saved) => own.trim() === saved);
   const [description, setDescription] = useEdited(asset.description);
@@ -69,7 +70,7 @@ export function Describe({ asset, mayEdit }: AssetProps) {
       title={t('asset.description')}
       busy={save.isPending}
       submit={() => save.mutate()}
-      why={mayEdit ? undefined : t('why.user')}
+      why={mayEdit ? undefined : t('why.role')}
     >
       <TextInput
         label={t('field.title')}

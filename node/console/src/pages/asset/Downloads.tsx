@@ -9,7 +9,7 @@ import { useText } from '../../text/TextProvider';
 import type { AssetProps } from './AssetPage';
 
 /** The original and each quality as one MP4; a link works for one client and for a short time. */
-export function Downloads({ asset }: AssetProps) {
+export function Downloads({ asset, may }: AssetProps) {
   const { t } = useText();
   const detail = useQuery(detailQuery(asset.id)).data;
   const start = useAct({
@@ -25,12 +25,24 @@ export function Downloads({ asset }: AssetProps) {
   return (
     <Section title={t('download.title')} lead={t('download.lead')}>
       <Group>
-        <Button variant="default" leftSection={<Download size={16} />} onClick={() => start.mutate('original')}>
+        <Button
+          variant="default"
+          leftSection={<Download size={16} />}
+          disabled={!may('download_original')}
+          title={may('download_original') ? undefined : t('why.role')}
+          onClick={() => start.mutate('original')}
+        >
           {t('download.original')}
         </Button>
         {asset.state === 'ready' &&
           pictures.map((rendition) => (
-            <Button key={rendition.id} variant="default" onClick={() => start.mutate(rendition.id)}>
+            <Button
+              key={rendition.id}
+              variant="default"
+              disabled={!may('download')}
+              title={may('download') ? undefined : t('why.role')}
+              onClick={() => start.mutate(rendition.id)}
+            >
               {t('download.rendition', { height: `${rendition.height}p` })}
             </Button>
           ))}

@@ -25,7 +25,8 @@ async function pictureOf(video: HTMLVideoElement): Promise<Blob> {
 }
 
 /** A look at the video, and its current picture as the poster. Opened by hand: to look is a View, and each View is audited. */
-export function PosterChoice({ asset, mayEdit }: AssetProps) {
+export function PosterChoice({ asset, may }: AssetProps) {
+  const mayEdit = may('describe');
   const { t } = useText();
   const [open, setOpen] = useState(false);
   const video = useRef<HTMLVideoElement>(null);
@@ -38,7 +39,7 @@ export function PosterChoice({ asset, mayEdit }: AssetProps) {
     done: t('poster.done'),
     touches: [keys.asset(asset.id), keys.assets(asset.application)],
   });
-  const why = mayEdit ? undefined : t('why.user');
+  const why = mayEdit ? undefined : t('why.role');
   return (
     <Section title={t('poster.title')} lead={t('poster.lead')}>
       {open && (

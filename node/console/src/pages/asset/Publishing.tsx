@@ -21,7 +21,8 @@ export function Publishing(props: AssetProps) {
   );
 }
 
-function Window({ asset, mayEdit }: AssetProps) {
+function Window({ asset, may }: AssetProps) {
+  const mayEdit = may('publish');
   const { t } = useText();
   const [from, setFrom] = useEdited(toLocalInput(asset.publish_from_ms));
   const [until, setUntil] = useEdited(toLocalInput(asset.publish_until_ms));
@@ -87,7 +88,8 @@ function Window({ asset, mayEdit }: AssetProps) {
   );
 }
 
-function Access({ asset, mayEdit }: AssetProps) {
+function Access({ asset, may }: AssetProps) {
+  const mayEdit = may('access');
   const { t } = useText();
   const [kind, setKind] = useEdited<AccessRule['kind']>(asset.access.kind);
   const [users, setUsers] = useEdited(asset.access.kind === 'users' ? asset.access.users : []);

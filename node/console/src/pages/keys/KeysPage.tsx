@@ -4,14 +4,14 @@ import { useParams } from '@tanstack/react-router';
 import { KeyRound, Plus } from 'lucide-react';
 import { useState } from 'react';
 import * as api from '../../api/calls';
-import type { ApiKey, Role } from '../../api/model';
+import type { ApiKey, RoleChoice } from '../../api/model';
 import { apiKeysQuery, keys } from '../../api/queries';
 import { DataTable } from '../../parts/DataTable';
 import { useConfirm } from '../../parts/Dialogs';
 import { FormDialog } from '../../parts/FormDialog';
 import { Loaded } from '../../parts/Loaded';
 import { Page } from '../../parts/Page';
-import { RoleSelect } from '../../parts/RoleSelect';
+import { RoleSelect, useRoleName } from '../../parts/RoleSelect';
 import { SecretDialog } from '../../parts/SecretDialog';
 import { Empty } from '../../parts/States';
 import { TimeAgo } from '../../parts/TimeAgo';
@@ -59,8 +59,13 @@ export function KeysPage() {
 
 function KeyTable({ app, all }: { app: string; all: ApiKey[] }) {
   const { t } = useText();
+  const roleName = useRoleName();
   const confirm = useConfirm();
-  const revoke = useAct({ act: api.revokeApiKey, done: t('apiKeys.revoked'), touches: [keys.apiKeys(app)] });
+  const revoke = useAct({
+    act: api.revokeApiKey,
+    done: t('apiKeys.revoked'),
+    touches: [keys.apiKeys(app), keys.customRoles(app)],
+  });
   const ask = async (key: ApiKey) => {
     const sure = await confirm({
       title: t('apiKeys.revokeTitle', { name: key.name }),
@@ -77,7 +82,7 @@ function KeyTable({ app, all }: { app: string; all: ApiKey[] }) {
       rowKey={(key) => key.id}
       columns={[
         { title: t('field.name'), cell: (key) => key.name },
-        { title: t('field.role'), cell: (key) => t(`role.${key.role}`), nowrap: true },
+        { title: t('field.role'), cell: (key) => roleName(key), nowrap: true },
         {
           title: t('field.created'),
           cell: (key) => (key.created_ms ? <TimeAgo ms={key.created_ms} /> : '–'),
@@ -111,16 +116,16 @@ function KeyTable({ app, all }: { app: string; all: ApiKey[] }) {
 function KeyDialog(props: { app: string; close: () => void; made: (secret: string) => void }) {
   const { t } = useText();
   const [name, setName] = useState('');
-  const [role, setRole] = useState<Role>('user');
+  const [role, setRole] = useState<RoleChoice>({ role: 'user' });
   const [days, setDays] = useState('');
   const create = useAct({
     act: () =>
       api.createApiKey(props.app, {
         name: name.trim(),
-        role,
+        ...role,
         expires_ms: days === '' ? null : Date.now() + Number(days) * day,
       }),
-    touches: [keys.apiKeys(props.app)],
+    touches: [keys.apiKeys(props.app), keys.customRoles(props.app)],
     after: (made) => {
       props.close();
       props.made(made.secret);
@@ -142,7 +147,7 @@ function KeyDialog(props: { app: string; close: () => void; made: (secret: strin
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
       />
-      <RoleSelect label={t('field.role')} value={role} onChange={setRole} />
+      <RoleSelect app={props.app} label={t('field.role')} value={role} onChange={setRole} />
       <NativeSelect
         label={t('apiKeys.lifetime')}
         value={days}

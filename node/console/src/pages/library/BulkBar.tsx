@@ -8,6 +8,7 @@ import { useConfirm } from '../../parts/Dialogs';
 import { FormDialog } from '../../parts/FormDialog';
 import { useToasts } from '../../parts/Toasts';
 import { useText } from '../../text/TextProvider';
+import { useMay } from '../shell/session';
 import type { Selection } from './selection';
 
 /** What can be done with all ticked assets at once. */
@@ -16,6 +17,7 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
   const confirm = useConfirm();
   const { selection } = props;
   const act = useBulk(props.app, selection);
+  const may = useMay(props.app);
   const [tagging, setTagging] = useState(false);
   const purge = async () => {
     const sure = await confirm({
@@ -35,30 +37,53 @@ export function BulkBar(props: { app: string; assets: Asset[]; selection: Select
         </Text>
         {props.trashed ? (
           <>
-            <Button size="xs" variant="light" onClick={() => act.mutate({ action: 'restore' })} loading={act.isPending}>
+            <Button
+              size="xs"
+              variant="light"
+              disabled={!may('trash')}
+              onClick={() => act.mutate({ action: 'restore' })}
+              loading={act.isPending}
+            >
               {t('action.restore')}
             </Button>
-            <Button size="xs" variant="light" color="red" onClick={() => void purge()}>
+            <Button size="xs" variant="light" color="red" disabled={!may('purge')} onClick={() => void purge()}>
               {t('action.purge')}
             </Button>
           </>
         ) : (
           <>
-            <Button size="xs" variant="light" onClick={() => act.mutate({ action: 'publish' })} loading={act.isPending}>
+            <Button
+              size="xs"
+              variant="light"
+              disabled={!may('publish')}
+              onClick={() => act.mutate({ action: 'publish' })}
+              loading={act.isPending}
+            >
               {t('action.publish')}
             </Button>
-            <Button size="xs" variant="light" onClick={() => act.mutate({ action: 'unpublish' })}>
+            <Button
+              size="xs"
+              variant="light"
+              disabled={!may('publish')}
+              onClick={() => act.mutate({ action: 'unpublish' })}
+            >
               {t('action.unpublish')}
             </Button>
             <AddToCollection
               app={props.app}
-              busy={act.isPending}
+              busy={act.isPending || !may('describe')}
               add={(collection) => act.mutate({ action: 'add_to_collection', collection })}
             />
-            <Button size="xs" variant="light" onClick={() => setTagging(true)}>
+            <Button size="xs" variant="light" disabled={!may('describe')} onClick={() => setTagging(true)}>
               {t('bulk.tag')}
             </Button>
-            <Button size="xs" variant="light" color="red" onClick={() => act.mutate({ action: 'trash' })}>
+            <Button
+              size="xs"
+              variant="light"
+              color="red"
+              disabled={!may('trash')}
+              onClick={() => act.mutate({ action: 'trash' })}
+            >
               {t('action.trash')}
             </Button>
           </>

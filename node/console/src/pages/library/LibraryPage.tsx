@@ -9,7 +9,7 @@ import { ButtonLink } from '../../parts/links';
 import { Page } from '../../parts/Page';
 import { Empty, ErrorState } from '../../parts/States';
 import { useText } from '../../text/TextProvider';
-import { useMay } from '../shell/session';
+import { mayChange, useMay } from '../shell/session';
 import { AssetGrid, GridSkeleton } from './AssetGrid';
 import { FilterBar } from './FilterBar';
 import { useSelection } from './selection';
@@ -27,7 +27,7 @@ export function LibraryPage() {
   const assets = useMemo(() => found.data?.pages.flatMap((page) => page.items) ?? [], [found.data]);
   const selection = useSelection(`${app} ${JSON.stringify(filter)}`);
   const trashed = filter.trashed === true;
-  const list = { assets, selection, mayEdit: may('user'), more: () => void found.fetchNextPage() };
+  const list = { assets, selection, mayEdit: mayChange(may), more: () => void found.fetchNextPage() };
   return (
     <Page
       title={trashed ? t('trash.title') : t('library.title')}
@@ -38,8 +38,8 @@ export function LibraryPage() {
             to="/a/$app/upload"
             params={{ app }}
             leftSection={<Upload size={16} />}
-            disabled={!may('user')}
-            title={may('user') ? undefined : t('why.user')}
+            disabled={!may('upload')}
+            title={may('upload') ? undefined : t('why.role')}
           >
             {t('nav.upload')}
           </ButtonLink>
@@ -111,9 +111,9 @@ function NothingHere(props: { app: string; filtered: boolean; trashed: boolean }
     <Empty
       icon={<Clapperboard />}
       title={t('library.empty')}
-      text={may('user') ? t('library.emptyText') : t('library.emptyViewer')}
+      text={may('upload') ? t('library.emptyText') : t('library.emptyViewer')}
     >
-      {may('user') && (
+      {may('upload') && (
         <ButtonLink to="/a/$app/upload" params={{ app: props.app }} leftSection={<Upload size={16} />}>
           {t('library.first')}
         </ButtonLink>

@@ -2,7 +2,7 @@ import { Button, Group, NativeSelect } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import * as api from '../../api/calls';
-import type { Role, User } from '../../api/model';
+import type { RoleChoice, User } from '../../api/model';
 import { keys, membersQuery } from '../../api/queries';
 import { RoleSelect } from '../../parts/RoleSelect';
 import { Section } from '../../parts/Section';
@@ -14,11 +14,11 @@ export function AddMember({ app, users }: { app: string; users: User[] }) {
   const { t } = useText();
   const members = useQuery(membersQuery(app)).data ?? [];
   const [user, setUser] = useState('');
-  const [role, setRole] = useState<Role>('viewer');
+  const [role, setRole] = useState<RoleChoice>({ role: 'viewer' });
   const add = useAct({
     act: () => api.setMember(app, user, role),
     done: t('members.added'),
-    touches: [keys.members(app), keys.me],
+    touches: [keys.members(app), keys.customRoles(app), keys.me],
     after: () => setUser(''),
   });
   const others = users.filter((one) => !members.some((member) => member.user === one.id));
@@ -42,7 +42,7 @@ export function AddMember({ app, users }: { app: string; users: User[] }) {
               ...others.map((one) => ({ value: one.id, label: one.username })),
             ]}
           />
-          <RoleSelect label={t('field.role')} value={role} onChange={setRole} />
+          <RoleSelect app={app} label={t('field.role')} value={role} onChange={setRole} />
           <Button type="submit" mt={24} disabled={user === ''} loading={add.isPending}>
             {t('action.add')}
           </Button>

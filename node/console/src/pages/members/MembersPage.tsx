@@ -4,14 +4,14 @@ import { useParams } from '@tanstack/react-router';
 import { UserPlus } from 'lucide-react';
 import { useState } from 'react';
 import * as api from '../../api/calls';
-import type { Member, Role } from '../../api/model';
+import type { Member, RoleChoice } from '../../api/model';
 import { invitesQuery, keys, membersQuery, usersQuery } from '../../api/queries';
 import { DataTable } from '../../parts/DataTable';
 import { useConfirm } from '../../parts/Dialogs';
 import { FormDialog } from '../../parts/FormDialog';
 import { Loaded } from '../../parts/Loaded';
 import { Page } from '../../parts/Page';
-import { RoleSelect } from '../../parts/RoleSelect';
+import { choiceOf, RoleSelect, useRoleName } from '../../parts/RoleSelect';
 import { SecretDialog } from '../../parts/SecretDialog';
 import { Section } from '../../parts/Section';
 import { TimeAgo } from '../../parts/TimeAgo';
@@ -20,6 +20,7 @@ import { useText } from '../../text/TextProvider';
 import { linkWithSecret } from '../login/secret';
 import { useMe } from '../shell/session';
 import { AddMember } from './AddMember';
+import { RolesSection } from './RolesSection';
 
 /** Who belongs to an application, with which role, and who is invited. */
 export function MembersPage() {
@@ -43,6 +44,7 @@ export function MembersPage() {
       <MemberList app={app} />
       {me.user.admin && <AddMember app={app} users={users} />}
       <InviteList app={app} />
+      <RolesSection app={app} />
       {inviting && <InviteDialog app={app} close={() => setInviting(false)} made={setLink} />}
       {link && (
         <SecretDialog title={t('invites.made')} label={t('invites.link')} secret={link} close={() => setLink(null)} />
@@ -56,14 +58,14 @@ function MemberList({ app }: { app: string }) {
   const confirm = useConfirm();
   const query = useQuery(membersQuery(app));
   const setRole = useAct({
-    act: ({ user, role }: { user: string; role: Role }) => api.setMember(app, user, role),
+    act: ({ user, role }: { user: string; role: RoleChoice }) => api.setMember(app, user, role),
     done: t('members.changed'),
-    touches: [keys.members(app), keys.me],
+    touches: [keys.members(app), keys.customRoles(app), keys.me],
   });
   const remove = useAct({
     act: (user: string) => api.removeMember(app, user),
     done: t('members.removed'),
-    touches: [keys.members(app), keys.me],
+    touches: [keys.members(app), keys.customRoles(app), keys.me],
   });
   const ask = async (member: Member) => {
     const sure = await confirm({
@@ -87,7 +89,8 @@ function MemberList({ app }: { app: string }) {
               title: t('field.role'),
               cell: (member) => (
                 <RoleSelect
-                  value={member.role}
+                  app={app}
+                  value={choiceOf(member)}
                   ariaLabel={t('members.roleOf', { name: member.username })}
                   onChange={(role) => setRole.mutate({ user: member.user, role })}
                 />
@@ -118,10 +121,11 @@ function MemberList({ app }: { app: string }) {
 function InviteList({ app }: { app: string }) {
   const { t } = useText();
   const query = useQuery(invitesQuery(app));
+  const roleName = useRoleName();
   const revoke = useAct({
     act: (id: string) => api.revokeInvite(app, id),
     done: t('invites.revoked'),
-    touches: [keys.invites(app)],
+    touches: [keys.invites(app), keys.customRoles(app)],
   });
   return (
     <Section title={t('invites.title')} lead={t('invites.lead')}>
@@ -137,7 +141,7 @@ function InviteList({ app }: { app: string }) {
               rows={invites}
               rowKey={(invite) => invite.id}
               columns={[
-                { title: t('field.role'), cell: (invite) => t(`role.${invite.role}`) },
+                { title: t('field.role'), cell: (invite) => roleName(invite) },
                 { title: t('field.expires'), cell: (invite) => <TimeAgo ms={invite.expires_ms} /> },
                 {
                   title: t('field.actions'),
@@ -159,10 +163,10 @@ function InviteList({ app }: { app: string }) {
 
 function InviteDialog(props: { app: string; close: () => void; made: (link: string) => void }) {
   const { t } = useText();
-  const [role, setRole] = useState<Role>('viewer');
+  const [role, setRole] = useState<RoleChoice>({ role: 'viewer' });
   const create = useAct({
     act: () => api.createInvite(props.app, role),
-    touches: [keys.invites(props.app)],
+    touches: [keys.invites(props.app), keys.customRoles(props.app)],
     after: (invite) => {
       props.close();
       props.made(linkWithSecret('invite', invite.secret));
@@ -177,7 +181,7 @@ function InviteDialog(props: { app: string; close: () => void; made: (link: stri
       close={props.close}
     >
       <Text size="sm">{t('invites.howText')}</Text>
-      <RoleSelect label={t('field.role')} value={role} onChange={setRole} />
+      <RoleSelect app={props.app} label={t('field.role')} value={role} onChange={setRole} />
     </FormDialog>
   );
 }

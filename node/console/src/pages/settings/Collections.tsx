@@ -22,7 +22,7 @@ export function Collections({ app }: { app: string }) {
   const query = useQuery(collectionsQuery(app));
   const [renaming, setRenaming] = useState<Collection | null>(null);
   const [retaining, setRetaining] = useState<Collection | null>(null);
-  const mayAdmin = useMay(app)('admin');
+  const may = useMay(app);
   const remove = useAct({
     act: api.deleteCollection,
     done: t('collections.removed'),
@@ -39,7 +39,7 @@ export function Collections({ app }: { app: string }) {
   };
   return (
     <Section title={t('collections.title')} lead={t('collections.lead')}>
-      <NewCollection app={app} />
+      {may('collections') && <NewCollection app={app} />}
       <Loaded query={query}>
         {(all) =>
           all.length > 0 && (
@@ -70,8 +70,8 @@ export function Collections({ app }: { app: string }) {
                       <Button
                         variant="subtle"
                         size="xs"
-                        disabled={!mayAdmin}
-                        title={mayAdmin ? undefined : t('why.admin')}
+                        disabled={!may('retention')}
+                        title={may('retention') ? undefined : t('why.role')}
                         onClick={() => setRetaining(one)}
                         aria-label={t('collections.retentionOf', { name: one.name })}
                       >
@@ -80,6 +80,7 @@ export function Collections({ app }: { app: string }) {
                       <Button
                         variant="subtle"
                         size="xs"
+                        disabled={!may('collections')}
                         onClick={() => setRenaming(one)}
                         aria-label={t('collections.renameWhat', { name: one.name })}
                       >
@@ -89,6 +90,7 @@ export function Collections({ app }: { app: string }) {
                         variant="subtle"
                         size="xs"
                         color="red"
+                        disabled={!may('collections')}
                         onClick={() => void ask(one)}
                         aria-label={t('collections.removeWhat', { name: one.name })}
                       >

@@ -12,7 +12,7 @@ import { Section } from '../../parts/Section';
 import { useAct } from '../../parts/useAct';
 import { useEdited } from '../../parts/useEdited';
 import { useText } from '../../text/TextProvider';
-import { useMe } from '../shell/session';
+import { useMay, useMe } from '../shell/session';
 import { Collections } from './Collections';
 import { ExportSection } from './ExportSection';
 
@@ -22,13 +22,14 @@ const minute = 60_000;
 export function SettingsPage() {
   const { t } = useText();
   const { app } = useParams({ from: '/inside/a/$app/settings' });
+  const may = useMay(app);
   const query = useQuery(applicationQuery(app));
   return (
     <Page title={t('settings.title')} narrow>
       <Loaded query={query}>
         {(application) => (
           <>
-            <Policy key={app} application={application} />
+            {may('settings') && <Policy key={app} application={application} />}
             <Collections app={app} />
             <ExportSection app={app} />
             <DeleteApplication application={application} />

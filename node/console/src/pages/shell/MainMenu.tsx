@@ -33,12 +33,12 @@ export function MainMenu({ application }: { application: Membership | undefined 
     <ScrollArea h="100%" type="auto">
       <Stack gap="lg" p="sm">
         <ApplicationChoice application={application} />
-        {application && <ApplicationLinks app={application.id} mayEdit={may('user')} mayAdmin={may('admin')} />}
+        {application && <ApplicationLinks app={application.id} />}
         <Section title={t('nav.system')}>
-          {(me.user.admin || may('read_only')) && (
+          {(me.user.admin || may('see_all')) && (
             <MenuLink to="/activity" label={t('nav.activity')} leftSection={<Activity size={iconSize} />} />
           )}
-          {(me.user.admin || may('admin')) && (
+          {(me.user.admin || may('audit')) && (
             <MenuLink to="/audit" label={t('nav.audit')} leftSection={<FileClock size={iconSize} />} />
           )}
           {me.user.admin && (
@@ -57,8 +57,9 @@ export function MainMenu({ application }: { application: Membership | undefined 
   );
 }
 
-function ApplicationLinks({ app, mayEdit, mayAdmin }: { app: string; mayEdit: boolean; mayAdmin: boolean }) {
+function ApplicationLinks({ app }: { app: string }) {
   const { t } = useText();
+  const may = useMay(app);
   const params = { app };
   return (
     <Section title={t('nav.application')}>
@@ -69,44 +70,41 @@ function ApplicationLinks({ app, mayEdit, mayAdmin }: { app: string; mayEdit: bo
         label={t('nav.library')}
         leftSection={<Clapperboard size={iconSize} />}
       />
-      {mayEdit && (
-        <>
-          <MenuLink
-            to="/a/$app/upload"
-            params={params}
-            label={t('nav.upload')}
-            leftSection={<Upload size={iconSize} />}
-          />
-          <MenuLink
-            to="/a/$app/library"
-            params={params}
-            search={{ trashed: true }}
-            label={t('nav.trash')}
-            leftSection={<Trash2 size={iconSize} />}
-          />
-        </>
+      {may('upload') && (
+        <MenuLink
+          to="/a/$app/upload"
+          params={params}
+          label={t('nav.upload')}
+          leftSection={<Upload size={iconSize} />}
+        />
       )}
-      {mayAdmin && (
-        <>
-          <MenuLink
-            to="/a/$app/members"
-            params={params}
-            label={t('nav.members')}
-            leftSection={<UserCog size={iconSize} />}
-          />
-          <MenuLink
-            to="/a/$app/keys"
-            params={params}
-            label={t('nav.keys')}
-            leftSection={<KeyRound size={iconSize} />}
-          />
-          <MenuLink
-            to="/a/$app/settings"
-            params={params}
-            label={t('nav.settings')}
-            leftSection={<SlidersHorizontal size={iconSize} />}
-          />
-        </>
+      {(may('trash') || may('purge')) && (
+        <MenuLink
+          to="/a/$app/library"
+          params={params}
+          search={{ trashed: true }}
+          label={t('nav.trash')}
+          leftSection={<Trash2 size={iconSize} />}
+        />
+      )}
+      {may('members') && (
+        <MenuLink
+          to="/a/$app/members"
+          params={params}
+          label={t('nav.members')}
+          leftSection={<UserCog size={iconSize} />}
+        />
+      )}
+      {may('keys') && (
+        <MenuLink to="/a/$app/keys" params={params} label={t('nav.keys')} leftSection={<KeyRound size={iconSize} />} />
+      )}
+      {(may('settings') || may('retention')) && (
+        <MenuLink
+          to="/a/$app/settings"
+          params={params}
+          label={t('nav.settings')}
+          leftSection={<SlidersHorizontal size={iconSize} />}
+        />
       )}
     </Section>
   );

@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import { useState } from 'react';
-import type { Me, Membership, Role } from '../../api/model';
+import type { Ability, Me, Membership } from '../../api/model';
 import { assetQuery, meQuery } from '../../api/queries';
 
 const storageKey = 'mediakeep.application';
@@ -51,11 +51,16 @@ export function useApplication(): Membership | undefined {
   return found ?? (params.app === undefined ? me.applications[0] : undefined);
 }
 
-const rank: Record<Role, number> = { viewer: 0, read_only: 1, user: 2, admin: 3 };
-
-/** True when the person has at least this role in the application; the node decides again, this only shapes the page. */
-export function useMay(application: string | undefined): (least: Role) => boolean {
+/** True when the person may do this in the application; the node decides again, this only shapes the page. */
+export function useMay(application: string | undefined): (ability: Ability) => boolean {
   const me = useMe();
-  const role = me.applications.find((one) => one.id === application)?.role;
-  return (least) => me.user.admin || (role !== undefined && rank[role] >= rank[least]);
+  const abilities = me.applications.find((one) => one.id === application)?.abilities;
+  return (ability) => me.user.admin || (abilities?.includes(ability) ?? false);
+}
+
+const changes: Ability[] = ['describe', 'publish', 'access', 'trash', 'process', 'purge', 'hold'];
+
+/** Whether there is anything that the person may do with an asset but to see it. */
+export function mayChange(may: (ability: Ability) => boolean): boolean {
+  return changes.some(may);
 }

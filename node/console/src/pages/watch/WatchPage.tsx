@@ -13,7 +13,7 @@ import { TimeAgo } from '../../parts/TimeAgo';
 import { Player } from '../../player/Player';
 import { useText } from '../../text/TextProvider';
 import { useProgress } from '../library/useProgress';
-import { useMay } from '../shell/session';
+import { mayChange, useMay } from '../shell/session';
 
 /** Watch one asset. */
 export function WatchPage() {
@@ -44,7 +44,7 @@ function Watch({ asset }: { asset: Asset }) {
       <Page
         title={asset.title}
         actions={
-          may('user') && (
+          mayChange(may) && (
             <ButtonLink variant="default" to="/asset/$asset" params={{ asset: asset.id }}>
               {t('asset.details')}
             </ButtonLink>
