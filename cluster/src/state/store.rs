@@ -22,7 +22,7 @@ use super::retention::Retention;
 use super::shelf::{Shelves, folded};
 use super::views::Views;
 use crate::audit_record::ChainHead;
-use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
+use crate::command::{KeyEpoch, Release, SealedSecret, SecretHash, SiteNetwork};
 use crate::id::{
     ApiKeyId, ApplicationId, AssetId, BackupTargetId, CollectionId, InviteId, JobId, NodeId, SessionId,
     UserId,
@@ -81,6 +81,7 @@ pub(super) struct Records {
     /// Minutes between the backups of a place that does not wait for its time of the day.
     #[serde(with = "super::map")]
     pub(super) backup_paces: OrdMap<BackupTargetId, u16>,
+    pub(super) pepper: Option<SealedSecret>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.
