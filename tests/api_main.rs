@@ -15,6 +15,7 @@ mod api_matrix;
 mod api_oracle;
 mod api_parsers;
 mod api_people;
+mod api_pepper;
 mod api_refusals;
 mod api_self_check;
 mod api_web;

@@ -19,6 +19,7 @@ mod identity;
 mod join;
 mod keys;
 mod members;
+mod pepper;
 pub(crate) mod proposer;
 pub(crate) mod reader;
 pub(crate) mod requests;
@@ -96,6 +97,7 @@ struct Inner {
     shown: Arc<Shown>,
     audit: AuditLog,
     keyring: Keyring,
+    pepper: pepper::Opened,
     /// Where agreement runs.
     runtime: tokio::runtime::Handle,
     secrets: Arc<NodeSecrets>,

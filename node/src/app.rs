@@ -28,7 +28,7 @@ pub struct App {
     pub config: Arc<Config>,
     /// Certificates.
     pub tls: Tls,
-    /// Argon2id on a bounded pool.
+    /// Argon2id with the cluster's pepper, on a bounded pool.
     pub passphrases: Passphrases,
     /// Failed log-ins, claims and tokens.
     pub throttle: Throttle,

@@ -365,7 +365,7 @@ impl From<HashingError> for Problem {
             HashingError::Busy => {
                 Self::unavailable("busy", "Too many log-ins at once. Try again in a moment.")
             }
-            failed @ HashingError::Failed(_) => Self::internal(failed),
+            failed => Self::internal(failed),
         }
     }
 }

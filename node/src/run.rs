@@ -153,12 +153,14 @@ fn app(config: Config, cluster: Cluster) -> anyhow::Result<App> {
     let live = Arc::new(Live::default());
     let media = Media::start(cluster.clone(), live.clone(), config.limits.hot_cache_bytes())?;
     Desk::open(media.clone());
+    let keeper = cluster.clone();
+    let passphrases = Passphrases::new(cores, move || keeper.pepper())?;
     Ok(App {
         media: web::Data::new(media),
         cluster,
         config: Arc::new(config),
         tls,
-        passphrases: Passphrases::new(cores)?,
+        passphrases,
         throttle: Throttle::default(),
         claim,
         limiter,

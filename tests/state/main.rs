@@ -16,6 +16,7 @@ mod lists;
 mod matrix;
 mod nodes;
 mod parts;
+mod pepper;
 mod properties;
 mod recover;
 mod requests;

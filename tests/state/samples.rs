@@ -41,7 +41,7 @@ variants! {
     Cluster(ClusterCommand): Initialise RotateClusterKey RewrapAssetKey ConfirmRecoveryKey ReplaceRecoveryKey
         ReplaceNodeKey SetTimeHold SetAuthority CreateJoinToken AdmitNode ReportNode ActivateNode DrainNode
         RemoveNode InstallCertificate RemoveCertificate AcceptLoss SetSiteMap ReportRelease ReplaceAuthority ReportAuthority
-        DropAuthority AbandonAuthority RecoverQuorum;
+        DropAuthority AbandonAuthority RecoverQuorum SetPepper;
     Audit(AuditCommand): Record;
     Backup(BackupCommand): SetTarget RemoveTarget Begin TakeOver Renew Finish Fail Expire Forget Restored SetPacedTarget;
     Alert(AlertCommand): Observe Acknowledge SetChannels NoteDelivery;
@@ -444,6 +444,7 @@ fn cluster() -> Vec<Command> {
         ClusterCommand::DropAuthority { authority: [4; 32] },
         ClusterCommand::AbandonAuthority { authority: [4; 32], crossed: vec![11; 40] },
         recovered(),
+        ClusterCommand::SetPepper { sealed: vec![8; 60], key_epoch: 1 },
     ];
     commands.map(Command::from).into_iter().chain([record.into()]).collect()
 }

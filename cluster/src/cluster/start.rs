@@ -14,7 +14,7 @@ use super::ground::Ground;
 use super::proposer::Proposer;
 use super::reader::Reader;
 use super::requests::Requests;
-use super::{Cluster, ClusterConfig, Distance, Inner, Mode, OpenError, Running, Transport, keys};
+use super::{Cluster, ClusterConfig, Distance, Inner, Mode, OpenError, Running, Transport, keys, pepper};
 use crate::actor::Actor;
 use crate::audit::{AuditLog, HeadBook};
 use crate::backup::ProgressCell;
@@ -218,6 +218,7 @@ pub(super) async fn start(
             shown: begun.shown,
             audit: ground.audit,
             keyring: Keyring::empty(),
+            pepper: pepper::Opened::default(),
             runtime: tokio::runtime::Handle::current(),
             secrets: Arc::new(ground.secrets),
             storage_key: ground.storage_key,

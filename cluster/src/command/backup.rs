@@ -181,7 +181,7 @@ impl TargetPlace {
     }
 }
 
-/// What opens a target, sealed under the cluster key.
+/// What opens a target, or the pepper, sealed under the cluster key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSecret {
     /// The cluster key.

@@ -208,4 +208,11 @@ pub enum ClusterCommand {
         /// The number of that record.
         last_index: u64,
     },
+    /// The secret that goes into every hash of a passphrase, sealed under the cluster key: once, and anew after a rotation.
+    SetPepper {
+        /// The secret, sealed.
+        sealed: Vec<u8>,
+        /// The cluster key it is sealed under: the current one.
+        key_epoch: KeyEpoch,
+    },
 }

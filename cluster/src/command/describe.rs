@@ -344,6 +344,7 @@ impl ClusterCommand {
             Self::DropAuthority { .. } => "cluster.drop_authority",
             Self::AbandonAuthority { .. } => "cluster.abandon_authority",
             Self::RecoverQuorum { .. } => "cluster.recover_quorum",
+            Self::SetPepper { .. } => "cluster.set_pepper",
         }
     }
 
@@ -352,7 +353,9 @@ impl ClusterCommand {
             Self::Initialise { node, node_name, site, .. } => {
                 Subject::cluster().with("node", node).with("name", node_name).with("site", site)
             }
-            Self::RotateClusterKey { epoch, .. } => Subject::cluster().with("epoch", epoch),
+            Self::RotateClusterKey { epoch, .. } | Self::SetPepper { key_epoch: epoch, .. } => {
+                Subject::cluster().with("epoch", epoch)
+            }
             Self::RewrapAssetKey { asset, key_epoch, .. } => Subject::of("asset", asset)
                 .inside(state.asset(*asset).map(|asset| asset.application))
                 .with("epoch", key_epoch),

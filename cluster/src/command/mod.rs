@@ -93,6 +93,10 @@ impl Command {
     /// From this level on, nodes take small Blobs whole ([`Replicas::put_whole`](crate::transfer::Replicas::put_whole)).
     pub const WHOLE_LEVEL: u32 = 2;
 
+    /// From this level on, there is a pepper. A node below could not compare a passphrase with a hash that was made with
+    /// it; such hashes are only made once [`ClusterCommand::SetPepper`] is carried out, which waits for all nodes.
+    pub const PEPPER_LEVEL: u32 = 2;
+
     /// The level a node must have to understand this Command. What was added after the first release is proposed only
     /// once every node can carry it out ([`State::level`](crate::state::State::level)), so that nodes of two releases
     /// can be one cluster while they are updated one after another.
@@ -111,6 +115,7 @@ impl Command {
             | Self::Edge(_)
             | Self::View(_)
             | Self::Access(AccessCommand::LimitViews { .. }) => 1,
+            Self::Cluster(ClusterCommand::SetPepper { .. }) => Self::PEPPER_LEVEL,
             Self::Asset(AssetCommand::FinishUpload { .. }) => 1,
             Self::Asset(AssetCommand::SetRetention { .. })
             | Self::Access(

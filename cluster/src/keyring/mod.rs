@@ -5,6 +5,7 @@
 //!                                            -> key pair      opens ClusterKey epochs sealed to this node (HPKE)
 //! RecoveryKey (paper)         -> key pair      opens the same epochs, and the node's secrets
 //! ClusterKey (epoch n)        -> wraps DataKey (one per asset) -> subkeys per Blob and writer epoch, content keys
+//!                             -> seals Pepper  goes into every hash of a passphrase
 //! ```
 //! Every secret wipes itself when dropped and prints nothing.
 
@@ -13,6 +14,7 @@ mod cluster_key;
 mod data_key;
 mod edge_key;
 mod node_secrets;
+mod pepper;
 mod public_key;
 mod storage_key;
 
@@ -22,6 +24,7 @@ pub use cluster_key::{Keyring, SealedClusterKey};
 pub use data_key::{ContentKey, DataKey};
 pub use edge_key::EdgeKeys;
 pub use node_secrets::NodeSecrets;
+pub use pepper::Pepper;
 pub use public_key::{HPKE_SUITE, PublicKey};
 pub(crate) use public_key::{PrivateKey, open_with};
 pub use storage_key::StorageKey;

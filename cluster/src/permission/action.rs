@@ -266,6 +266,8 @@ actions! {
     SetTimeHold => Rule::AdminOrNode,
     /// The cluster's certificate authority.
     SetAuthority => Rule::Node,
+    /// The secret that goes into hashes of passphrases.
+    SetPepper => Rule::Node,
     /// Another certificate authority for nodes and edges, and giving that up. On the cluster.
     ReplaceAuthority => Rule::ClusterAdmin,
     /// The former authority is trusted no more.

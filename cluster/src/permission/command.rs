@@ -130,6 +130,7 @@ fn cluster(command: &ClusterCommand) -> (Action, Target) {
         ClusterCommand::ReplaceNodeKey { node, .. } => (Action::ReplaceNodeKey, Target::Node(*node)),
         ClusterCommand::SetTimeHold { .. } => (Action::SetTimeHold, Target::Cluster),
         ClusterCommand::SetAuthority { .. } => (Action::SetAuthority, Target::Cluster),
+        ClusterCommand::SetPepper { .. } => (Action::SetPepper, Target::Cluster),
         ClusterCommand::CreateJoinToken { .. } => (Action::CreateJoinToken, Target::Cluster),
         ClusterCommand::AdmitNode { .. } => (Action::AdmitNode, Target::Cluster),
         ClusterCommand::ReportNode { node, .. }

@@ -86,6 +86,7 @@ impl Change<'_> {
             C::RecoverQuorum { survivor, lost, reason, operator, .. } => {
                 self.recover_quorum(*survivor, lost, (reason, operator))
             }
+            C::SetPepper { sealed, key_epoch } => self.set_pepper(sealed, *key_epoch),
         }
     }
 
@@ -169,13 +170,14 @@ impl Change<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Forgets every cluster key older than the oldest one an asset's key, the authority's or a target's secret is
-    /// wrapped by.
+    /// Forgets every cluster key older than the oldest one an asset's key, the authority's, a target's secret or the pepper
+    /// is wrapped by.
     pub(super) fn forget_unused_keys(&mut self) {
         let Some(cluster) = self.state.cluster_info() else { return };
         let authority = cluster.authority.as_ref().map(|authority| authority.key_epoch);
         let others = authority.into_iter().chain(self.former_key_epoch());
         let others = others.chain(self.state.oldest_backup_epoch());
+        let others = others.chain(self.state.pepper().map(|pepper| pepper.key_epoch));
         let current = others.fold(cluster.key_epoch, KeyEpoch::min);
         let oldest = self.state.indexes.key_epochs.get_min().map_or(current, |(epoch, _)| *epoch);
         let unused: Vec<KeyEpoch> =

@@ -22,6 +22,7 @@ mod map;
 mod node;
 mod page;
 mod part;
+mod pepper;
 mod previous;
 mod read;
 mod records;

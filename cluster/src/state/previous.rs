@@ -1,4 +1,5 @@
-//! State as version 2 wrote it: without a site map, what each node runs, answers to requests, backups, alerts, edges and what ends by itself.
+//! State as version 2 wrote it: without a site map, what each node runs, answers to requests, backups, alerts, edges, what ends by itself
+//! and the pepper.
 
 use std::sync::Arc;
 
@@ -96,6 +97,7 @@ impl From<PreviousState> for State {
             retention: Retention::default(),
             backup_paces: OrdMap::new(),
             roles: Roles::default(),
+            pepper: None,
         };
         Self::from(records)
     }

@@ -67,6 +67,7 @@ impl State {
         // They have certificates of the former cluster; what they kept warm is said anew.
         records.edges = Edges::default();
         records.authorities = Authorities::default();
+        // The pepper stays: this cluster holds the keys it lies under, and the hashes made with it.
         // Nobody is signed in any more; the limits stay.
         records.views.running = OrdMap::new();
         (Self::from(records), incomplete)

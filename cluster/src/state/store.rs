@@ -23,7 +23,7 @@ use super::roles::Roles;
 use super::shelf::{Shelves, folded};
 use super::views::Views;
 use crate::audit_record::ChainHead;
-use crate::command::{KeyEpoch, Release, SecretHash, SiteNetwork};
+use crate::command::{KeyEpoch, Release, SealedSecret, SecretHash, SiteNetwork};
 use crate::id::{
     ApiKeyId, ApplicationId, AssetId, BackupTargetId, CollectionId, InviteId, JobId, NodeId, SessionId,
     UserId,
@@ -83,6 +83,7 @@ pub(super) struct Records {
     #[serde(with = "super::map")]
     pub(super) backup_paces: OrdMap<BackupTargetId, u16>,
     pub(super) roles: Roles,
+    pub(super) pepper: Option<SealedSecret>,
 }
 
 /// What follows from the records, kept so that nothing is searched for.

@@ -99,7 +99,7 @@ pub(super) fn sealed_cluster_key(key: &SealedClusterKey) -> Checked {
     sealed_bytes("sealed", &key.sealed)
 }
 
-fn sealed_bytes(field: &str, bytes: &[u8]) -> Checked {
+pub(super) fn sealed_bytes(field: &str, bytes: &[u8]) -> Checked {
     if bytes.is_empty() {
         Err(Refusal::invalid(field, Problem::Empty))
     } else if bytes.len() > Limits::SEALED_KEY {

@@ -11,6 +11,7 @@ mod forget;
 mod heads;
 mod members;
 mod moves;
+mod pepper;
 mod presence;
 mod protection;
 mod repair;
@@ -51,6 +52,7 @@ pub fn all(cluster: &Cluster) -> Vec<Box<dyn Worker>> {
         Box::new(presence::Presence::new(cluster.clone())),
         Box::new(backup::Backup::new(cluster.clone())),
         Box::new(rewrap::Rewrap::new(cluster.clone())),
+        Box::new(pepper::KeepPepper::new(cluster.clone())),
     ]
 }
 

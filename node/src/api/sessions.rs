@@ -153,7 +153,7 @@ async fn refuse(app: &App, visitor: &Visitor, login: &Login, state: &State) -> R
     Ok(())
 }
 
-/// The stored hash was made with weaker settings: replace it while the passphrase is at hand.
+/// The stored hash was made with weaker settings, or without the pepper: replace it while the passphrase is at hand.
 async fn renew_hash(
     app: &App,
     visitor: &Visitor,

@@ -90,6 +90,8 @@ pub enum KeyId {
     TargetLogin,
     /// Of a person.
     Passphrase,
+    /// What goes into the hashes of passphrases.
+    Pepper,
     /// Of a sign-in, a key of another system, a link or a joining node.
     Token,
 }

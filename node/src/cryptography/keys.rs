@@ -66,8 +66,14 @@ const TARGET_LOGIN: Said = [
     STATE,
     "a key derived from the cluster key",
 ];
-const PASSPHRASE: Said =
-    ["passphrase", "text that a person chose", "with the person; State has its hash", "Argon2id"];
+const PASSPHRASE: Said = [
+    "passphrase",
+    "text that a person chose",
+    "with the person; State has its hash",
+    "Argon2id and the pepper",
+];
+const PEPPER: Said =
+    ["pepper of the passphrases", "secret of 32 random bytes", STATE, "a key derived from the cluster key"];
 const TOKEN: Said = ["token", "random bytes", "with whoever was given it; State has its hash", "SHA-256"];
 
 /// What is said of one key.
@@ -93,6 +99,7 @@ pub(super) const fn facts(id: KeyId) -> KeyFacts {
         KeyId::WebhookSecret => WEBHOOK_SECRET,
         KeyId::TargetLogin => TARGET_LOGIN,
         KeyId::Passphrase => PASSPHRASE,
+        KeyId::Pepper => PEPPER,
         KeyId::Token => TOKEN,
     };
     KeyFacts { id, name, kind, kept, protected_by }

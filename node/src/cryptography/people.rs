@@ -1,8 +1,10 @@
 //! People and what is signed: passphrases, tokens, links, the audit log.
 
+use cluster::keyring::KEY_LENGTH;
+
 use super::entry::providers;
 use super::keys::facts;
-use super::media::NO_KEY;
+use super::media::{NO_KEY, OWN_NONCE, aes_gcm};
 use super::present::Facts;
 use super::{CryptographyUse, KeyId, PostQuantum, Present, Rotated, Rotation, Scope, Standing};
 use crate::auth::claim;
@@ -16,7 +18,9 @@ const HOUR_MS: u64 = 60 * 60 * 1000;
 const MINUTE_MS: u64 = 60 * 1000;
 
 pub(super) fn uses(present: &Facts) -> Vec<CryptographyUse> {
-    vec![passphrases(present), tokens(), join_tokens(), claim_code(), links(), audit_chain(), audit_heads()]
+    let mut uses = vec![passphrases(present), pepper(present), tokens(), join_tokens(), claim_code()];
+    uses.extend([links(), audit_chain(), audit_heads()]);
+    uses
 }
 
 fn passphrases(present: &Facts) -> CryptographyUse {
@@ -24,17 +28,35 @@ fn passphrases(present: &Facts) -> CryptographyUse {
         id: "people.passphrases",
         purpose: "Passphrases of people.",
         algorithm: format!(
-            "Argon2id, m = {MEMORY_KIB} KiB, t = {PASSES}, p = {LANES}, random salt of 16 bytes for each"
+            "Argon2id, m = {MEMORY_KIB} KiB, t = {PASSES}, p = {LANES}, random salt of 16 bytes for each, the pepper as secret"
         ),
         key: Some(facts(KeyId::Passphrase)),
         scope: Scope::Person,
         rotation: Rotation {
             how: Rotated::OnRequest,
-            detail: "By the person, or by a reset link. A hash of weaker settings is made anew at the next sign-in.",
+            detail: "By the person, or by a reset link. A hash of weaker settings, or without the pepper, is made anew at the next sign-in.",
         },
         state: present.people.clone(),
         providers: providers(["argon2"]),
         fips: Standing::outside("Argon2id is in no validated module, and not approved by FIPS 140-3."),
+        post_quantum: PostQuantum::Safe,
+    }
+}
+
+fn pepper(present: &Facts) -> CryptographyUse {
+    CryptographyUse {
+        id: "people.pepper",
+        purpose: "Goes into every hash of a passphrase: a stolen State alone is not enough to try guesses.",
+        algorithm: format!("{KEY_LENGTH} random bytes; in State by {}", aes_gcm("random nonce of 12 bytes")),
+        key: Some(facts(KeyId::Pepper)),
+        scope: Scope::Cluster,
+        rotation: Rotation {
+            how: Rotated::Never,
+            detail: "All hashes made with it would be lost. With the cluster key it is sealed anew.",
+        },
+        state: present.pepper.clone(),
+        providers: providers(["aws-lc-rs"]),
+        fips: OWN_NONCE,
         post_quantum: PostQuantum::Safe,
     }
 }

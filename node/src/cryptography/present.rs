@@ -64,6 +64,7 @@ pub(super) struct Facts {
     pub(super) node_certificate: Present,
     pub(super) authority: Present,
     pub(super) people: Present,
+    pub(super) pepper: Present,
     pub(super) places: Present,
     pub(super) cluster_certificate_days: u64,
 }
@@ -103,6 +104,10 @@ impl Facts {
             authority: Present {
                 not_after_ms: authority.and_then(|authority| ends_at_ms(&authority.certificate)),
                 key_epoch: authority.map(|authority| authority.key_epoch),
+                ..Present::default()
+            },
+            pepper: Present {
+                key_epoch: state.pepper().map(|pepper| pepper.key_epoch),
                 ..Present::default()
             },
             people: Present { keys: Some(state.user_count()), ..Present::default() },

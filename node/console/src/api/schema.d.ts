@@ -2955,7 +2955,7 @@ export interface components {
          * @description Every key there is.
          * @enum {string}
          */
-        KeyId: "data_key" | "blob_key" | "content_key" | "cluster_key" | "cluster_secret_key" | "node_key" | "storage_key" | "recovery_key" | "backup_key" | "edge_key" | "public_certificate_key" | "node_certificate_key" | "edge_certificate_key" | "authority_key" | "connection_key" | "audit_key" | "token_key" | "webhook_secret" | "target_login" | "passphrase" | "token";
+        KeyId: "data_key" | "blob_key" | "content_key" | "cluster_key" | "cluster_secret_key" | "node_key" | "storage_key" | "recovery_key" | "backup_key" | "edge_key" | "public_certificate_key" | "node_certificate_key" | "edge_certificate_key" | "authority_key" | "connection_key" | "audit_key" | "token_key" | "webhook_secret" | "target_login" | "passphrase" | "pepper" | "token";
         /** @description A language as BCP 47 names it, such as `de` or `pt-BR`. */
         Language: string;
         /** @description A track of picture or sound that is not played. */
