@@ -332,6 +332,61 @@ async fn between_the_daily_ones_a_change_is_at_the_place_within_its_minutes_and_
     world.cluster.shutdown().await;
 }
 
+/// Two places that have backups every few minutes, and each hour something to clear up at both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cleared_up_at_one_place_does_not_put_off_the_other() {
+    const OTHER: BackupTargetId = BackupTargetId([2; 16]);
+    let world = World::new().await;
+    let other = world.folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let id = world.cluster.state().cluster_info().unwrap().id;
+    Marker::of(id, OTHER).claim(&FolderTarget::open(&other).unwrap(), |_| true).await.unwrap();
+    let mut settings = [(TARGET, world.settings(30)), (OTHER, world.settings(30))];
+    settings[1].1.name = "other".to_owned();
+    settings[1].1.place = TargetPlace::Folder { path: other.display().to_string() };
+    let look = async || {
+        for (target, settings) in settings.clone() {
+            let (settings, every_minutes) =
+                (TargetSettings { daily_at_minute: Some(0), ..settings }, Some(5));
+            world
+                .owner(BackupCommand::SetPacedTarget { target, settings, secret: None, every_minutes })
+                .await;
+        }
+    };
+    let interim = |world: &World, target| -> Vec<BackupRunId> {
+        let state = world.cluster.state();
+        state
+            .whole_backups(target)
+            .iter()
+            .filter(|run| run.kind == BackupKind::Interim)
+            .map(|run| run.id)
+            .collect()
+    };
+    for number in 1..=4 {
+        world.asset(number, "film").await;
+        look().await;
+        let enough =
+            |world: &World, target| world.cluster.state().whole_backups(target).len() >= number.into();
+        world.until("one more at both", |world| enough(world, TARGET) && enough(world, OTHER)).await;
+        world.later(HOUR_MS);
+    }
+    let before = [TARGET, OTHER].map(|target| interim(&world, target));
+    assert!(before.iter().all(|runs| runs.len() >= 3), "{before:?}");
+    world.later(DAY_MS - 3 * HOUR_MS);
+    // From here on one of each place goes with each hour.
+    for _ in 0..5 {
+        look().await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        world.later(HOUR_MS);
+    }
+    look().await;
+    for runs in before {
+        let gone = |world: &World| runs.iter().any(|run| world.cluster.state().backup_run(*run).is_none());
+        world.until("the end of an old one", gone).await;
+    }
+    world.cluster.shutdown().await;
+}
+
 /// Files of an asset on the node's own disk.
 fn files_of(folder: &Path, asset: AssetId) -> usize {
     let name = asset.to_string();
