@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::sample;
 
-use crate::roles::role_id;
+use crate::roles::{self, role_id};
 use crate::world::*;
 
 /// One step: who, what, and how much time has gone by.
@@ -29,6 +29,7 @@ fn actor(who: u8) -> Actor {
         1 | 2 => owner(),
         3 => person(2),
         4 => Actor::api_key(key_id(70)),
+        5 => person(3),
         _ => node(),
     }
 }
@@ -207,26 +208,28 @@ fn cluster() -> impl Strategy<Value = ClusterCommand> {
 
 fn own_role() -> impl Strategy<Value = RoleCommand> {
     let abilities = || vec(sample::select(Ability::ALL), 0..4).prop_map(Abilities::from_iter);
-    let role = || few().prop_map(role_id);
+    // Fewer still: whoever is to come to more meets what there is.
+    let place = || (1..3_u8).prop_map(app_id);
+    let role = || (3..5_u8).prop_map(role_id);
     prop_oneof![
-        2 => (few(), role(), abilities()).prop_map(|(application, role, abilities)| RoleCommand::Create {
-            application: app_id(application),
+        2 => (place(), role(), abilities()).prop_map(|(application, role, abilities)| RoleCommand::Create {
+            application,
             role,
             name: format!("Role {role}"),
             abilities
         }),
-        2 => (few(), role(), abilities()).prop_map(|(application, role, abilities)| RoleCommand::Update {
-            application: app_id(application),
+        2 => (place(), role(), abilities()).prop_map(|(application, role, abilities)| RoleCommand::Update {
+            application,
             role,
             name: format!("Role {role}"),
             abilities
         }),
-        1 => (few(), role()).prop_map(|(application, role)| RoleCommand::Delete {
-            application: app_id(application),
+        1 => (place(), role()).prop_map(|(application, role)| RoleCommand::Delete {
+            application,
             role
         }),
-        3 => (few(), few(), role()).prop_map(|(application, user, role)| RoleCommand::Give {
-            application: app_id(application),
+        3 => (place(), 2..4_u8, role()).prop_map(|(application, user, role)| RoleCommand::Give {
+            application,
             user: user_id(user),
             role
         }),
@@ -247,7 +250,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => access().prop_map(Command::from),
         2 => job().prop_map(Command::from),
         1 => cluster().prop_map(Command::from),
-        1 => own_role().prop_map(Command::from),
+        2 => own_role().prop_map(Command::from),
     ];
     let wait = prop_oneof![8 => 0..1_000_u64, 1 => Just(2 * HOUR), 1 => Just(20 * DAY)];
     (any::<u8>(), command, wait).prop_map(|(who, command, wait_ms)| Step { who, command, wait_ms })
@@ -257,6 +260,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn furnished() -> World {
     let mut world = World::claimed();
     world.person(2, "ben", Role::User);
+    // Manages members, and may little else.
+    world.person(3, "mia", Role::Viewer);
+    world.ok(&owner(), roles::create(4, "Front desk", &[Ability::Watch, Ability::Members, Ability::Keys]));
+    world.ok(&owner(), roles::give(3, 4));
     world.key(70, Role::User);
     world.ready(1);
     world.asset(2);
@@ -309,7 +316,7 @@ fn holds(state: &State) {
 fn gains_nothing_by_oneself(before: &State, world: &World, step: &Step) {
     let who = actor(step.who);
     let invited = matches!(step.command, Command::Access(AccessCommand::JoinByInvite { .. }));
-    if who != person(2) || invited {
+    if ![person(2), person(3)].contains(&who) || invited {
         return;
     }
     for application in (1..5).map(app_id) {
