@@ -74,6 +74,12 @@ async fn a_key_that_only_uploads_brings_a_video_in_and_gets_none_out() {
         let refused = scanner.post(&format!("{path}{rest}"), &body).await;
         lacks_ability(&refused.expect_problem(403, "forbidden"));
     }
+    // Nor what is in it: its pictures, its sound and its words. The poster is its face in the library.
+    for part in ["storyboard.vtt", "storyboard.jpg", "waveform", "captions/en"] {
+        let refused = scanner.get(&format!("{path}/{part}")).await;
+        lacks_ability(&refused.expect_problem(403, "forbidden"));
+    }
+    assert_eq!(scanner.get(&format!("{path}/poster")).await.status, 200);
     let rename = scanner.patch(&path, &json!({ "title": "x" })).await;
     lacks_ability(&rename.expect_problem(403, "forbidden"));
     assert_eq!(

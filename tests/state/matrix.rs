@@ -118,6 +118,7 @@ fn reads() -> Vec<(Action, Vec<&'static str>)> {
         (Action::ListJobs, vec!["application"]),
         (Action::SeeAsset, assets.clone()),
         (Action::SeeAssetDetail, assets.clone()),
+        (Action::SeeContent, assets.clone()),
         (Action::WatchAsset, assets.clone()),
         (Action::DownloadAsset, assets.clone()),
         (Action::DownloadOriginal, assets.clone()),

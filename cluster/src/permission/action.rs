@@ -118,6 +118,8 @@ actions! {
     SeeAsset => Rule::Role(Role::Viewer),
     /// An asset's tracks, Blobs, holders, Job.
     SeeAssetDetail => Rule::Role(Role::ReadOnly),
+    /// Pictures and words of an asset beside a View: storyboard, waveform, captions.
+    SeeContent => Rule::Role(Role::Viewer),
     /// Starting a View.
     WatchAsset => Rule::Role(Role::Viewer),
     /// Downloading a rendition.
@@ -329,6 +331,8 @@ impl Action {
     pub(super) fn abilities(self) -> &'static [Ability] {
         match self {
             Self::WatchAsset => &[Ability::Watch],
+            // Whoever describes a video has to know what is in it.
+            Self::SeeContent => &[Ability::Watch, Ability::Describe],
             Self::DownloadAsset => &[Ability::Download],
             Self::DownloadOriginal => &[Ability::DownloadOriginal],
             Self::CreateAsset => &[Ability::Upload],

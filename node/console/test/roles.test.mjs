@@ -106,6 +106,15 @@ test('whoever manages members is offered nothing beyond their own role', async (
   const users = await callApi(node, 'GET', '/users', { token });
   const vera = users.items.find((user) => user.username === 'vera');
   await callApi(node, 'PUT', `${app}/members/${vera.id}`, { token, json: { custom_role: role.id } });
+  // As long as the list of roles is not there, a member is not shown as something else.
+  const admin = await openPage(browser, node);
+  await admin.page.route('**/roles*', (route) => route.abort());
+  await logIn(admin.page, node);
+  await menu(admin.page, 'Members').click();
+  const shown = admin.page.getByLabel('Role of vera').locator('option:checked');
+  await shown.waitFor({ state: 'attached' });
+  assert.equal(await shown.textContent(), 'Front desk');
+  await admin.context.close();
   const { page, context } = await openPage(browser, node, { colorScheme: 'dark' });
   await logIn(page, { ...node, username: 'vera', password: passphrase });
   await menu(page, 'Members').click();

@@ -125,9 +125,8 @@ fn reads(operation: &str) -> Option<Need> {
         "invite_list" => see(A::ListInvites, P::Application),
         "member_list" => see(A::ListMembers, P::Application),
         "tag_list" => see(A::ListTrash, P::Application),
-        "poster_show" | "storyboard_show" | "storyboard_index" | "waveform_show" | "asset_view" => {
-            see(A::SeeAsset, P::Asset)
-        }
+        "poster_show" | "asset_view" => see(A::SeeAsset, P::Asset),
+        "storyboard_show" | "storyboard_index" | "waveform_show" => see(A::SeeContent, P::Asset),
         "asset_detail" | "captions_show" => see(A::SeeAssetDetail, P::Asset),
         "upload_head" => see(A::CreateAsset, P::Asset),
         "event_stream" => see(A::FollowEvents, P::Cluster),

@@ -114,6 +114,7 @@ pub async fn captions_show(
     let (asset, wanted) = path.into_inner();
     let record = visible(&caller, &media, asset)?;
     caller.may(&caller.state(), Action::SeeAssetDetail, Target::Asset(asset))?;
+    caller.may(&caller.state(), Action::SeeContent, Target::Asset(asset))?;
     let is_wanted = |track: &TextTrack| track.rendition.id == wanted;
     let found = match media.library.manifest(&record).await? {
         Some(manifest) => {

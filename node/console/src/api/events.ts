@@ -91,25 +91,18 @@ function setProgress(client: QueryClient, asset: string, event: LiveEvent): void
   client.setQueryData(keys.progress(asset), progress);
 }
 
-/** Everything that an event may have changed; what one may do oneself is part of `me`. */
-const touched = [
-  'jobs',
-  'collections',
-  'members',
-  'invites',
-  'custom-roles',
-  'me',
-  'users',
-  'cluster',
-  'alerts',
-  'backups',
-];
+/** Lists that any event may have changed. */
+const lists = ['jobs', 'collections', 'members', 'invites', 'users', 'cluster', 'alerts', 'backups'];
+/** Who may do what, oneself included: on every page, so asked for again only when it may have changed. */
+const accessAnswers = ['me', 'custom-roles'];
 
 function refresher(client: QueryClient): (event: LiveEvent) => void {
   let planned = false;
+  let access = false;
   const assets = new Set<string>();
   return (event) => {
     if (event.asset) assets.add(event.asset);
+    access ||= event.type === 'access' || event.type === 'lagged';
     if (planned) return;
     planned = true;
     setTimeout(() => {
@@ -120,9 +113,10 @@ function refresher(client: QueryClient): (event: LiveEvent) => void {
       }
       refreshLists(client, [...assets]);
       assets.clear();
-      for (const name of touched) {
+      for (const name of access ? [...lists, ...accessAnswers] : lists) {
         void client.invalidateQueries({ queryKey: [name] });
       }
+      access = false;
     }, calm);
   };
 }

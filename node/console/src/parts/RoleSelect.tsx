@@ -19,15 +19,19 @@ export function useRoleName(): (held: Held) => string {
 export function RoleSelect(props: {
   app: string;
   value: RoleChoice;
+  /** What a role of the application's own is called, as long as the list of them is not there. */
+  name?: string;
   onChange: (role: RoleChoice) => void;
   label?: string;
   ariaLabel?: string;
   disabled?: boolean;
 }) {
   const { t } = useText();
-  const own = useQuery(customRolesQuery(props.app)).data ?? [];
+  const known = useQuery(customRolesQuery(props.app)).data ?? [];
   const value = 'role' in props.value ? props.value.role : props.value.custom_role;
-  const chosen = own.find((role) => role.id === value);
+  const chosen = known.find((role) => role.id === value);
+  const own = known.map((role) => ({ value: role.id, label: role.name }));
+  if ('custom_role' in props.value && !chosen) own.push({ value, label: props.name ?? '…' });
   const builtIn = roles.map((role) => ({ value: role as string, label: t(`role.${role}`) }));
   const help = () => {
     if ('role' in props.value) return t(`role.${props.value.role}.help`);
@@ -45,12 +49,12 @@ export function RoleSelect(props: {
           ? builtIn
           : [
               { group: t('roles.builtIn'), items: builtIn },
-              { group: t('roles.own'), items: own.map((role) => ({ value: role.id, label: role.name })) },
+              { group: t('roles.own'), items: own },
             ]
       }
       onChange={(event) => {
         const id = event.currentTarget.value;
-        props.onChange(own.some((role) => role.id === id) ? { custom_role: id } : { role: id as Role });
+        props.onChange(roles.includes(id as Role) ? { role: id as Role } : { custom_role: id });
       }}
     />
   );

@@ -20,8 +20,8 @@ import { useMe } from '../shell/session';
 
 /** One's own passphrase, sign-ins, roles and looks. */
 export function AccountPage() {
-  const roleName = useRoleName();
   const { t } = useText();
+  const roleName = useRoleName();
   const me = useMe();
   return (
     <Page title={t('account.title')} lead={me.user.username} narrow>

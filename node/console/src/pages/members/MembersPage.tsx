@@ -91,6 +91,7 @@ function MemberList({ app }: { app: string }) {
                 <RoleSelect
                   app={app}
                   value={choiceOf(member)}
+                  name={member.custom_role?.name}
                   ariaLabel={t('members.roleOf', { name: member.username })}
                   onChange={(role) => setRole.mutate({ user: member.user, role })}
                 />
